@@ -1,0 +1,45 @@
+"""The network as data: a frozen graph of operators; the weights live outside, in `params`.
+
+    y = f(x; params),   x [B, *v] in the input's shape, y [B, K]
+
+Values are named; shapes leave the batch axis out. `params` maps names to arrays (numpy after loading, torch inside
+the bound engine) so that the same graph serves one set of weights, a stacked population or a gradient.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator. `op` is a key of `glscert.verifier.ops.OPERATORS`, named as in ONNX."""
+
+    op: str
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    params: tuple[str, ...] = ()
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in topological order from `input` to `output`; `shapes` holds *v for every value, batch left out."""
+
+    input: str
+    output: str
+    nodes: tuple[Node, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.shapes[self.input]
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        return self.shapes[self.output]
+
+    def producers(self) -> dict[str, Node]:
+        """Value name -> the node that computes it (the input has none)."""
+        return {node.output: node for node in self.nodes}

@@ -1,0 +1,144 @@
+"""Shape of every value, from the canonical operators alone; a mismatch is refused with the node that causes it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+
+import numpy as np
+
+from ..errors import UnsupportedError
+from .ir import Node
+
+Shape = tuple[int, ...]
+
+# A single value beyond this many numbers could not be bounded in any sensible memory.
+MAX_ELEMENTS = 2**27
+
+
+def value_shape(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
+    """Shape *v of `node.output`, batch left out. Raises `UnsupportedError` where the operands do not fit."""
+    rule = _RULES.get(node.op)
+    if rule is None:
+        raise UnsupportedError(f"operator {node.op} (node {node.name!r}) is not one of {', '.join(_RULES)}.")
+    shape = rule(node, inputs, params)
+    if min(shape, default=1) < 1 or prod(shape) > MAX_ELEMENTS:
+        raise _mismatch(node, f"would give a value of shape {list(shape)}; at least 1 number along each axis and "
+                              f"{MAX_ELEMENTS} in all are supported")
+    return shape
+
+
+def infer_shapes(
+    input: str, input_shape: Shape, nodes: Sequence[Node], params: Mapping[str, np.ndarray]
+) -> dict[str, Shape]:
+    """Value name -> *v for the input and every node's output. `params` needs `.shape` only.
+
+    Raises `UnsupportedError` for a value read before it is computed, a missing parameter or operands that do not fit.
+    """
+    shapes = {input: tuple(input_shape)}
+    for node in nodes:
+        for name in node.inputs:
+            if name not in shapes:
+                raise _mismatch(node, f"reads {name!r}, which nothing before it computes; put nodes in order")
+        for name in node.params:
+            if name not in params:
+                raise _mismatch(node, f"needs the parameter {name!r}, which is missing")
+        if node.output in shapes:
+            raise _mismatch(node, f"computes {node.output!r} a second time; give every value its own name")
+        shapes[node.output] = value_shape(
+            node, [shapes[name] for name in node.inputs], [tuple(params[name].shape) for name in node.params]
+        )
+    return shapes
+
+
+def _conv(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
+    (x,) = _arity(node, inputs, 1)
+    weight, bias = _weights(node, params)
+    if len(x) != 3 or len(weight) != 4:
+        raise _mismatch(node, f"convolves {list(x)} with a kernel {list(weight)}; supported: [C,H,W] with [O,C/g,h,w]")
+    attrs = node.attrs
+    group = attrs["group"]
+    if group < 1 or weight[1] * group != x[0] or weight[0] % group:
+        raise _mismatch(node, f"has kernel {list(weight)} and group {group}, which do not fit {x[0]} channels")
+    if bias is not None and bias != (weight[0],):
+        raise _mismatch(node, f"has a bias {list(bias)} for {weight[0]} channels")
+    strides, pads, dilations = attrs["strides"], attrs["pads"], attrs["dilations"]
+    if (len(strides), len(pads), len(dilations)) != (2, 4, 2) or min(*strides, *dilations) < 1 or min(pads) < 0:
+        raise _mismatch(node, f"has strides {list(strides)}, pads {list(pads)}, dilations {list(dilations)}; "
+                              "supported: two positive strides and dilations, four pads of at least 0")
+    size = [
+        (x[1 + i] + pads[i] + pads[2 + i] - dilations[i] * (weight[2 + i] - 1) - 1) // strides[i] + 1 for i in (0, 1)
+    ]
+    if min(size) < 1:
+        raise _mismatch(node, f"has a kernel {list(weight[2:])} larger than its padded input {list(x)}")
+    return (weight[0], *size)
+
+
+def _gemm(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
+    (x,) = _arity(node, inputs, 1)
+    weight, bias = _weights(node, params)
+    if len(weight) != 2 or x != (weight[1],):
+        raise _mismatch(node, f"multiplies a value {list(x)} by a matrix {list(weight)} ([out, in]); flatten it first")
+    if bias is not None and bias != (weight[0],):
+        raise _mismatch(node, f"has a bias {list(bias)} for {weight[0]} outputs")
+    return (weight[0],)
+
+
+def _relu(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
+    _arity(node, params, 0)
+    return _arity(node, inputs, 1)[0]
+
+
+def _arithmetic(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
+    if len(inputs) == 2 and not params:
+        if node.op not in ("Add", "Sub"):
+            raise _mismatch(node, f"{node.op} of two computed values; supported: Add and Sub of two, {node.op} by a "
+                                  "constant")
+        if inputs[0] != inputs[1]:
+            raise _mismatch(node, f"combines values {list(inputs[0])} and {list(inputs[1])}; they must be equal")
+        return inputs[0]
+    (x,), (c,) = _arity(node, inputs, 1), _arity(node, params, 1)
+    if len(c) > len(x) or any(n not in (1, m) for n, m in zip(reversed(c), reversed(x), strict=False)):
+        raise _mismatch(node, f"has a constant {list(c)} that does not broadcast against a value {list(x)}")
+    return x
+
+
+def _flatten(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
+    _arity(node, params, 0)
+    return (prod(_arity(node, inputs, 1)[0]),)
+
+
+def _reshape(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
+    _arity(node, params, 0)
+    (x,) = _arity(node, inputs, 1)
+    shape = tuple(node.attrs["shape"])
+    if prod(shape) != prod(x):
+        raise _mismatch(node, f"reshapes a value {list(x)} to {list(shape)}, which holds another number of entries")
+    return shape
+
+
+_RULES: dict[str, Callable[[Node, Sequence[Shape], Sequence[Shape]], Shape]] = {
+    "Conv": _conv,
+    "Gemm": _gemm,
+    "Relu": _relu,
+    "Add": _arithmetic,
+    "Sub": _arithmetic,
+    "Mul": _arithmetic,
+    "Div": _arithmetic,
+    "Flatten": _flatten,
+    "Reshape": _reshape,
+}
+
+
+def _weights(node: Node, params: Sequence[Shape]) -> tuple[Shape, Shape | None]:
+    if len(params) not in (1, 2):
+        raise _mismatch(node, f"has {len(params)} parameters; supported: a weight, or a weight and a bias")
+    return params[0], params[1] if len(params) == 2 else None
+
+
+def _arity(node: Node, shapes: Sequence[Shape], count: int) -> Sequence[Shape]:
+    if len(shapes) != count:
+        raise _mismatch(node, f"has {len(shapes)} operands where {count} are supported")
+    return shapes
+
+
+def _mismatch(node: Node, found: str) -> UnsupportedError:
+    return UnsupportedError(f"operator {node.op} (node {node.name!r}) {found}.")

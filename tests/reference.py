@@ -1,0 +1,181 @@
+"""The plain reference the bound engine is held against: dense, slow, float64, one input box, numpy alone.
+
+Every affine operator becomes an explicit matrix, found by applying the operator to unit vectors:
+
+    y = sum_i J_i x_i + b,     b = f(0, ..., 0),     J_i e_k = f(.., e_k, ..) - b
+
+DeepPoly (Singh et al. 2019) / CROWN (Zhang et al. 2018): back-substitution to the input at every ReLU, lower slope
+1 if u > -l else 0, upper line u / (u - l) (v - l), stable neurons exact. CROWN-IBP (Zhang et al. 2020): boxes by IBP,
+one back-substitution of the specification. Nothing is intersected with anything. Specification: rows y + offset > 0.
+
+It knows the graph's fields and nothing of the code under test.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Affine(NamedTuple):
+    matrices: list[np.ndarray]  # per input: [size of output, size of that input]
+    bias: np.ndarray  # [size of output]
+
+
+def apply(node, params, arrays):
+    """One operator on float64 `arrays` of shape [B, *v]."""
+    constants = [np.asarray(params[name], dtype=np.float64) for name in node.params]
+    x = arrays[0]
+    if node.op == "Conv":
+        return convolve(x, *constants, **node.attrs)
+    if node.op == "Gemm":
+        return x @ constants[0].T + (constants[1] if len(constants) > 1 else 0.0)
+    if node.op == "Relu":
+        return np.maximum(x, 0.0)
+    if node.op == "Flatten":
+        return x.reshape(len(x), -1)
+    if node.op == "Reshape":
+        return x.reshape(len(x), *node.attrs["shape"])
+    z = constants[0] if constants else arrays[1]
+    return {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}[node.op](x, z)
+
+
+def convolve(x, weight, bias=None, *, strides, pads, dilations, group):
+    """The definition of a (cross-correlating) convolution, one kernel entry and one group at a time."""
+    top, left, bottom, right = pads
+    x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    outs, ins, kernel_h, kernel_w = weight.shape
+    height = (x.shape[2] - dilations[0] * (kernel_h - 1) - 1) // strides[0] + 1
+    width = (x.shape[3] - dilations[1] * (kernel_w - 1) - 1) // strides[1] + 1
+    y = np.zeros((len(x), outs, height, width))
+    for o in range(outs):
+        first = o // (outs // group) * ins
+        for i in range(kernel_h):
+            for j in range(kernel_w):
+                rows = dilations[0] * i + strides[0] * np.arange(height)
+                columns = dilations[1] * j + strides[1] * np.arange(width)
+                seen = x[:, first : first + ins][:, :, rows][:, :, :, columns]
+                y[:, o] += np.einsum("bchw,c->bhw", seen, weight[o, :, i, j])
+        if bias is not None:
+            y[:, o] += bias[o]
+    return y
+
+
+def forward(graph, params, x):
+    """All values of the network at x [B, *v], by name."""
+    values = {graph.input: np.asarray(x, dtype=np.float64)}
+    for node in graph.nodes:
+        values[node.output] = apply(node, params, [values[name] for name in node.inputs])
+    return values
+
+
+def affine_forms(graph, params):
+    """Output name -> Affine, for every node that is not a ReLU."""
+    forms = {}
+    for node in graph.nodes:
+        if node.op == "Relu":
+            continue
+        zeros = [np.zeros((1, *graph.shapes[name])) for name in node.inputs]
+        bias = apply(node, params, zeros).reshape(-1)
+        matrices = []
+        for place, name in enumerate(node.inputs):
+            size = zeros[place].size
+            units = np.eye(size).reshape(size, *graph.shapes[name])
+            inputs = [units if i == place else np.repeat(zero, size, axis=0) for i, zero in enumerate(zeros)]
+            matrices.append((apply(node, params, inputs).reshape(size, -1) - bias).T)
+        forms[node.output] = Affine(matrices, bias)
+    return forms
+
+
+def ibp_boxes(graph, params, lower, upper):
+    """Value name -> flat (lower, upper)."""
+    boxes = {graph.input: (np.ravel(lower).astype(np.float64), np.ravel(upper).astype(np.float64))}
+    forms = affine_forms(graph, params)
+    for node in graph.nodes:
+        if node.op == "Relu":
+            boxes[node.output] = tuple(np.maximum(end, 0.0) for end in boxes[node.inputs[0]])
+            continue
+        low = high = forms[node.output].bias
+        for matrix, name in zip(forms[node.output].matrices, node.inputs, strict=True):
+            (l, u), plus, minus = boxes[name], np.maximum(matrix, 0.0), np.minimum(matrix, 0.0)
+            low, high = low + plus @ l + minus @ u, high + plus @ u + minus @ l
+        boxes[node.output] = (low, high)
+    return boxes
+
+
+def relu_lines(l, u):
+    """Slopes and intercepts of the lines below and above max(v, 0) on [l, u]: (lower slope, upper slope, intercept)."""
+    lower, upper, intercept = np.zeros_like(l), np.zeros_like(l), np.zeros_like(l)
+    for k in range(len(l)):
+        if l[k] >= 0:
+            lower[k] = upper[k] = 1.0
+        elif u[k] > 0:
+            lower[k] = 1.0 if u[k] > -l[k] else 0.0
+            upper[k] = u[k] / (u[k] - l[k])
+            intercept[k] = -upper[k] * l[k]
+    return lower, upper, intercept
+
+
+def back_substitute(graph, forms, box, pre, value, rows, offset, stop=()):
+    """Lower bounds of rows @ value + offset: [M]. `pre` gives the box of every ReLU's input above `value`;
+    coefficients are concretised at the input, or at the values in `stop`, each with its (lower, upper)."""
+    ends = {graph.input: box, **dict(stop)}
+    waiting, bound = {value: np.asarray(rows, dtype=np.float64)}, np.asarray(offset, dtype=np.float64)
+    for node in reversed(graph.nodes):
+        if node.output not in waiting or node.output in ends:
+            continue
+        a = waiting.pop(node.output)
+        if node.op == "Relu":
+            lower, upper, intercept = relu_lines(*pre[node.inputs[0]])
+            plus, minus = np.maximum(a, 0.0), np.minimum(a, 0.0)
+            bound = bound + minus @ intercept
+            terms = [plus * lower + minus * upper]
+        else:
+            bound = bound + a @ forms[node.output].bias
+            terms = [a @ matrix for matrix in forms[node.output].matrices]
+        for name, term in zip(node.inputs, terms, strict=True):
+            waiting[name] = waiting.get(name, 0.0) + term
+    for name, a in waiting.items():
+        bound = bound + np.maximum(a, 0.0) @ ends[name][0] + np.minimum(a, 0.0) @ ends[name][1]
+    return bound
+
+
+def ibp(graph, params, lower, upper, rows, offset):
+    """-> (bounds [M], {ReLU input: flat (lower, upper)}). The specification is merged with the affine layers after
+    the last ReLUs (elision, Gowal et al. 2018), so no width is lost between the logits and their differences."""
+    boxes = ibp_boxes(graph, params, lower, upper)
+    pre = {node.inputs[0]: boxes[node.inputs[0]] for node in graph.nodes if node.op == "Relu"}
+    stop = {node.output: boxes[node.output] for node in graph.nodes if node.op == "Relu"}
+    forms = affine_forms(graph, params)
+    bound = back_substitute(graph, forms, boxes[graph.input], pre, graph.output, rows, offset, stop)
+    return bound, pre
+
+
+def ibp_unmerged(graph, params, lower, upper, rows, offset):
+    """IBP through the logits' own box: what `ibp` is without the merging of the specification."""
+    bounds, pre = ibp(graph, params, lower, upper, rows, offset)
+    l, u = ibp_boxes(graph, params, lower, upper)[graph.output]
+    return np.maximum(rows, 0.0) @ l + np.minimum(rows, 0.0) @ u + offset, pre
+
+
+def crown_ibp(graph, params, lower, upper, rows, offset):
+    boxes = ibp_boxes(graph, params, lower, upper)
+    pre = {node.inputs[0]: boxes[node.inputs[0]] for node in graph.nodes if node.op == "Relu"}
+    forms = affine_forms(graph, params)
+    return back_substitute(graph, forms, boxes[graph.input], pre, graph.output, rows, offset), pre
+
+
+def deeppoly(graph, params, lower, upper, rows, offset):
+    box = (np.ravel(lower).astype(np.float64), np.ravel(upper).astype(np.float64))
+    forms, pre = affine_forms(graph, params), {}
+    for node in graph.nodes:
+        if node.op == "Relu" and node.inputs[0] not in pre:
+            value = node.inputs[0]
+            eye = np.eye(int(np.prod(graph.shapes[value])))
+            zero = np.zeros(len(eye))
+            below = back_substitute(graph, forms, box, pre, value, eye, zero)
+            above = -back_substitute(graph, forms, box, pre, value, -eye, zero)
+            pre[value] = (below, above)
+    return back_substitute(graph, forms, box, pre, graph.output, rows, offset), pre
+
+
+REFERENCE = {"ibp": ibp, "crown-ibp": crown_ibp, "deeppoly": deeppoly}

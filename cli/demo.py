@@ -1,0 +1,5 @@
+"""`glscli demo`."""
+
+
+def command() -> None:
+    """Train on digits, export, verify."""

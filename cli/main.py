@@ -1,0 +1,93 @@
+"""`glscli`: one command per file; this file assembles them and turns whatever goes wrong into a sentence.
+
+A command's module is imported when the command is asked for, and imports torch only when it runs, so that `--help`
+answers at once.
+"""
+
+import importlib
+import importlib.util
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from .failures import describe
+
+# Module of this folder -> its function `command`, in the order of a first use.
+COMMANDS = tuple(
+    name for name in ("demo", "train", "export", "verify") if importlib.util.find_spec(f"glscert.cli.{name}")
+)
+
+EXIT_CODES = (
+    "Exit codes: 0 done, all verified or policy met; 1 something falsified or misclassified, or policy missed; "
+    "2 bad usage or input; 3 undecided; 4 not supported; 5 internal error or failed write; 130 interrupted."
+)
+
+
+class LazyGroup(TyperGroup):
+    """Knows the names of the commands, and imports one when it is needed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"glscert.cli.{cmd_name}")
+        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        single.command(cmd_name, epilog=EXIT_CODES)(module.command)
+        return typer.main.get_command(single)
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("glscert"))
+        raise typer.Exit()
+
+
+def _ask_for_traceback(wanted: bool) -> None:
+    if wanted:
+        os.environ["GLSCLI_TRACEBACK"] = "1"
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+    debug: bool = typer.Option(
+        False, "--debug", callback=_ask_for_traceback, is_eager=True, help="Show the Python traceback of any error."
+    ),
+) -> None:
+    """Train small networks that provably resist perturbed inputs, export them as ONNX, verify them from the file."""
+
+
+def main() -> None:
+    """The console script. Every ending is an exit code of `EXIT_CODES`."""
+    try:
+        app(prog_name="glscli")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # the one place that answers for all of them
+        if os.environ.get("GLSCLI_TRACEBACK"):
+            import traceback
+
+            traceback.print_exception(error)
+        sentence, code = describe(error)
+        typer.echo(f"glscli: {sentence}", err=True)
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -75,7 +75,9 @@ def _bar(console: Console, label: str, total: float) -> Iterator[Step]:
         task = bar.add_task(label, total=total, remark="")
 
         def step(amount: float = 1, remark: str = "") -> None:
-            bar.update(task, advance=amount, **({"remark": remark} if remark else {}))
+            bar.update(task, advance=amount)
+            if remark:
+                bar.update(task, remark=remark)
 
         yield step
 

@@ -1,0 +1,30 @@
+"""Sound bounds on a network's outputs over a box of inputs: one engine for training and for verifying.
+
+    RELAXATIONS[name](graph, params, box, spec) -> Bounds(lower [B, M], pre)
+
+Specifications are rows C·y + d to prove positive; every number is a lower bound. No function here looks at tensor
+values to decide what to compute, so all run under vmap and autograd.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from ..graph import Graph
+from ..ops import Box as Box
+from ..ops import Params
+from .relaxations import crown_ibp, deeppoly, ibp
+from .specification import Bounds as Bounds
+from .specification import Spec as Spec
+from .specification import linf_box as linf_box
+from .specification import margin_spec as margin_spec
+
+
+class Relaxation(Protocol):
+    def __call__(self, graph: Graph, params: Params, box: Box, spec: Spec) -> Bounds: ...
+
+
+RELAXATIONS: Mapping[str, Relaxation] = {
+    "ibp": ibp,
+    "crown-ibp": crown_ibp,
+    "deeppoly": deeppoly,
+}

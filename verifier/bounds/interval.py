@@ -1,0 +1,48 @@
+"""Interval bound propagation of a graph (Gowal et al. 2018) and what is affine in the input."""
+
+from torch import Tensor
+
+from ..graph import Graph
+from ..ops import OPERATORS, Affine, Box, Params
+
+
+def interval_boxes(graph: Graph, params: Params, box: Box, values: set[str] | None = None) -> dict[str, Box]:
+    """A box for every value (or those in `values`, which must be closed under inputs), by name."""
+    boxes = {graph.input: box}
+    for node in graph.nodes:
+        if values is None or node.output in values:
+            boxes[node.output] = OPERATORS[node.op].interval(node, params, *(boxes[name] for name in node.inputs))
+    return boxes
+
+
+def affine_values(graph: Graph) -> set[str]:
+    """Names of the values that are affine in the input."""
+    found = {graph.input}
+    for node in graph.nodes:
+        if isinstance(OPERATORS[node.op], Affine) and found.issuperset(node.inputs):
+            found.add(node.output)
+    return found
+
+
+def exact_values(graph: Graph) -> set[str]:
+    """Names of the values whose interval image is exact: at most one operator on the way mixes entries."""
+    separate, exact = {graph.input}, {graph.input}
+    for node in graph.nodes:
+        operator = OPERATORS[node.op]
+        if not isinstance(operator, Affine) or not exact.issuperset(node.inputs):
+            continue
+        if not operator.mixing and len(node.inputs) == 1:
+            exact.add(node.output)
+            if separate.issuperset(node.inputs):
+                separate.add(node.output)
+        elif separate.issuperset(node.inputs) and len(node.inputs) == 1:
+            exact.add(node.output)
+    return exact
+
+
+def centre(box: Box) -> Tensor:
+    return (box.lower + box.upper) / 2
+
+
+def radius(box: Box) -> Tensor:
+    return (box.upper - box.lower) / 2

@@ -1,0 +1,84 @@
+"""What an operator has to offer. Values are batch-first tensors [B, *v]; `params` maps names to tensors.
+
+Affine operators are f(v) = L v + f(0): `forward` and `offset` say the function, `spread` is |L| on a radius, and
+`backward` carries a form over the output to forms over the inputs, the offset left to the caller. The default
+`backward` is the vector-Jacobian product of the forward (Bunel et al., jax_verify), so an operator is complete with
+its forward alone; a hand-written rule beside it is for speed and tested equal.
+
+Nonlinear operators give `forward`, `interval` and `lines`.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..graph import Node
+from .forms import Form, Shape, whole
+
+Params = Mapping[str, Tensor]
+
+
+class Box(NamedTuple):
+    """Entry-wise bounds, each [B, *v]."""
+
+    lower: Tensor
+    upper: Tensor
+
+
+class Lines(NamedTuple):
+    """Lines that bound a nonlinear f: lower_slope·z + lower_start <= f(z) <= upper_slope·z + upper_start.
+
+    Each [B, S, *v]; S = 1, or M where every specification row has slopes of its own. lower_start None stands for 0.
+    """
+
+    lower_slope: Tensor
+    lower_start: Tensor | None
+    upper_slope: Tensor
+    upper_start: Tensor
+
+
+class Affine:
+    """Base of the affine operators."""
+
+    mixing = False  # an output entry reads several input entries
+
+    def forward(self, node: Node, params: Params, *values: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def offset(self, node: Node, params: Params, shapes: tuple[Shape, ...]) -> Tensor | None:
+        """f(0) as [1, *out], or None for 0."""
+        like = next(iter(params.values()))
+        return self.forward(node, params, *(like.new_zeros(1, *shape) for shape in shapes))
+
+    def spread(self, node: Node, params: Params, *radii: Tensor) -> Tensor:
+        """|L| applied to radii [B, *v] >= 0."""
+        raise NotImplementedError
+
+    def interval(self, node: Node, params: Params, *boxes: Box) -> Box:
+        """Exact interval image: centre and radius (Gowal et al. 2018, equation 6)."""
+        centre = self.forward(node, params, *((box.lower + box.upper) / 2 for box in boxes))
+        radius = self.spread(node, params, *((box.upper - box.lower) / 2 for box in boxes))
+        return Box(centre - radius, centre + radius)
+
+    def backward(self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape) -> tuple[Form, ...]:
+        """A form over the output (shape `out`) -> one over each input: A L."""
+        coef = whole(form, out).coef
+        batch, _, rows, _ = coef.shape
+        zeros = tuple(coef.new_zeros(batch * rows, *shape) for shape in shapes)
+        _, pull = torch.func.vjp(lambda *values: self.forward(node, params, *values), *zeros)
+        return tuple(Form(back.reshape(batch, 1, rows, -1)) for back in pull(coef.reshape(batch * rows, *out)))
+
+
+class Nonlinear:
+    """Base of the operators with one input that act entry by entry."""
+
+    def forward(self, node: Node, params: Params, value: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def interval(self, node: Node, params: Params, box: Box) -> Box:
+        raise NotImplementedError
+
+    def lines(self, box: Box, slope: Tensor | None) -> Lines:
+        raise NotImplementedError

@@ -1,0 +1,126 @@
+"""Linear forms over one value of the graph: what back-substitution carries.
+
+A form holds the coefficients A of `A · v` for M rows over a value v [B, *v]. Without a window every row spans the
+whole value. With one, a row spans only what a convolution's neuron sees, which is all there is while the receptive
+field is smaller than the layer (the "patches" of Xu et al. 2020, arXiv:2002.12920). Rows count (position, row).
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .gemm import rows_times_matrix
+
+Shape = tuple[int, ...]
+
+
+class Window(NamedTuple):
+    """Output position (y, x) sees rows y·stride + start, `size` of them, and columns likewise; (vertical, horizontal)."""
+
+    positions: tuple[int, int]
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    start: tuple[int, int]
+
+
+class Form(NamedTuple):
+    """`coef` [B|1, L|1, R, q]: M = L·R rows over q entries of the value; a leading 1 stands for "the same for all".
+
+    window None: L = 1 and q is the whole value, flattened. Otherwise the value is [C, H, W] and q = C·kh·kw; entries
+    beside the map do not count, and are zero where `clean`.
+    """
+
+    coef: Tensor
+    window: Window | None = None
+    clean: bool = False
+
+    @property
+    def shared(self) -> bool:
+        """The same coefficients for every input and position."""
+        return self.coef.shape[0] == 1 and self.coef.shape[1] == 1
+
+
+def look(value: Tensor, window: Window | None) -> Tensor:
+    """A value [B, S, *v] as the rows see it, zero beside the map: [B, L, S, q]. With a window S = 1."""
+    if window is None:
+        return value.flatten(2).unsqueeze(1)
+    padded = F.pad(value.flatten(1, 2), _pads(window, tuple(value.shape[-2:])))
+    return F.unfold(padded, window.size, stride=window.stride).transpose(-1, -2).unsqueeze(2)
+
+
+def inside(form: Form, shape: Shape) -> Form:
+    """The same form with the entries beside the map at zero."""
+    if form.window is None or form.clean or all(
+        start >= 0 and (n - 1) * stride + start + size <= extent
+        for n, size, stride, start, extent in zip(*form.window, shape[1:], strict=True)
+    ):
+        return form
+    mask = look(form.coef.new_ones(1, 1, *shape), form.window)
+    return form._replace(coef=form.coef * mask, clean=True)
+
+
+def identity(shape: Shape, like: Tensor) -> Form:
+    """Rows v and -v for every entry of a value: lower bounds of these are both bounds of v."""
+    size = shape[0] if len(shape) == 3 else int(torch.Size(shape).numel())
+    eye = torch.eye(size, dtype=like.dtype, device=like.device)
+    window = Window((shape[1], shape[2]), (1, 1), (1, 1), (0, 0)) if len(shape) == 3 else None
+    return Form(torch.cat([eye, -eye])[None, None], window)
+
+
+def identity_bounds(rows: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
+    """Lower bounds [B, M] of the rows of `identity` -> (lower, upper), each [B, *v]."""
+    channels = shape[0] if len(shape) == 3 else int(torch.Size(shape).numel())
+    lower, minus_upper = rows.reshape(rows.shape[0], -1, 2, channels).transpose(1, 3).unbind(2)
+    return lower.reshape(-1, *shape), -minus_upper.reshape(-1, *shape)
+
+
+def whole(form: Form, shape: Shape) -> Form:
+    """Spell a form out over the whole value: no window, rows in the same order."""
+    if form.window is None:
+        return form
+    coef = inside(form, shape).coef
+    batch, _, rows, entries = coef.shape
+    spots = int(torch.Size(shape).numel())
+    number = torch.arange(1, spots + 1, dtype=torch.float64, device=coef.device).reshape(1, 1, *shape)
+    target = look(number, form.window).long()  # [1, L, 1, q]; 0 for entries beside the map
+    count = target.shape[1]
+    blank = coef.new_zeros(()).expand(batch, count, rows, spots + 1)
+    full = blank.scatter(-1, target.expand(batch, count, rows, entries), coef.expand(batch, count, rows, entries))
+    return Form(full[..., 1:].reshape(batch, 1, count * rows, spots))
+
+
+def plus(a: Form | None, b: Form, shape: Shape) -> Form:
+    """The sum of two forms over the same value (where branches meet)."""
+    if a is None:
+        return b
+    if a.window == b.window:
+        return a._replace(coef=a.coef + b.coef, clean=a.clean and b.clean)
+    return Form(whole(a, shape).coef + whole(b, shape).coef)
+
+
+def dot(form: Form, value: Tensor) -> Tensor:
+    """A · v for values [B|1, S, *v], S = 1 or M: [B|1, M]. A convolution where a window's coefficients are shared."""
+    if form.window is None:
+        return _row_sums(form.coef, look(value, None))
+    if not form.shared:
+        return _row_sums(inside(form, tuple(value.shape[2:])).coef, look(value, form.window))
+    kernel = form.coef[0, 0].unflatten(1, (-1, *form.window.size))
+    padded = F.pad(value.squeeze(1), _pads(form.window, tuple(value.shape[-2:])))
+    return F.conv2d(padded, kernel, stride=form.window.stride).flatten(2).transpose(1, 2).flatten(1)
+
+
+def _row_sums(coef: Tensor, seen: Tensor) -> Tensor:
+    """coef [B|1, L|1, R, q] times seen [B|1, L, S, q], summed over q: [B|1, L·R]."""
+    if coef.shape[:2] == (1, 1) and seen.shape[2] == 1:
+        return rows_times_matrix(seen.squeeze(2), coef[0, 0].transpose(-1, -2)).flatten(1)
+    return (coef * seen).sum(-1).flatten(1)
+
+
+def _pads(window: Window, extents: tuple[int, int]) -> list[int]:
+    """Padding (left, right, top, bottom), negative to crop, after which the windows tile the map exactly."""
+    pads: list[int] = []
+    for n, size, stride, start, extent in zip(*window, extents, strict=True):
+        pads = [-start, (n - 1) * stride + start + size - extent, *pads]
+    return pads

@@ -1,0 +1,82 @@
+"""Convolution and matrix product: the affine operators with weights."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..graph import Node
+from .base import Affine, Params
+from .forms import Form, Shape, Window, inside, whole
+from .gemm import rows_times_matrix
+from .transposed import transposed_conv
+
+
+class Gemm(Affine):
+    """y = W v + b; weight [out, in], bias [out]."""
+
+    mixing = True
+
+    def forward(self, node: Node, params: Params, value: Tensor) -> Tensor:
+        return F.linear(value, *(params[name] for name in node.params))
+
+    def offset(self, node: Node, params: Params, shapes: tuple[Shape, ...]) -> Tensor | None:
+        return params[node.params[1]][None] if len(node.params) == 2 else None
+
+    def spread(self, node: Node, params: Params, radius: Tensor) -> Tensor:
+        return F.linear(radius, params[node.params[0]].abs())
+
+    def backward(self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape) -> tuple[Form, ...]:
+        return (Form(rows_times_matrix(form.coef, params[node.params[0]])),)
+
+
+class Conv(Affine):
+    """Convolution in two dimensions; weight [out, in/group, kh, kw], bias [out]."""
+
+    mixing = True
+
+    def forward(self, node: Node, params: Params, value: Tensor) -> Tensor:
+        return self._conv(node, value, *(params[name] for name in node.params))
+
+    def offset(self, node: Node, params: Params, shapes: tuple[Shape, ...]) -> Tensor | None:
+        return params[node.params[1]][None, :, None, None] if len(node.params) == 2 else None
+
+    def spread(self, node: Node, params: Params, radius: Tensor) -> Tensor:
+        return self._conv(node, radius, params[node.params[0]].abs())
+
+    def backward(self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape) -> tuple[Form, ...]:
+        weight, (shape,) = params[node.params[0]], shapes
+        window = form.window and _widened(form.window, node, weight)
+        if window is not None and window.size[0] * window.size[1] < shape[1] * shape[2]:
+            coef = inside(form, out).coef
+            return (Form(rows_times_matrix(coef, _through(node, weight, form.window, out)), window),)
+        coef = whole(form, out).coef
+        back = transposed_conv(
+            coef.reshape(-1, *out), weight, node.attrs["strides"], node.attrs["pads"], node.attrs["dilations"], node.attrs["group"], shape
+        )
+        return (Form(back.reshape(*coef.shape[:3], -1)),)
+
+    @staticmethod
+    def _conv(node: Node, value: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        top, left, bottom, right = node.attrs["pads"]
+        if (top, left) == (bottom, right):
+            padding = (top, left)
+        else:
+            value, padding = F.pad(value, (left, right, top, bottom)), (0, 0)
+        return F.conv2d(value, weight, bias, node.attrs["strides"], padding, node.attrs["dilations"], node.attrs["group"])
+
+
+def _widened(window: Window, node: Node, weight: Tensor) -> Window:
+    """The window over a convolution's input that a window over its output amounts to."""
+    strides, pads, dilations = node.attrs["strides"], node.attrs["pads"], node.attrs["dilations"]
+    size = tuple((n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(window.size, strides, weight.shape[2:], dilations, strict=True))
+    stride = tuple(a * b for a, b in zip(window.stride, strides, strict=True))
+    start = tuple(a * b - p for a, b, p in zip(window.start, strides, pads[:2], strict=True))
+    return Window(window.positions, size, stride, start)  # type: ignore[arg-type]
+
+
+def _through(node: Node, weight: Tensor, window: Window, out: Shape) -> Tensor:
+    """The convolution as a matrix from its window to the wider one: [C·kh·kw, C'·kh'·kw'], the same at every position."""
+    entries = out[0] * window.size[0] * window.size[1]
+    eye = torch.eye(entries, dtype=weight.dtype, device=weight.device).reshape(entries, out[0], *window.size)
+    strides, dilations = node.attrs["strides"], node.attrs["dilations"]
+    return F.conv_transpose2d(eye, weight, stride=strides, dilation=dilations, groups=node.attrs["group"]).flatten(1)

@@ -47,7 +47,7 @@ def look(value: Tensor, window: Window | None) -> Tensor:
     if window is None:
         return value.flatten(2).unsqueeze(1)
     padded = F.pad(value.flatten(1, 2), _pads(window, tuple(value.shape[-2:])))
-    return F.unfold(padded, window.size, stride=window.stride).transpose(-1, -2).unsqueeze(2)
+    return F.unfold(padded, window.size, stride=window.stride).transpose(-1, -2).contiguous().unsqueeze(2)
 
 
 def inside(form: Form, shape: Shape) -> Form:
@@ -105,7 +105,7 @@ def dot(form: Form, value: Tensor) -> Tensor:
     if form.window is None:
         return _row_sums(form.coef, look(value, None))
     if not form.shared:
-        return _row_sums(inside(form, tuple(value.shape[2:])).coef, look(value, form.window))
+        return _row_sums(form.coef, look(value, form.window))  # entries beside the map meet zeros
     kernel = form.coef[0, 0].unflatten(1, (-1, *form.window.size))
     padded = F.pad(value.squeeze(1), _pads(form.window, tuple(value.shape[-2:])))
     return F.conv2d(padded, kernel, stride=form.window.stride).flatten(2).transpose(1, 2).flatten(1)

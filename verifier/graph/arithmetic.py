@@ -1,0 +1,83 @@
+"""Relu, and Add, Sub, Mul, Div of a computed value with a constant; Add and Sub of two computed values."""
+
+import numpy as np
+
+from .builder import Builder, broadcast, refusal, size
+from .proto import OnnxNode
+
+
+def relu(builder: Builder, node: OnnxNode) -> None:
+    value = builder.value(node.inputs[0])
+    builder.bind(node, builder.emit(node, "Relu", [value.name]), value.dims)
+
+
+def add(builder: Builder, node: OnnxNode) -> None:
+    a, b = node.inputs
+    if builder.const(a) is not None:
+        a, b = b, a
+    if builder.const(b) is not None:
+        with_constant(builder, node, a, b)
+    else:
+        _two_values(builder, node)
+
+
+def sub(builder: Builder, node: OnnxNode) -> None:
+    """x - c, x - z, and c - x as (-1) x + c."""
+    a, b = node.inputs
+    if builder.const(b) is not None:
+        with_constant(builder, node, a, b)
+    elif builder.const(a) is not None:
+        negate(builder, node, b)
+        with_constant(builder, OnnxNode("Add", node.name, (), node.outputs), node.outputs[0], a)
+    else:
+        _two_values(builder, node)
+
+
+def mul(builder: Builder, node: OnnxNode) -> None:
+    a, b = node.inputs
+    if builder.const(a) is not None:
+        a, b = b, a
+    if builder.const(b) is None:
+        raise refusal(node, "multiplies two computed values; supported: a computed one by a constant",
+                      "Write the network without the product")
+    with_constant(builder, node, a, b)
+
+
+def div(builder: Builder, node: OnnxNode) -> None:
+    a, b = node.inputs
+    divisor = builder.const(b)
+    if divisor is None:
+        raise refusal(node, "divides by a computed value; supported: by a constant",
+                      "Write the network without the quotient")
+    if not divisor.all():
+        raise refusal(node, "divides by a constant with a zero in it", "Export a network whose divisors are not 0")
+    with_constant(builder, node, a, b)
+
+
+def negate(builder: Builder, node: OnnxNode, x: str) -> None:
+    """Binds the output of `node` to -x, for the moment."""
+    value = builder.value(x)
+    minus = builder.param(node, "minus_one", np.array(-1, builder.dtype))
+    builder.bind(node, builder.emit(node, "Mul", [value.name], [minus]), value.dims)
+
+
+def with_constant(builder: Builder, node: OnnxNode, x: str, c: str) -> None:
+    """x (op) c, where c broadcasts against x; the constant loses the batch axis."""
+    value, constant = builder.value(x), builder.consts[c]
+    dims = broadcast(node, value.dims, constant.shape)
+    if size(dims) != size(value.dims) or (builder.dynamic and len(dims) != len(value.dims)):
+        raise refusal(node, f"extends a computed value {list(value.dims)} to {list(dims)} to fit its constant",
+                      "Give the constant a shape that broadcasts to the value's, such as [1,C,1,1]")
+    shape = builder.without_batch(dims)
+    source = builder.reshape(node, value.name, shape)
+    aligned = constant.reshape(constant.shape[max(0, constant.ndim - len(shape)) :])
+    name = builder.param(node, c, aligned)
+    builder.bind(node, builder.emit(node, node.op, [source], [name]), dims)
+
+
+def _two_values(builder: Builder, node: OnnxNode) -> None:
+    a, b = (builder.value(name) for name in node.inputs)
+    if a.dims != b.dims:
+        raise refusal(node, f"combines computed values of shapes {list(a.dims)} and {list(b.dims)}; supported: equal "
+                            "shapes", "Reshape one of them before")
+    builder.bind(node, builder.emit(node, node.op, [a.name, b.name]), a.dims)

@@ -1,0 +1,160 @@
+"""Operators on constants alone, evaluated while loading: shapes for a Reshape, transposed or retyped weights."""
+
+from collections.abc import Callable
+from math import prod
+
+import numpy as np
+from onnx import TensorProto
+
+from ..errors import InputError
+from .builder import broadcast, refusal
+from .proto import OnnxNode
+from .shapes import MAX_ELEMENTS, Shape
+
+Fold = Callable[[OnnxNode, list[np.ndarray]], np.ndarray]
+
+_CAST = {
+    TensorProto.FLOAT: np.float32,
+    TensorProto.DOUBLE: np.float64,
+    TensorProto.INT64: np.int64,
+    TensorProto.INT32: np.int32,
+    TensorProto.BOOL: np.bool_,
+}
+
+
+def fold(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
+    """The constant that `node` computes. Raises `UnsupportedError` or `InputError` where it cannot be had."""
+    if node.op not in FOLDS:
+        raise refusal(node, "is applied to constants alone", "Fold constants before exporting")
+    try:
+        with np.errstate(all="ignore"):  # an infinity is found, and named, when the result is used as a weight
+            result = FOLDS[node.op](node, arrays)
+    except (ValueError, IndexError, TypeError, KeyError, OverflowError) as error:
+        raise InputError(f"operator {node.op} (node {node.name!r}) cannot be evaluated on its constants: {error}. "
+                         "Export the network again.") from error
+    return result
+
+
+def constant_value(node: OnnxNode) -> np.ndarray:
+    """What a Constant node holds."""
+    types = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
+    for key, value in node.attrs.items():
+        if key == "value":
+            return value
+        if key in types:
+            return np.array(value, types[key])
+    raise refusal(node, "holds neither numbers nor a tensor", "Export the network again")
+
+
+def shape_of(node: OnnxNode, dims: Shape) -> np.ndarray:
+    return np.array(dims[node.attrs.get("start", 0) : node.attrs.get("end", len(dims))], np.int64)
+
+
+def axes_of(node: OnnxNode, arrays: list[np.ndarray], rank: int) -> tuple[int, ...] | None:
+    """The `axes` of Squeeze and Unsqueeze, an attribute before opset 13 and an input since; counted from the front."""
+    axes = arrays[1].tolist() if len(arrays) > 1 else node.attrs.get("axes")
+    if axes is None:
+        return None
+    axes = tuple(sorted(axis + rank if axis < 0 else axis for axis in np.ravel(axes).tolist()))
+    if len(set(axes)) != len(axes) or any(not 0 <= axis < rank for axis in axes):
+        raise InputError(f"operator {node.op} (node {node.name!r}) names axes outside {rank}. Export it again.")
+    return axes
+
+
+def unsqueezed(dims: Shape, axes: tuple[int, ...]) -> Shape:
+    rest = iter(dims)
+    return tuple(1 if axis in axes else next(rest) for axis in range(len(dims) + len(axes)))
+
+
+def reshaped(node: OnnxNode, dims: Shape, target: list[int]) -> Shape:
+    """ONNX Reshape: 0 copies the axis (unless `allowzero`), one -1 takes what is left."""
+    if not node.attrs.get("allowzero", 0):
+        if any(n == 0 and i >= len(dims) for i, n in enumerate(target)):
+            raise refusal(node, f"reshapes {list(dims)} to {target}", "Export the network again")
+        target = [dims[i] if n == 0 else n for i, n in enumerate(target)]
+    known = prod(n for n in target if n != -1)
+    if target.count(-1) == 1 and known > 0 and prod(dims) % known == 0:
+        target = [prod(dims) // known if n == -1 else n for n in target]
+    if any(n < 0 for n in target) or prod(target) != prod(dims):
+        raise refusal(node, f"reshapes {list(dims)} (with a batch of one) to {target}, another number of entries",
+                      "Export the network again, with a dynamic batch axis")
+    return tuple(target)
+
+
+def _unsqueeze(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
+    count = np.size(arrays[1] if len(arrays) > 1 else node.attrs["axes"])
+    axes = axes_of(node, arrays, arrays[0].ndim + count)
+    return arrays[0].reshape(unsqueezed(arrays[0].shape, axes or ()))
+
+
+def _cast(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
+    return arrays[0].astype(_CAST[node.attrs["to"]])
+
+
+def _concat(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
+    _bounded(sum(array.size for array in arrays))
+    return np.concatenate(arrays, axis=node.attrs["axis"])
+
+
+def _gather(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
+    data, indices = arrays
+    _bounded(data.size * max(1, indices.size))
+    return np.take(data, indices, axis=node.attrs.get("axis", 0))
+
+
+def _slice(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
+    if len(arrays) > 1:
+        starts, ends, *rest = (array.ravel().tolist() for array in arrays[1:])
+    else:
+        starts, ends, rest = list(node.attrs["starts"]), list(node.attrs["ends"]), []
+        if "axes" in node.attrs:
+            rest = [list(node.attrs["axes"])]
+    axes = rest[0] if rest else list(range(len(starts)))
+    steps = rest[1] if len(rest) > 1 else [1] * len(starts)
+    if any(step < 1 for step in steps):
+        raise ValueError("a step below 1")
+    taken = [slice(None)] * arrays[0].ndim
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        taken[axis] = slice(start, end, step)
+    return arrays[0][tuple(taken)]
+
+
+def _arithmetic(function: Callable[..., np.ndarray]) -> Fold:
+    def apply(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
+        a, b = arrays
+        if a.dtype != b.dtype:
+            raise ValueError(f"types {a.dtype} and {b.dtype}")
+        _bounded(prod(broadcast(node, a.shape, b.shape)))
+        return np.asarray(function(a, b), a.dtype)
+
+    return apply
+
+
+def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if a.dtype.kind == "f":
+        return a / b
+    if (a < 0).any() or (b <= 0).any():
+        raise ValueError("integers that are not positive")
+    return a // b
+
+
+def _bounded(size: int) -> None:
+    if size > MAX_ELEMENTS:
+        raise ValueError(f"a result of more than {MAX_ELEMENTS} numbers")
+
+
+FOLDS: dict[str, Fold] = {
+    "Identity": lambda node, arrays: arrays[0],
+    "Cast": _cast,
+    "Transpose": lambda node, arrays: np.transpose(arrays[0], node.attrs.get("perm")),
+    "Reshape": lambda node, arrays: arrays[0].reshape(reshaped(node, arrays[0].shape, arrays[1].ravel().tolist())),
+    "Unsqueeze": _unsqueeze,
+    "Squeeze": lambda node, arrays: np.squeeze(arrays[0], axes_of(node, arrays, arrays[0].ndim)),
+    "Concat": _concat,
+    "Gather": _gather,
+    "Slice": _slice,
+    "Add": _arithmetic(np.add),
+    "Sub": _arithmetic(np.subtract),
+    "Mul": _arithmetic(np.multiply),
+    "Div": _arithmetic(_divide),
+}

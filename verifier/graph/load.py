@@ -1,0 +1,86 @@
+"""ONNX file -> canonical graph, weights and metadata: the straight line."""
+
+from pathlib import Path
+
+import onnx
+
+from ..errors import GlscertError, InputError
+from .builder import Builder
+from .ir import Graph
+from .model import Model
+from .proto import (
+    OnnxNode,
+    check_header,
+    constants,
+    declared_input,
+    declared_output,
+    live_nodes,
+    node_name,
+    onnx_node,
+    own_metadata,
+)
+from .read import DEFAULT_MAX_BYTES, read_proto
+from .simplify import absorb_channel_axis, simplify
+from .translate import check_supported, translate
+
+
+def load_model(path: Path | str, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Model:
+    """Reads an ONNX file (`.onnx`, or gzip'ed), as the function of one image, in the canonical operators.
+
+    The graph's output is always a vector [K]. Weights keep the file's dtype (float32 or float64).
+    Raises `InputError` where the file is absent, damaged or larger than `max_bytes` (packed or not), and
+    `UnsupportedError` where the network needs what is not implemented; both name the file and the remedy.
+    """
+    proto = read_proto(path, max_bytes)
+    try:
+        return from_proto(proto)
+    except GlscertError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def from_proto(proto: onnx.ModelProto) -> Model:
+    """As `load_model`, from a parsed model; nothing outside `proto` is opened."""
+    check_header(proto)
+    declared, output = declared_input(proto.graph), declared_output(proto.graph)
+    live = live_nodes(proto.graph, declared.name, output)
+    for node in live:
+        check_supported(node.op_type, node.domain, node_name(node))
+    _check_standard(proto)
+    builder = Builder(declared, constants(proto.graph, live))
+    for node in live:
+        translate(builder, onnx_node(node))
+    graph, params = simplify(_finished(builder, declared.name, output), builder.params)
+    if not declared.dynamic and len(declared.dims) == 3 and declared.dims[0] == 1:
+        graph, params = absorb_channel_axis(graph, params)
+    return Model(graph, params, own_metadata(proto))
+
+
+def _finished(builder: Builder, input: str, output: str) -> Graph:
+    if output in builder.consts or output == input:
+        raise InputError(f"the output {output!r} does not depend on the input. Export the network again.")
+    last = OnnxNode("Flatten", "output", (), (output,))
+    result = builder.value(output).name
+    if len(builder.shapes[result]) != 1:
+        result = builder.emit(last, "Flatten", [result])
+    return Graph(input, result, tuple(builder.nodes), builder.shapes)
+
+
+def _check_standard(proto: onnx.ModelProto) -> None:
+    """Attributes and operand counts as the ONNX standard has them, by its own checker."""
+    proto = _with_one_import_per_domain(proto)
+    try:
+        onnx.checker.check_model(proto)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        reason = " ".join(str(error).split("==>")[0].split())
+        raise InputError(f"the file breaks the ONNX standard: {reason} Export it again.") from error
+
+
+def _with_one_import_per_domain(proto: onnx.ModelProto) -> onnx.ModelProto:
+    imports = {entry.domain: entry for entry in proto.opset_import}
+    if len(imports) == len(proto.opset_import):
+        return proto
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    del copy.opset_import[:]
+    copy.opset_import.extend(imports.values())
+    return copy

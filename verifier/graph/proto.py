@@ -1,0 +1,221 @@
+"""The parts of a parsed ONNX model as plain Python values: declared input, nodes, constants, metadata."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import AttributeProto, TensorProto, helper, numpy_helper
+
+from ..errors import InputError, UnsupportedError
+from .model import METADATA_PREFIX
+from .shapes import MAX_ELEMENTS
+
+OPSETS = range(8, 24)
+_DOMAINS = ("", "ai.onnx")
+_FLOATS = {TensorProto.FLOAT: np.dtype(np.float32), TensorProto.DOUBLE: np.dtype(np.float64)}
+_DTYPES = _FLOATS | {
+    TensorProto.INT64: np.dtype(np.int64),
+    TensorProto.INT32: np.dtype(np.int32),
+    TensorProto.BOOL: np.dtype(np.bool_),
+}
+
+
+@dataclass(frozen=True)
+class OnnxNode:
+    """A node as the file has it; `name` falls back to the first output where the file leaves it out."""
+
+    op: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DeclaredInput:
+    """`dims` with a batch of one in place of a symbolic first axis; `dynamic` says that it was symbolic."""
+
+    name: str
+    dims: tuple[int, ...]
+    dynamic: bool
+    dtype: np.dtype
+
+
+def check_header(model: onnx.ModelProto) -> None:
+    """Raises for an opset outside `OPSETS`, and for parts that no supported network has."""
+    versions = {entry.version for entry in model.opset_import if entry.domain in _DOMAINS}
+    if len(versions) != 1:
+        raise InputError(f"the file imports {sorted(versions) or 'no'} versions of the ONNX operators; exactly one is "
+                         "supported. Export it again.")
+    (version,) = versions
+    if version not in OPSETS:
+        raise UnsupportedError(f"the file uses ONNX opset {version}; supported: {OPSETS.start} to {OPSETS.stop - 1}. "
+                               "Export it again with opset_version=17.")
+    if any(function.domain in _DOMAINS for function in model.functions):
+        raise UnsupportedError("the file redefines standard operators by functions of its own. Export it without.")
+    if model.graph.sparse_initializer:
+        raise UnsupportedError("the file holds sparse weights; supported: dense ones. Export it with dense weights.")
+    if any(tensor.data_location == TensorProto.EXTERNAL or tensor.external_data for tensor in _tensors(model.graph)):
+        raise UnsupportedError("the file keeps weights in a second file (external data), which is never opened. Save "
+                               "them inside: torch.onnx.export(..., external_data=False), or onnx.save after onnx.load.")
+
+
+def declared_input(graph: onnx.GraphProto) -> DeclaredInput:
+    """The one input that is no initialiser."""
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in weights]
+    if len(inputs) != 1:
+        names = ", ".join(repr(value.name) for value in inputs) or "none"
+        raise UnsupportedError(f"the network has {len(inputs)} inputs ({names}); supported: exactly one. Export it with "
+                               "the others fixed as constants.")
+    value = inputs[0]
+    tensor = value.type.tensor_type
+    if tensor.elem_type not in _FLOATS:
+        raise UnsupportedError(f"the input {value.name!r} is {_type_name(tensor.elem_type)}; supported: float32 and "
+                               "float64. Export the network in float32.")
+    if not tensor.HasField("shape"):
+        raise UnsupportedError(f"the input {value.name!r} declares no shape. Export it with one, such as [batch,1,28,28].")
+    dims = [dim.dim_value if dim.WhichOneof("value") == "dim_value" else 0 for dim in tensor.shape.dim]
+    dynamic = len(dims) > 1 and dims[0] < 1
+    if dynamic:
+        dims[0] = 1
+    shown = f"the input {value.name!r} declares the shape {_shown(tensor)}"
+    if not dims or min(dims) < 1:
+        raise UnsupportedError(f"{shown}; supported: at least one axis, and numbers on all but a leading batch axis. "
+                               "Export it with a fixed size, such as [batch,1,28,28].")
+    if prod(dims) > MAX_ELEMENTS:
+        raise UnsupportedError(f"{shown}; supported: at most {MAX_ELEMENTS} numbers in an image. Check the export.")
+    if not dynamic and dims[0] != 1 and len(dims) not in (1, 3):
+        raise UnsupportedError(f"{shown}; supported: a batch axis that is symbolic or 1, or none at all ([n] or "
+                               "[C,H,W]). Export it with a dynamic batch axis.")
+    return DeclaredInput(value.name, tuple(dims), dynamic, _FLOATS[tensor.elem_type])
+
+
+def declared_output(graph: onnx.GraphProto) -> str:
+    """Name of the one output."""
+    if len(graph.output) != 1:
+        names = ", ".join(repr(value.name) for value in graph.output) or "none"
+        raise UnsupportedError(f"the network has {len(graph.output)} outputs ({names}); supported: exactly one. Export "
+                               "it with the logits alone.")
+    return graph.output[0].name
+
+
+def constants(graph: onnx.GraphProto, live: list[onnx.NodeProto]) -> dict[str, np.ndarray]:
+    """Initialiser name -> array, for those that a node of `live` reads."""
+    read = {name for node in live for name in node.input}
+    repeated = [name for name, count in Counter(tensor.name for tensor in graph.initializer).items() if count > 1]
+    if repeated:
+        raise InputError(f"the file holds the weight {repeated[0]!r} twice. Export it again.")
+    return {
+        tensor.name: tensor_array(tensor, f"the weight {tensor.name!r}")
+        for tensor in graph.initializer
+        if tensor.name in read
+    }
+
+
+def live_nodes(graph: onnx.GraphProto, input: str, output: str) -> list[onnx.NodeProto]:
+    """The nodes that `output` depends on, in the file's order.
+
+    Raises `InputError` where a node reads what none before it computes (a cycle, a wrong order, a missing node).
+    """
+    known = {input, ""} | {tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        for name in node.input:
+            if name not in known:
+                raise InputError(f"operator {node.op_type} (node {node_name(node)!r}) reads {name!r}, which nothing "
+                                 "before it computes: the graph is cyclic, out of order or incomplete. Export it again.")
+        taken = [name for name in node.output if name and name in known]
+        if taken:
+            raise InputError(f"operator {node.op_type} (node {node_name(node)!r}) computes {taken[0]!r}, which has a "
+                             "value already. Export it again.")
+        known.update(node.output)
+    if output not in known or output == "":
+        raise InputError(f"nothing computes the output {output!r}. Export it again.")
+    needed = {output}
+    live = []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            needed.update(name for name in node.input if name)
+            live.append(node)
+    return live[::-1]
+
+
+def onnx_node(proto: onnx.NodeProto) -> OnnxNode:
+    """A node of a supported operator with its attributes as Python values."""
+    attrs = {attribute.name: _attribute(attribute, node_name(proto)) for attribute in proto.attribute}
+    return OnnxNode(proto.op_type, node_name(proto), tuple(proto.input), tuple(proto.output), attrs)
+
+
+def node_name(proto: onnx.NodeProto) -> str:
+    return proto.name or next((name for name in proto.output if name), "")
+
+
+def own_metadata(model: onnx.ModelProto) -> dict[str, str]:
+    """The `org.glscli.*` properties without the prefix."""
+    found: dict[str, str] = {}
+    for entry in model.metadata_props:
+        key = entry.key.removeprefix(METADATA_PREFIX)
+        if key == entry.key:
+            continue
+        if key in found:
+            raise InputError(f"the file states {entry.key!r} twice. Export it again.")
+        found[key] = entry.value
+    return found
+
+
+def tensor_array(tensor: TensorProto, what: str) -> np.ndarray:
+    """The tensor's numbers; the declared size is compared with the stored one before anything is allocated."""
+    dtype = _DTYPES.get(tensor.data_type)
+    if dtype is None:
+        raise UnsupportedError(f"{what} is {_type_name(tensor.data_type)}; supported: float32 and float64 (and integers "
+                               "for shapes). Export the network in float32.")
+    if any(size < 0 for size in tensor.dims):
+        raise InputError(f"{what} declares the shape {list(tensor.dims)}. Export it again.")
+    count = prod(tensor.dims)
+    if tensor.HasField("raw_data"):
+        stored = len(tensor.raw_data) // dtype.itemsize
+        whole = len(tensor.raw_data) % dtype.itemsize == 0
+    else:
+        stored, whole = len(getattr(tensor, helper.tensor_dtype_to_field(tensor.data_type))), True
+    if stored != count or not whole:
+        raise InputError(f"{what} declares the shape {list(tensor.dims)} but stores {stored} numbers. Export it again.")
+    return np.ascontiguousarray(numpy_helper.to_array(tensor)).reshape(tuple(tensor.dims))
+
+
+def _attribute(attribute: AttributeProto, node: str) -> Any:
+    if attribute.type == AttributeProto.TENSOR:
+        return tensor_array(attribute.t, f"the attribute {attribute.name!r} of node {node!r}")
+    if attribute.type == AttributeProto.STRING:
+        return attribute.s.decode("utf-8", errors="replace")
+    value = {
+        AttributeProto.FLOAT: lambda: attribute.f,
+        AttributeProto.INT: lambda: attribute.i,
+        AttributeProto.FLOATS: lambda: tuple(attribute.floats),
+        AttributeProto.INTS: lambda: tuple(attribute.ints),
+    }.get(attribute.type)
+    if value is None or attribute.ref_attr_name:
+        raise UnsupportedError(f"the attribute {attribute.name!r} of node {node!r} is neither number, text nor tensor. "
+                               "Export the network with plain operators.")
+    return value()
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+
+
+def _shown(tensor: onnx.TypeProto.Tensor) -> str:
+    return "[" + ", ".join(dim.dim_param or str(dim.dim_value or "?") for dim in tensor.shape.dim) + "]"
+
+
+def _type_name(elem_type: int) -> str:
+    known = elem_type in TensorProto.DataType.values()
+    return TensorProto.DataType.Name(elem_type).lower() if known else f"of unknown type {elem_type}"

@@ -1,0 +1,53 @@
+"""ONNX file -> parsed model. Sizes are bounded before anything is read; nothing outside the file is ever opened."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from ..errors import InputError
+
+DEFAULT_MAX_BYTES = 512 * 2**20
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+def read_proto(path: Path | str, max_bytes: int = DEFAULT_MAX_BYTES) -> onnx.ModelProto:
+    """The model in `path`, plain or gzip'ed. Raises `InputError` where there is none or it is too large."""
+    path = Path(path)
+    data = _read_bounded(path, max_bytes)
+    if not data:
+        raise InputError(f"{path} is empty. Give an ONNX file, such as one written by `glscli export`.")
+    try:
+        model = onnx.load_model_from_string(data)
+    except DecodeError as error:
+        raise InputError(_not_onnx(path)) from error
+    if not model.ir_version or not model.graph.node:
+        raise InputError(_not_onnx(path))
+    return model
+
+
+def _read_bounded(path: Path, max_bytes: int) -> bytes:
+    try:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder. Give the ONNX file itself.")
+        with open(path, "rb") as file:
+            data = file.read(max_bytes + 1)
+        if data[:2] == _GZIP_MAGIC and len(data) <= max_bytes:
+            with gzip.open(path, "rb") as unpacked:
+                data = unpacked.read(max_bytes + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path} is a damaged gzip file ({error}). Copy or download it again.") from error
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read {path}: {reason}. Give the path of an ONNX file.") from error
+    if len(data) > max_bytes:
+        raise InputError(f"{path} holds more than {max_bytes} bytes, the most that is read. Give a smaller network, or "
+                         "raise max_bytes where you trust the file.")
+    return data
+
+
+def _not_onnx(path: Path) -> str:
+    return (f"{path} is not an ONNX model: it is text, another format, or cut short. Give a file written by "
+            "`glscli export` or torch.onnx.export.")

@@ -1,0 +1,28 @@
+"""What a training method asks for and gets: loss and gradient of one mini-batch at given parameters."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Params = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Loss (mean over images, with regularisers), share of images proved, and gradient per trainable parameter."""
+
+    loss: float
+    certified: float
+    gradient: Params
+
+
+Evaluate = Callable[[Params], Evaluation]
+
+
+def mean(parts: Sequence[Evaluation]) -> Evaluation:
+    """The mean of loss, share and gradient."""
+    n = len(parts)
+    gradient = {name: torch.stack([part.gradient[name] for part in parts]).mean(0) for name in parts[0].gradient}
+    return Evaluation(sum(part.loss for part in parts) / n, sum(part.certified for part in parts) / n, gradient)

@@ -1,0 +1,169 @@
+"""The training loop: batches in, checkpoints and metrics out. It prints nothing; `report` hears of every step.
+
+All that is random is a function of (seed, purpose, epoch or step), see `randomness`, so a run resumed from any
+checkpoint takes the same steps, bit for bit, as one that was never stopped.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glscert.verifier.errors import GlscertError
+
+from . import checkpoint
+from .checkpoint import State
+from .config import TrainConfig
+from .journal import Journal
+from .methods import METHODS
+from .minibatch import Minibatch
+from .optimiser import adam, clip
+from .randomness import stream
+from .reports import EpochReport, Report, StepReport
+from .setup import Setup, prepare
+
+
+def train(
+    run: Path, config: TrainConfig, *, report: Report, data_dir: Path | None = None, workers: int = 1
+) -> dict[str, Any]:
+    """Trains from the start, in the new folder `run`; returns the last epoch's metrics.
+
+    `workers` threads share a batch's chunks; the weights do not depend on their number.
+    Raises InputError: the folder holds a run, no data, no such device; GlscertError: the loss is not finite.
+    """
+    setup = prepare(config, data_dir)
+    checkpoint.create_run(run, config)
+    return _continue(run, setup, State(setup.initial_params(), {}), report, workers)
+
+
+def resume(run: Path, *, report: Report, data_dir: Path | None = None, workers: int = 1) -> dict[str, Any]:
+    """Continues a run from its newest checkpoint, or from the start where it has none. As `train` otherwise."""
+    setup = prepare(checkpoint.read_config(run), data_dir)
+    state = checkpoint.load(run, setup.net.parameters) or State(setup.initial_params(), {})
+    return _continue(run, setup, state, report, workers)
+
+
+def _continue(run: Path, setup: Setup, state: State, report: Report, workers: int) -> dict[str, Any]:
+    state.params = {name: value.to(setup.device) for name, value in state.params.items()}
+    state.moments = {name: value.to(setup.device) for name, value in state.moments.items()}
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        closing(Journal(run, state.metrics_bytes, state.step)) as journal,
+    ):
+        _Loop(run, setup, state, journal, pool, report).run_to_end()
+    return state.metrics
+
+
+class _Loop:
+    """One sitting of a run: `state` moves on with every step, and reaches the disk in `save`."""
+
+    def __init__(self, run: Path, setup: Setup, state: State, journal: Journal, pool: Executor, report: Report) -> None:
+        self.run, self.setup, self.state = run, setup, state
+        self.journal, self.pool, self.report = journal, pool, report
+        self.config, self.plan = setup.config, setup.plan
+        self.saved_at = time.monotonic()
+        self.step_seconds = self.evaluation_seconds = 0.0
+
+    def run_to_end(self) -> None:
+        state, per_epoch = self.state, self.plan.steps_per_epoch
+        while state.step < self.plan.steps:
+            for chosen in self.batches_left():
+                began = time.monotonic()
+                loss = self.step(chosen)
+                self.measure(time.monotonic() - began, len(chosen), loss)
+                if state.step % per_epoch == 0:
+                    self.finish_epoch()
+                elif self.due():
+                    self.save()
+
+    def batches_left(self) -> Iterator[Tensor]:
+        """Indices of the images of each batch that the epoch under way has not seen; the shuffle is the epoch's own."""
+        epoch, done = divmod(self.state.step, self.plan.steps_per_epoch)
+        order = torch.randperm(self.plan.images, generator=stream(self.config.seed, "shuffle", epoch))
+        return iter(order.to(self.setup.device).split(self.config.batch)[done:])
+
+    def step(self, chosen: Tensor) -> float:
+        """One update of the parameters from the images `chosen` [B]; returns the loss."""
+        config, plan, state = self.config, self.plan, self.state
+        x, y = self.setup.train_images(chosen, state.step), self.setup.train_y[chosen]
+        evaluate = Minibatch(
+            self.setup.objective,
+            x,
+            y,
+            plan.eps(state.step),
+            config.chunk,
+            self.pool,
+            reg_weight=plan.reg_weight(state.step),
+            l1=config.l1,
+            weights=self.setup.net.weights,
+        )
+        method = METHODS[config.method]
+        noise = stream(config.seed, "noise", state.step)
+        options = method.options(**config.options)
+        found = method.gradient(evaluate, state.params, noise, options, plan.decays(state.step))
+        gradient, norm = clip(found.gradient, config.grad_clip)
+        if not (math.isfinite(found.loss) and math.isfinite(norm)):
+            raise GlscertError(
+                f"training stopped at step {state.step + 1} of {plan.steps}: the loss is {found.loss} and the norm of "
+                f"its gradient {norm}. The last checkpoint in {self.run} is kept; start anew with a smaller lr or eps."
+            )
+        state.params, state.moments = adam(state.params, state.moments, gradient, state.step, plan.lr(state.step))
+        state.step += 1
+        for name, value in (("loss", found.loss), ("certified", found.certified), ("images", 1.0)):
+            state.sums[name] = state.sums.get(name, 0.0) + value * len(chosen)
+        return found.loss
+
+    def measure(self, seconds: float, images: int, loss: float) -> None:
+        """Keeps time, reports the step, and writes it down every few."""
+        state, plan = self.state, self.plan
+        state.seconds += seconds
+        self.step_seconds = seconds if self.step_seconds == 0 else 0.95 * self.step_seconds + 0.05 * seconds
+        rate = min(self.config.batch, plan.images) / self.step_seconds
+        epoch = (state.step - 1) // plan.steps_per_epoch + 1
+        left = (plan.steps - state.step) * self.step_seconds + (plan.epochs - epoch + 1) * self.evaluation_seconds
+        self.report(StepReport(state.step, plan.steps, epoch, plan.epochs, loss, rate, left))
+        if state.step % self.config.log_steps == 0:
+            record = {"kind": "step", "loss": loss, "eps": plan.eps(state.step - 1), "lr": plan.lr(state.step - 1)}
+            self.journal.write(state.step, {**record, "images_per_s": round(images / seconds, 1)})
+
+    def finish_epoch(self) -> None:
+        """Test accuracies, the epoch's line, a checkpoint."""
+        state, plan = self.state, self.plan
+        began = time.monotonic()
+        accuracies = self.setup.accuracies(state.params, self.pool)
+        self.evaluation_seconds = time.monotonic() - began
+        state.seconds += self.evaluation_seconds
+        images = state.sums.pop("images")
+        state.metrics = {
+            "kind": "epoch",
+            "epoch": state.step // plan.steps_per_epoch,
+            "eps": plan.eps(state.step - 1),
+            "lr": plan.lr(state.step - 1),
+            "train_loss": state.sums["loss"] / images,
+            "train_certified": state.sums["certified"] / images,
+            **accuracies,
+            "seconds": round(state.seconds, 3),
+        }
+        state.sums = {}
+        self.journal.write(state.step, state.metrics)
+        self.save()
+        self.report(EpochReport(state.metrics["epoch"], plan.epochs, state.metrics))
+
+    def due(self) -> bool:
+        """Whether a checkpoint inside an epoch is due."""
+        every = self.config.checkpoint_steps
+        return (every is not None and self.state.step % every == 0) or (
+            time.monotonic() - self.saved_at >= self.config.checkpoint_seconds
+        )
+
+    def save(self) -> None:
+        self.state.metrics_bytes = self.journal.sync()
+        setup = self.setup
+        checkpoint.save(self.run, self.state, setup.net.graph, setup.objective.constants, setup.metadata)
+        self.saved_at = time.monotonic()

@@ -1,0 +1,34 @@
+"""RGS, randomised gradient smoothing: the mean gradient at weights shifted by Gaussian noise (paper, Sec. 3.4).
+
+    g = 1/n sum_i grad L(theta + e_i),   e_i ~ N(0, sigma^2 I)
+
+an unbiased gradient of the loss smoothed over the weights, E_e L(theta + e); n = 2 suffices.
+"""
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from ..evaluation import Evaluate, Evaluation, mean
+
+
+class Options(BaseModel):
+    """sigma: standard deviation of the noise; times `decay` at each learning-rate milestone; `samples`: n."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sigma: float = Field(1e-3, ge=0)
+    decay: float = Field(0.4, gt=0, le=1)
+    samples: int = Field(2, ge=1)
+
+
+def gradient(
+    evaluate: Evaluate, params: dict[str, Tensor], generator: torch.Generator, options: Options, decays: int
+) -> Evaluation:
+    """Mean loss and mean gradient over `samples` shifted copies of `params`; noise comes from `generator` (CPU)."""
+    sigma = options.sigma * options.decay**decays
+    shifted = [
+        {name: p + sigma * torch.randn(p.shape, generator=generator).to(p) for name, p in params.items()}
+        for _ in range(options.samples)
+    ]
+    return mean([evaluate(copy) for copy in shifted])

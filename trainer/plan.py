@@ -1,0 +1,49 @@
+"""What a configuration means for each step of a run of a certain length."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from .config import TrainConfig
+from .objective import SMALLEST_EPS
+from .schedules import multi_step, smooth_eps
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps are numbered from 0 through the whole run; an epoch has `steps_per_epoch`, the last batch may be short."""
+
+    config: TrainConfig
+    images: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return ceil(self.images / self.config.batch)
+
+    @property
+    def epochs(self) -> int:
+        return self.config.epochs
+
+    @property
+    def steps(self) -> int:
+        return self.config.epochs * self.steps_per_epoch
+
+    def at(self, fraction: float) -> int:
+        """The step at which this fraction of the run is done."""
+        return round(fraction * self.steps)
+
+    def eps(self, step: int) -> float:
+        config = self.config
+        return smooth_eps(step, self.at(config.anneal_start), self.at(config.anneal_end), config.eps)
+
+    def reg_weight(self, step: int) -> float:
+        """The regulariser's: fast_reg (1 - eps / final eps), only while eps grows."""
+        if step >= self.at(self.config.anneal_end) or self.config.eps <= SMALLEST_EPS:
+            return 0.0
+        return self.config.fast_reg * (1 - max(self.eps(step), SMALLEST_EPS) / self.config.eps)
+
+    def decays(self, step: int) -> int:
+        """Milestones reached: how often the learning rate, and RGS's sigma, have decayed."""
+        return sum(step >= self.at(milestone) for milestone in self.config.milestones)
+
+    def lr(self, step: int) -> float:
+        return multi_step(step, self.config.lr, self.config.lr_decay, [self.at(m) for m in self.config.milestones])

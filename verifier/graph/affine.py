@@ -11,12 +11,19 @@ def conv(builder: Builder, node: OnnxNode) -> None:
     """Two-dimensional, grouped and dilated too; `auto_pad` becomes explicit pads."""
     value, kernel = builder.value(node.inputs[0]), _constant(builder, node, 1)
     if len(value.dims) != 4 or value.dims[0] != 1 or kernel.ndim != 4:
-        raise refusal(node, f"convolves {list(value.dims)} with a kernel {list(kernel.shape)}; supported: [batch,C,H,W] "
-                            "with [O,C/g,h,w]", "Export two-dimensional convolutions")
+        raise refusal(
+            node,
+            f"convolves {list(value.dims)} with a kernel {list(kernel.shape)}; supported: "
+            "[batch,C,H,W] with [O,C/g,h,w]",
+            "Export two-dimensional convolutions",
+        )
     window = kernel.shape[2:]
     if tuple(node.attrs.get("kernel_shape", window)) != window:
-        raise refusal(node, f"declares a kernel {list(node.attrs['kernel_shape'])} and holds {list(window)}",
-                      "Export the network again")
+        raise refusal(
+            node,
+            f"declares a kernel {list(node.attrs['kernel_shape'])} and holds {list(window)}",
+            "Export the network again",
+        )
     strides, dilations = node.attrs.get("strides", (1, 1)), node.attrs.get("dilations", (1, 1))
     attrs = {
         "strides": strides,
@@ -38,8 +45,11 @@ def _pads(node: OnnxNode, image: Shape, window: Shape, strides: Shape, dilations
     if mode == "VALID":
         return (0, 0, 0, 0)
     if mode not in ("SAME_UPPER", "SAME_LOWER") or len(strides) != 2 or len(dilations) != 2 or min(strides) < 1:
-        raise refusal(node, f"has auto_pad {mode!r}; supported: NOTSET, VALID, SAME_UPPER, SAME_LOWER",
-                      "Export it with explicit pads")
+        raise refusal(
+            node,
+            f"has auto_pad {mode!r}; supported: NOTSET, VALID, SAME_UPPER, SAME_LOWER",
+            "Export it with explicit pads",
+        )
     before, after = [], []
     for n, k, stride, dilation in zip(image, window, strides, dilations, strict=True):
         total = max(0, (-(-n // stride) - 1) * stride + dilation * (k - 1) + 1 - n)
@@ -52,13 +62,19 @@ def _pads(node: OnnxNode, image: Shape, window: Shape, strides: Shape, dilations
 def gemm(builder: Builder, node: OnnxNode) -> None:
     """alpha x' W' + beta c: the scalars and the transposition go into the weights."""
     if builder.const(node.inputs[0]) is not None:
-        raise refusal(node, "multiplies a constant by a computed value; supported: a computed value by a constant",
-                      "Export it as x W + c")
+        raise refusal(
+            node,
+            "multiplies a constant by a computed value; supported: a computed value by a constant",
+            "Export it as x W + c",
+        )
     value, matrix = builder.value(node.inputs[0]), _constant(builder, node, 1)
     dims = value.dims[::-1] if node.attrs.get("transA", 0) else value.dims
     if len(dims) != 2 or dims[0] != 1 or matrix.ndim != 2 or (builder.dynamic and node.attrs.get("transA", 0)):
-        raise refusal(node, f"multiplies {list(dims)} by {list(matrix.shape)}; supported: [batch,in] by a matrix",
-                      "Flatten the value from axis 1")
+        raise refusal(
+            node,
+            f"multiplies {list(dims)} by {list(matrix.shape)}; supported: [batch,in] by a matrix",
+            "Flatten the value from axis 1",
+        )
     weight = matrix if node.attrs.get("transB", 0) else matrix.T
     alpha, beta = (builder.dtype.type(node.attrs.get(key, 1.0)) for key in ("alpha", "beta"))
     weight = np.ascontiguousarray(weight if alpha == 1 else alpha * weight)
@@ -75,19 +91,29 @@ def matmul(builder: Builder, node: OnnxNode) -> None:
     value = builder.value(node.inputs[0] if left is None else node.inputs[1])
     matrix = builder.const(node.inputs[1]) if left is None else left
     if matrix is None:
-        raise refusal(node, "multiplies two computed values; supported: a computed one and a constant",
-                      "Write the network without the product")
+        raise refusal(
+            node,
+            "multiplies two computed values; supported: a computed one and a constant",
+            "Write the network without the product",
+        )
     if not value.dims:
         raise refusal(node, "multiplies a single number", "Export the network again")
     features, rest = (value.dims[-1], value.dims[:-1]) if left is None else _column(value.dims)
     mixed = left is not None and builder.dynamic and len(value.dims) < 3  # W [B,n] would multiply across images
     if matrix.ndim != 2 or size(rest) != 1 or mixed:
-        raise refusal(node, f"multiplies {[list(a) for a in _operands(left is None, value.dims, matrix.shape)]}; "
-                            "supported: one vector of each image by a matrix", "Flatten the value from axis 1")
+        raise refusal(
+            node,
+            f"multiplies {[list(a) for a in _operands(left is None, value.dims, matrix.shape)]}; "
+            "supported: one vector of each image by a matrix",
+            "Flatten the value from axis 1",
+        )
     weight = matrix.T if left is None else matrix
     if features != weight.shape[1]:
-        raise refusal(node, f"multiplies a vector of {features} by a matrix that takes {weight.shape[1]}",
-                      "Export the network again")
+        raise refusal(
+            node,
+            f"multiplies a vector of {features} by a matrix that takes {weight.shape[1]}",
+            "Export the network again",
+        )
     out = weight.shape[0]
     column = left is not None and len(value.dims) > 1
     hint = node.inputs[1 if left is None else 0]
@@ -103,8 +129,12 @@ def batch_normalization(builder: Builder, node: OnnxNode) -> None:
     vectors = [_constant(builder, node, i).astype(np.float64) for i in range(1, 5)]
     scale, shift, mean, variance = vectors
     if len(value.dims) < 2 or value.dims[0] != 1 or any(a.shape != value.dims[1:2] for a in vectors):
-        raise refusal(node, f"normalises {list(value.dims)} with {list(scale.shape)} numbers; supported: one for each "
-                            "channel of [batch,C,…]", "Export the network again")
+        raise refusal(
+            node,
+            f"normalises {list(value.dims)} with {list(scale.shape)} numbers; supported: one for each "
+            "channel of [batch,C,…]",
+            "Export the network again",
+        )
     if (variance + node.attrs.get("epsilon", 1e-5) <= 0).any():
         raise refusal(node, "has a variance that is not positive", "Export a sound checkpoint")
     factor = scale / np.sqrt(variance + node.attrs.get("epsilon", 1e-5))
@@ -139,6 +169,9 @@ def _operands(value_first: bool, value: Shape, matrix: Shape) -> tuple[Shape, Sh
 def _constant(builder: Builder, node: OnnxNode, index: int) -> np.ndarray:
     array = builder.const(node.inputs[index])
     if array is None:
-        raise refusal(node, f"takes {node.inputs[index]!r} from a computed value; supported: a constant",
-                      "Export it with constant weights")
+        raise refusal(
+            node,
+            f"takes {node.inputs[index]!r} from a computed value; supported: a constant",
+            "Export it with constant weights",
+        )
     return array

@@ -38,8 +38,11 @@ def mul(builder: Builder, node: OnnxNode) -> None:
     if builder.const(a) is not None:
         a, b = b, a
     if builder.const(b) is None:
-        raise refusal(node, "multiplies two computed values; supported: a computed one by a constant",
-                      "Write the network without the product")
+        raise refusal(
+            node,
+            "multiplies two computed values; supported: a computed one by a constant",
+            "Write the network without the product",
+        )
     with_constant(builder, node, a, b)
 
 
@@ -47,8 +50,9 @@ def div(builder: Builder, node: OnnxNode) -> None:
     a, b = node.inputs
     divisor = builder.const(b)
     if divisor is None:
-        raise refusal(node, "divides by a computed value; supported: by a constant",
-                      "Write the network without the quotient")
+        raise refusal(
+            node, "divides by a computed value; supported: by a constant", "Write the network without the quotient"
+        )
     if not divisor.all():
         raise refusal(node, "divides by a constant with a zero in it", "Export a network whose divisors are not 0")
     with_constant(builder, node, a, b)
@@ -66,8 +70,11 @@ def with_constant(builder: Builder, node: OnnxNode, x: str, c: str) -> None:
     value, constant = builder.value(x), builder.consts[c]
     dims = broadcast(node, value.dims, constant.shape)
     if size(dims) != size(value.dims) or (builder.dynamic and len(dims) != len(value.dims)):
-        raise refusal(node, f"extends a computed value {list(value.dims)} to {list(dims)} to fit its constant",
-                      "Give the constant a shape that broadcasts to the value's, such as [1,C,1,1]")
+        raise refusal(
+            node,
+            f"extends a computed value {list(value.dims)} to {list(dims)} to fit its constant",
+            "Give the constant a shape that broadcasts to the value's, such as [1,C,1,1]",
+        )
     shape = builder.without_batch(dims)
     source = builder.reshape(node, value.name, shape)
     aligned = constant.reshape(constant.shape[max(0, constant.ndim - len(shape)) :])
@@ -78,6 +85,9 @@ def with_constant(builder: Builder, node: OnnxNode, x: str, c: str) -> None:
 def _two_values(builder: Builder, node: OnnxNode) -> None:
     a, b = (builder.value(name) for name in node.inputs)
     if a.dims != b.dims:
-        raise refusal(node, f"combines computed values of shapes {list(a.dims)} and {list(b.dims)}; supported: equal "
-                            "shapes", "Reshape one of them before")
+        raise refusal(
+            node,
+            f"combines computed values of shapes {list(a.dims)} and {list(b.dims)}; supported: equal shapes",
+            "Reshape one of them before",
+        )
     builder.bind(node, builder.emit(node, node.op, [a.name, b.name]), a.dims)

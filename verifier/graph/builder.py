@@ -46,8 +46,10 @@ class Builder:
 
     def value(self, name: str) -> Value:
         if name not in self._values:
-            raise UnsupportedError(f"the value {name!r} (an optional output, or an operand left out) is used, which is "
-                                   "not supported. Export the network in evaluation mode.")
+            raise UnsupportedError(
+                f"the value {name!r} (an optional output, or an operand left out) is used, which is "
+                "not supported. Export the network in evaluation mode."
+            )
         return self._values[name]
 
     def emit(
@@ -72,25 +74,33 @@ class Builder:
         """`value` in another canonical shape; nothing is added where it has that shape already."""
         if self.shapes[value] == shape:
             return value
-        if len(shape) == 1:
+        if len(shape) == 1 and self.shapes[value]:
             return self.emit(origin, "Flatten", [value])
         return self.emit(origin, "Reshape", [value], attrs={"shape": shape})
 
     def bind(self, origin: OnnxNode, value: str, dims: Shape) -> None:
         """Says that the first output of `origin` is `value`, of shape `dims` in the file."""
         if self.dynamic and (len(dims) < 2 or dims[0] != 1):
-            raise refusal(origin, f"gives shape {list(dims)} for a batch of one: it moves or drops the batch axis",
-                          "Keep the batch as the first axis")
+            raise refusal(
+                origin,
+                f"gives shape {list(dims)} for a batch of one: it moves or drops the batch axis",
+                "Keep the batch as the first axis",
+            )
         self._values[origin.outputs[0]] = Value(self.reshape(origin, value, self.without_batch(dims)), dims)
 
     def param(self, origin: OnnxNode, hint: str, array: np.ndarray) -> str:
         """Stores a weight under `hint` or a name like it; equal weights of one name are stored once."""
         if array.dtype != self.dtype:
-            raise refusal(origin, f"has a constant of type {array.dtype} where the input is {self.dtype}",
-                          f"Export the network in {self.dtype}")
+            raise refusal(
+                origin,
+                f"has a constant of type {array.dtype} where the input is {self.dtype}",
+                f"Export the network in {self.dtype}",
+            )
         if not np.isfinite(array).all():
-            raise InputError(f"operator {origin.op} (node {origin.name!r}) has a weight ({hint!r}) with NaN or infinity "
-                             "in it: the network gives no usable outputs. Export a sound checkpoint.")
+            raise InputError(
+                f"operator {origin.op} (node {origin.name!r}) has a weight ({hint!r}) with NaN or "
+                "infinity in it: the network gives no usable outputs. Export a sound checkpoint."
+            )
         name, count = hint, 1
         while name in self.params and not _same(self.params[name], array):
             count += 1
@@ -108,8 +118,11 @@ def broadcast(origin: OnnxNode, *shapes: Shape) -> Shape:
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError as error:
-        raise refusal(origin, f"combines shapes {' and '.join(str(list(s)) for s in shapes)}, which do not fit",
-                      "Export the network again") from error
+        raise refusal(
+            origin,
+            f"combines shapes {' and '.join(str(list(s)) for s in shapes)}, which do not fit",
+            "Export the network again",
+        ) from error
 
 
 def size(dims: Shape) -> int:

@@ -62,8 +62,10 @@ def read_bundle(folder: Path | str) -> Model:
                 f"{_FORMAT!r} version {_VERSION}. Use the glscert that wrote it."
             )
         if document["params_sha256"] != hashlib.sha256(weights).hexdigest():
-            raise InputError(f"{folder}: {PARAMS_FILE} is not the one that {GRAPH_FILE} was written with. Train again, "
-                             "or take both files from one run.")
+            raise InputError(
+                f"{folder}: {PARAMS_FILE} is not the one that {GRAPH_FILE} was written with. Train again, "
+                "or take both files from one run."
+            )
         graph = _graph_from_json(document["graph"])
         metadata = {str(key): str(value) for key, value in document["metadata"].items()}
         params = load(weights)

@@ -30,8 +30,10 @@ def fold(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
         with np.errstate(all="ignore"):  # an infinity is found, and named, when the result is used as a weight
             result = FOLDS[node.op](node, arrays)
     except (ValueError, IndexError, TypeError, KeyError, OverflowError) as error:
-        raise InputError(f"operator {node.op} (node {node.name!r}) cannot be evaluated on its constants: {error}. "
-                         "Export the network again.") from error
+        raise InputError(
+            f"operator {node.op} (node {node.name!r}) cannot be evaluated on its constants: {error}. "
+            "Export the network again."
+        ) from error
     return result
 
 
@@ -76,8 +78,11 @@ def reshaped(node: OnnxNode, dims: Shape, target: list[int]) -> Shape:
     if target.count(-1) == 1 and known > 0 and prod(dims) % known == 0:
         target = [prod(dims) // known if n == -1 else n for n in target]
     if any(n < 0 for n in target) or prod(target) != prod(dims):
-        raise refusal(node, f"reshapes {list(dims)} (with a batch of one) to {target}, another number of entries",
-                      "Export the network again, with a dynamic batch axis")
+        raise refusal(
+            node,
+            f"reshapes {list(dims)} (with a batch of one) to {target}, another number of entries",
+            "Export the network again, with a dynamic batch axis",
+        )
     return tuple(target)
 
 

@@ -1,5 +1,6 @@
 """ONNX file -> canonical graph, weights and metadata: the straight line."""
 
+from math import prod
 from pathlib import Path
 
 import onnx
@@ -61,7 +62,7 @@ def _finished(builder: Builder, input: str, output: str) -> Graph:
     last = OnnxNode("Flatten", "output", (), (output,))
     result = builder.value(output).name
     if len(builder.shapes[result]) != 1:
-        result = builder.emit(last, "Flatten", [result])
+        result = builder.reshape(last, result, (prod(builder.shapes[result]),))
     return Graph(input, result, tuple(builder.nodes), builder.shapes)
 
 

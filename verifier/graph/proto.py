@@ -16,8 +16,8 @@ from .shapes import MAX_ELEMENTS
 
 OPSETS = range(8, 24)
 _DOMAINS = ("", "ai.onnx")
-_FLOATS = {TensorProto.FLOAT: np.dtype(np.float32), TensorProto.DOUBLE: np.dtype(np.float64)}
-_DTYPES = _FLOATS | {
+_FLOATS: dict[int, np.dtype] = {TensorProto.FLOAT: np.dtype(np.float32), TensorProto.DOUBLE: np.dtype(np.float64)}
+_DTYPES: dict[int, np.dtype] = _FLOATS | {
     TensorProto.INT64: np.dtype(np.int64),
     TensorProto.INT32: np.dtype(np.int32),
     TensorProto.BOOL: np.dtype(np.bool_),
@@ -49,19 +49,25 @@ def check_header(model: onnx.ModelProto) -> None:
     """Raises for an opset outside `OPSETS`, and for parts that no supported network has."""
     versions = {entry.version for entry in model.opset_import if entry.domain in _DOMAINS}
     if len(versions) != 1:
-        raise InputError(f"the file imports {sorted(versions) or 'no'} versions of the ONNX operators; exactly one is "
-                         "supported. Export it again.")
+        raise InputError(
+            f"the file imports {sorted(versions) or 'no'} versions of the ONNX operators; exactly one is "
+            "supported. Export it again."
+        )
     (version,) = versions
     if version not in OPSETS:
-        raise UnsupportedError(f"the file uses ONNX opset {version}; supported: {OPSETS.start} to {OPSETS.stop - 1}. "
-                               "Export it again with opset_version=17.")
+        raise UnsupportedError(
+            f"the file uses ONNX opset {version}; supported: {OPSETS.start} to {OPSETS.stop - 1}. "
+            "Export it again with opset_version=17."
+        )
     if any(function.domain in _DOMAINS for function in model.functions):
         raise UnsupportedError("the file redefines standard operators by functions of its own. Export it without.")
     if model.graph.sparse_initializer:
         raise UnsupportedError("the file holds sparse weights; supported: dense ones. Export it with dense weights.")
     if any(tensor.data_location == TensorProto.EXTERNAL or tensor.external_data for tensor in _tensors(model.graph)):
-        raise UnsupportedError("the file keeps weights in a second file (external data), which is never opened. Save "
-                               "them inside: torch.onnx.export(..., external_data=False), or onnx.save after onnx.load.")
+        raise UnsupportedError(
+            "the file keeps weights in a second file (external data), which is never opened. Save "
+            "them inside: onnx.save(onnx.load(…), …), or torch.onnx.export(…, external_data=False)."
+        )
 
 
 def declared_input(graph: onnx.GraphProto) -> DeclaredInput:
@@ -70,28 +76,38 @@ def declared_input(graph: onnx.GraphProto) -> DeclaredInput:
     inputs = [value for value in graph.input if value.name not in weights]
     if len(inputs) != 1:
         names = ", ".join(repr(value.name) for value in inputs) or "none"
-        raise UnsupportedError(f"the network has {len(inputs)} inputs ({names}); supported: exactly one. Export it with "
-                               "the others fixed as constants.")
+        raise UnsupportedError(
+            f"the network has {len(inputs)} inputs ({names}); supported: exactly one. Export it "
+            "with the others fixed as constants."
+        )
     value = inputs[0]
     tensor = value.type.tensor_type
     if tensor.elem_type not in _FLOATS:
-        raise UnsupportedError(f"the input {value.name!r} is {_type_name(tensor.elem_type)}; supported: float32 and "
-                               "float64. Export the network in float32.")
+        raise UnsupportedError(
+            f"the input {value.name!r} is {_type_name(tensor.elem_type)}; supported: float32 and "
+            "float64. Export the network in float32."
+        )
     if not tensor.HasField("shape"):
-        raise UnsupportedError(f"the input {value.name!r} declares no shape. Export it with one, such as [batch,1,28,28].")
+        raise UnsupportedError(
+            f"the input {value.name!r} declares no shape. Export it with one, such as [batch,1,28,28]."
+        )
     dims = [dim.dim_value if dim.WhichOneof("value") == "dim_value" else 0 for dim in tensor.shape.dim]
     dynamic = len(dims) > 1 and dims[0] < 1
     if dynamic:
         dims[0] = 1
     shown = f"the input {value.name!r} declares the shape {_shown(tensor)}"
     if not dims or min(dims) < 1:
-        raise UnsupportedError(f"{shown}; supported: at least one axis, and numbers on all but a leading batch axis. "
-                               "Export it with a fixed size, such as [batch,1,28,28].")
+        raise UnsupportedError(
+            f"{shown}; supported: at least one axis, and numbers on all but a leading batch axis. "
+            "Export it with a fixed size, such as [batch,1,28,28]."
+        )
     if prod(dims) > MAX_ELEMENTS:
         raise UnsupportedError(f"{shown}; supported: at most {MAX_ELEMENTS} numbers in an image. Check the export.")
     if not dynamic and dims[0] != 1 and len(dims) not in (1, 3):
-        raise UnsupportedError(f"{shown}; supported: a batch axis that is symbolic or 1, or none at all ([n] or "
-                               "[C,H,W]). Export it with a dynamic batch axis.")
+        raise UnsupportedError(
+            f"{shown}; supported: a batch axis that is symbolic or 1, or none at all ([n] or "
+            "[C,H,W]). Export it with a dynamic batch axis."
+        )
     return DeclaredInput(value.name, tuple(dims), dynamic, _FLOATS[tensor.elem_type])
 
 
@@ -99,8 +115,10 @@ def declared_output(graph: onnx.GraphProto) -> str:
     """Name of the one output."""
     if len(graph.output) != 1:
         names = ", ".join(repr(value.name) for value in graph.output) or "none"
-        raise UnsupportedError(f"the network has {len(graph.output)} outputs ({names}); supported: exactly one. Export "
-                               "it with the logits alone.")
+        raise UnsupportedError(
+            f"the network has {len(graph.output)} outputs ({names}); supported: exactly one. Export "
+            "it with the logits alone."
+        )
     return graph.output[0].name
 
 
@@ -126,12 +144,16 @@ def live_nodes(graph: onnx.GraphProto, input: str, output: str) -> list[onnx.Nod
     for node in graph.node:
         for name in node.input:
             if name not in known:
-                raise InputError(f"operator {node.op_type} (node {node_name(node)!r}) reads {name!r}, which nothing "
-                                 "before it computes: the graph is cyclic, out of order or incomplete. Export it again.")
+                raise InputError(
+                    f"operator {node.op_type} (node {node_name(node)!r}) reads {name!r}, which nothing "
+                    "before it computes: the graph is cyclic, out of order or incomplete. Export it anew."
+                )
         taken = [name for name in node.output if name and name in known]
         if taken:
-            raise InputError(f"operator {node.op_type} (node {node_name(node)!r}) computes {taken[0]!r}, which has a "
-                             "value already. Export it again.")
+            raise InputError(
+                f"operator {node.op_type} (node {node_name(node)!r}) computes {taken[0]!r}, which has a "
+                "value already. Export it again."
+            )
         known.update(node.output)
     if output not in known or output == "":
         raise InputError(f"nothing computes the output {output!r}. Export it again.")
@@ -171,8 +193,10 @@ def tensor_array(tensor: TensorProto, what: str) -> np.ndarray:
     """The tensor's numbers; the declared size is compared with the stored one before anything is allocated."""
     dtype = _DTYPES.get(tensor.data_type)
     if dtype is None:
-        raise UnsupportedError(f"{what} is {_type_name(tensor.data_type)}; supported: float32 and float64 (and integers "
-                               "for shapes). Export the network in float32.")
+        raise UnsupportedError(
+            f"{what} is {_type_name(tensor.data_type)}; supported: float32 and float64 (and "
+            "integers for shapes). Export the network in float32."
+        )
     if any(size < 0 for size in tensor.dims):
         raise InputError(f"{what} declares the shape {list(tensor.dims)}. Export it again.")
     count = prod(tensor.dims)
@@ -198,8 +222,10 @@ def _attribute(attribute: AttributeProto, node: str) -> Any:
         AttributeProto.INTS: lambda: tuple(attribute.ints),
     }.get(attribute.type)
     if value is None or attribute.ref_attr_name:
-        raise UnsupportedError(f"the attribute {attribute.name!r} of node {node!r} is neither number, text nor tensor. "
-                               "Export the network with plain operators.")
+        raise UnsupportedError(
+            f"the attribute {attribute.name!r} of node {node!r} is neither number, text nor tensor. "
+            "Export the network with plain operators."
+        )
     return value()
 
 

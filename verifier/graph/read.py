@@ -5,7 +5,7 @@ import zlib
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from ..errors import InputError
 
@@ -43,11 +43,15 @@ def _read_bounded(path: Path, max_bytes: int) -> bytes:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot read {path}: {reason}. Give the path of an ONNX file.") from error
     if len(data) > max_bytes:
-        raise InputError(f"{path} holds more than {max_bytes} bytes, the most that is read. Give a smaller network, or "
-                         "raise max_bytes where you trust the file.")
+        raise InputError(
+            f"{path} holds more than {max_bytes} bytes, the most that is read. Give a smaller network, or "
+            "raise max_bytes where you trust the file."
+        )
     return data
 
 
 def _not_onnx(path: Path) -> str:
-    return (f"{path} is not an ONNX model: it is text, another format, or cut short. Give a file written by "
-            "`glscli export` or torch.onnx.export.")
+    return (
+        f"{path} is not an ONNX model: it is text, another format, or cut short. Give a file written by "
+        "`glscli export` or torch.onnx.export."
+    )

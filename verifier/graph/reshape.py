@@ -19,8 +19,11 @@ def flatten(builder: Builder, node: OnnxNode) -> None:
 def reshape(builder: Builder, node: OnnxNode) -> None:
     value, target = builder.value(node.inputs[0]), builder.const(node.inputs[1])
     if target is None:
-        raise refusal(node, "takes its target shape from a computed value; supported: a constant one",
-                      "Export it with a constant shape")
+        raise refusal(
+            node,
+            "takes its target shape from a computed value; supported: a constant one",
+            "Export it with a constant shape",
+        )
     builder.bind(node, value.name, reshaped(node, value.dims, target.ravel().tolist()))
 
 
@@ -30,8 +33,11 @@ def squeeze(builder: Builder, node: OnnxNode) -> None:
     if axes is None:
         axes = tuple(i for i, n in enumerate(value.dims) if n == 1 and not (builder.dynamic and i == 0))
     if any(value.dims[axis] != 1 for axis in axes) or (builder.dynamic and 0 in axes):
-        raise refusal(node, f"drops axes {list(axes)} of {list(value.dims)}; supported: axes of size 1 that are not the "
-                            "batch", "Name the axes")
+        raise refusal(
+            node,
+            f"drops axes {list(axes)} of {list(value.dims)}; supported: axes of size 1 that are not the batch",
+            "Name the axes",
+        )
     builder.bind(node, value.name, tuple(n for i, n in enumerate(value.dims) if i not in axes))
 
 

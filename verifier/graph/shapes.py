@@ -21,8 +21,11 @@ def value_shape(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) ->
         raise UnsupportedError(f"operator {node.op} (node {node.name!r}) is not one of {', '.join(_RULES)}.")
     shape = rule(node, inputs, params)
     if min(shape, default=1) < 1 or prod(shape) > MAX_ELEMENTS:
-        raise _mismatch(node, f"would give a value of shape {list(shape)}; at least 1 number along each axis and "
-                              f"{MAX_ELEMENTS} in all are supported")
+        raise _mismatch(
+            node,
+            f"would give a value of shape {list(shape)}; at least 1 number along each axis and "
+            f"{MAX_ELEMENTS} in all are supported",
+        )
     return shape
 
 
@@ -62,8 +65,11 @@ def _conv(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape
         raise _mismatch(node, f"has a bias {list(bias)} for {weight[0]} channels")
     strides, pads, dilations = attrs["strides"], attrs["pads"], attrs["dilations"]
     if (len(strides), len(pads), len(dilations)) != (2, 4, 2) or min(*strides, *dilations) < 1 or min(pads) < 0:
-        raise _mismatch(node, f"has strides {list(strides)}, pads {list(pads)}, dilations {list(dilations)}; "
-                              "supported: two positive strides and dilations, four pads of at least 0")
+        raise _mismatch(
+            node,
+            f"has strides {list(strides)}, pads {list(pads)}, dilations {list(dilations)}; "
+            "supported: two positive strides and dilations, four pads of at least 0",
+        )
     size = [
         (x[1 + i] + pads[i] + pads[2 + i] - dilations[i] * (weight[2 + i] - 1) - 1) // strides[i] + 1 for i in (0, 1)
     ]
@@ -90,8 +96,9 @@ def _relu(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape
 def _arithmetic(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
     if len(inputs) == 2 and not params:
         if node.op not in ("Add", "Sub"):
-            raise _mismatch(node, f"{node.op} of two computed values; supported: Add and Sub of two, {node.op} by a "
-                                  "constant")
+            raise _mismatch(
+                node, f"{node.op} of two computed values; supported: Add and Sub of two, {node.op} by a constant"
+            )
         if inputs[0] != inputs[1]:
             raise _mismatch(node, f"combines values {list(inputs[0])} and {list(inputs[1])}; they must be equal")
         return inputs[0]

@@ -83,5 +83,7 @@ def _folded(node: OnnxNode, constants: list[np.ndarray]) -> np.ndarray:
 
 def _unsupported(op: str, name: str, problem: str) -> UnsupportedError:
     remedy = _REMEDIES.get(op, "Write the network with these, or leave the operator out of the exported part")
-    return UnsupportedError(f"operator {op} (node {name!r}) {problem}. Supported: {', '.join(TRANSLATIONS)}; on "
-                            f"constants also {', '.join(_ON_CONSTANTS)}. {remedy}.")
+    return UnsupportedError(
+        f"operator {op} (node {name!r}) {problem}. Supported: {', '.join(TRANSLATIONS)}; on "
+        f"constants also {', '.join(_ON_CONSTANTS)}. {remedy}."
+    )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from glscert.verifier.errors import GlscertError, InputError
 from glscert.verifier.graph import Graph, Model, Node, infer_shapes, read_bundle, write_bundle
 

@@ -1,0 +1,56 @@
+"""`glscli export`: the newest checkpoint as one file that needs none of this package."""
+
+from pathlib import Path
+
+import typer
+
+from . import render
+
+CHECKED_IMAGES = 256
+
+
+def command(
+    output: Path | None = typer.Argument(None, help="File to write.", show_default="model.onnx, by format"),
+    run: str | None = typer.Option(None, help="Name of the run's folder.", show_default="the newest"),
+    runs_dir: Path = typer.Option(Path("runs"), help="Folder that holds the runs."),
+    data_dir: Path = typer.Option(Path("data"), help="Folder with the data set, whose images the file is checked on."),
+    format: str | None = typer.Option(
+        None, help="onnx, torchscript or program (torch.export).", show_default="by the file's name, else onnx"
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print the result as one JSON object on stdout."),
+) -> None:
+    """Export a trained network as ONNX, TorchScript or a torch.export program, checked on real images first.
+
+    Example: glscli export model.onnx
+    """
+    from glscert import trainer
+    from glscert.export import FORMATS, export_model
+    from glscert.verifier.data import load_dataset
+
+    folder = runs_dir / run if run else trainer.newest_run(runs_dir)
+    config = trainer.read_config(folder)
+    if format is None:
+        names = {name: known.default_name.partition(".")[2] for name, known in FORMATS.items()}
+        format = next((name for name, end in names.items() if output and output.name.endswith(f".{end}")), "onnx")
+    target = output or Path(FORMATS[format].default_name if format in FORMATS else "model.onnx")
+    images = load_dataset(config.dataset, "test", data_dir).x[:CHECKED_IMAGES]
+    report = export_model(trainer.model_folder(folder), target, format, images)
+    if as_json:
+        render.print_json(
+            {
+                "schema": "glscert/export/1",
+                "run": str(folder),
+                "path": str(report.path),
+                "format": report.format,
+                "bytes": report.size,
+                "sha256": report.sha256,
+                "images_checked": report.images,
+                "max_difference": report.max_difference,
+            }
+        )
+        return
+    render.results().print(
+        f"{report.path}: {report.format}, {report.size} bytes, from {folder}; agrees with the checkpoint on "
+        f"{report.images} images to {report.max_difference:.1e}",
+        markup=False,
+    )

@@ -1,0 +1,105 @@
+"""`glscli train`: images to a run folder with checkpoints."""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from glscert.verifier.errors import InputError
+
+from . import render
+
+if TYPE_CHECKING:
+    from glscert.trainer import TrainConfig
+
+BY_DATASET = "by data set"
+
+
+def command(
+    dataset: str | None = typer.Option(None, help="digits, mnist or cifar10.", show_default="digits"),
+    data_dir: Path = typer.Option(Path("data"), help="Folder with the data set's files; missing ones are downloaded."),
+    net: str | None = typer.Option(None, help="digits, cnn3-tiny, cnn3, cnn5 or cnn5-l.", show_default=BY_DATASET),
+    method: str | None = typer.Option(None, help="grad, or rgs: smoothed over the weights.", show_default="rgs"),
+    relaxation: str | None = typer.Option(None, help="ibp, crown-ibp or deeppoly.", show_default="deeppoly"),
+    eps: str | None = typer.Option(None, help="Radius in raw pixels, 0.1 or 2/255.", show_default=BY_DATASET),
+    epochs: int | None = typer.Option(None, help="Length of the whole schedule.", show_default=BY_DATASET),
+    batch: int | None = typer.Option(None, help="Images per step.", show_default=BY_DATASET),
+    lr: float | None = typer.Option(None, help="Learning rate at the start.", show_default=BY_DATASET),
+    seed: int | None = typer.Option(None, help="Decides every random choice.", show_default="0"),
+    device: str | None = typer.Option(None, help="cpu or cuda.", show_default="cpu"),
+    config: Path | None = typer.Option(None, help="TOML file with any of these, and more; options here win over it."),
+    resume: bool = typer.Option(False, "--resume", help="Continue --run, or the newest run, from its last checkpoint."),
+    run: str | None = typer.Option(None, help="Name of the run's folder.", show_default="made from the options"),
+    runs_dir: Path = typer.Option(Path("runs"), help="Folder that holds the runs."),
+    threads: int | None = typer.Option(
+        None, min=1, help="CPU threads; the weights do not depend on them.", show_default="all"
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print the result as one JSON object on stdout."),
+) -> None:
+    """Train a network whose robustness can be proved, and keep it in a run folder.
+
+    Example: glscli train --dataset mnist --net cnn3 --method rgs --relaxation deeppoly --eps 0.1 --epochs 20
+    """
+    options: dict[str, Any] = {"dataset": dataset, "net": net, "method": method, "relaxation": relaxation}
+    options |= {"eps": _number(eps), "epochs": epochs, "batch": batch, "lr": lr, "seed": seed, "device": device}
+    given = {name: value for name, value in options.items() if value is not None}
+    if resume and (given or config is not None):
+        named = ", ".join(f"--{name}" for name in given) or "--config"
+        raise InputError(f"--resume continues with the run's own configuration; leave {named} out, or start a new run")
+
+    import torch
+
+    from glscert import trainer
+
+    from .watch import watch_training
+
+    torch.set_num_threads(1)  # threads share the chunks of a batch, which gains more than sharing each operator
+    if resume:
+        folder = runs_dir / run if run else trainer.newest_run(runs_dir)
+        resolved = trainer.read_config(folder)
+    else:
+        resolved = trainer.resolve(trainer.read_toml(config) if config else {}, given)
+        folder = runs_dir / (run or _free_name(runs_dir, resolved))
+    workers = (threads or _cores()) if resolved.device == "cpu" else 1
+    render.logs().print(f"{'resuming' if resume else 'training'} {folder}", markup=False)
+    with watch_training(resolved) as report:
+        if resume:
+            metrics = trainer.resume(folder, data_dir=data_dir, workers=workers, report=report)
+        else:
+            metrics = trainer.train(folder, resolved, data_dir=data_dir, workers=workers, report=report)
+    _show(folder, resolved, metrics, as_json)
+
+
+def _number(text: str | None) -> float | None:
+    """A decimal or a fraction, as papers write eps."""
+    try:
+        return None if text is None else float(Fraction(text.replace(" ", "")))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise InputError(f"--eps {text!r} is not a number; write 0.1 or 2/255") from None
+
+
+def _cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _free_name(runs_dir: Path, config: "TrainConfig") -> str:
+    """A name that says what is trained, with a number where it is taken."""
+    name = f"{config.dataset}-{config.net}-{config.relaxation}-{config.method}-eps{config.eps:g}-seed{config.seed}"
+    number = 1
+    while (runs_dir / (name if number == 1 else f"{name}-{number}")).exists():
+        number += 1
+    return name if number == 1 else f"{name}-{number}"
+
+
+def _show(folder: Path, config: "TrainConfig", metrics: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        render.print_json({"schema": "glscert/train/1", "run": str(folder), **config.model_dump(), "result": metrics})
+        return
+    row = (str(folder), f"{100 * metrics['natural']:.2f} %", f"{100 * metrics['certified']:.2f} %")
+    columns = ("run", "natural", f"certified ({config.eval_relaxation or config.relaxation})", "train seconds")
+    title = f"test images, eps {config.eps:g}"
+    render.results().print(render.table(title, columns, [(*row, f"{metrics['seconds']:.0f}")]))
+    render.logs().print(f"next: glscli export model.onnx --run {folder.name}", markup=False)

@@ -8,7 +8,7 @@ import torch
 from glscert.verifier.bounds import Box, Spec
 from glscert.verifier.graph import Graph
 from random_graphs import GRAPHS
-from reference import REFERENCE
+from reference import REFERENCE, dense
 
 
 class Case(NamedTuple):
@@ -38,13 +38,12 @@ def numpy_params(case: Case) -> dict[str, np.ndarray]:
     return {key: tensor.detach().double().numpy() for key, tensor in case.params.items()}
 
 
-def reference_bounds(case: Case, relaxation: str):
+def reference_bounds(case: Case, relaxation: str, network=None):
     """-> lower [B, M] and {ReLU input: (lower, upper), each [B, size]}, image by image."""
-    results = []
+    network, results = network or dense(case.graph, numpy_params(case)), []
     for b in range(len(case.box.lower)):
         image = (case.box.lower[b], case.box.upper[b], case.spec.rows[b], case.spec.offset[b])
-        arrays = [tensor.double().numpy() for tensor in image]
-        results.append(REFERENCE[relaxation](case.graph, numpy_params(case), *arrays))
+        results.append(REFERENCE[relaxation](network, *(tensor.double().numpy() for tensor in image)))
     pre = {
         name: tuple(np.stack([boxes[name][end] for _, boxes in results]) for end in (0, 1)) for name in results[0][1]
     }

@@ -102,6 +102,14 @@ def skipped_pixels(rng):
     return b.finish(b.gemm(b.flatten(x), 3))
 
 
+def padding_only(rng):
+    """A kernel lower than its padding, moved further than the image is high: its outputs see padding alone."""
+    b = Builder((1, 5, 4), rng)
+    x = b.relu(b.conv("x", 2, (2, 2), (1, 1), (1, 1, 0, 0)))
+    x = b.relu(b.conv(x, 2, (1, 3), (7, 1), (2, 1, 0, 1)))
+    return b.finish(b.gemm(b.flatten(x), 3))
+
+
 def groups_and_dilation(rng):
     b = Builder((4, 7, 8), rng)
     x = b.relu(b.conv("x", 6, (3, 2), (1, 2), (1, 1, 1, 0), dilation=(2, 1), group=2))
@@ -184,6 +192,7 @@ GRAPHS = {
         deep_convs,
         odd_conv,
         skipped_pixels,
+        padding_only,
         groups_and_dilation,
         convs_in_a_row,
         normalised,

@@ -16,6 +16,13 @@ from typing import NamedTuple
 import numpy as np
 
 
+class Dense(NamedTuple):
+    """A network as matrices: what every bound below is computed from."""
+
+    graph: object
+    forms: dict[str, "Affine"]
+
+
 class Affine(NamedTuple):
     matrices: list[np.ndarray]  # per input: [size of output, size of that input]
     bias: np.ndarray  # [size of output]
@@ -68,8 +75,8 @@ def forward(graph, params, x):
     return values
 
 
-def affine_forms(graph, params):
-    """Output name -> Affine, for every node that is not a ReLU."""
+def dense(graph, params):
+    """Every node that is not a ReLU as matrices, by the name of its output."""
     forms = {}
     for node in graph.nodes:
         if node.op == "Relu":
@@ -83,13 +90,17 @@ def affine_forms(graph, params):
             inputs = [units if i == place else np.repeat(zero, size, axis=0) for i, zero in enumerate(zeros)]
             matrices.append((apply(node, params, inputs).reshape(size, -1) - bias).T)
         forms[node.output] = Affine(matrices, bias)
-    return forms
+    return Dense(graph, forms)
 
 
-def ibp_boxes(graph, params, lower, upper):
+def flat_box(lower, upper):
+    return np.ravel(lower).astype(np.float64), np.ravel(upper).astype(np.float64)
+
+
+def ibp_boxes(network, lower, upper):
     """Value name -> flat (lower, upper)."""
-    boxes = {graph.input: (np.ravel(lower).astype(np.float64), np.ravel(upper).astype(np.float64))}
-    forms = affine_forms(graph, params)
+    graph, forms = network
+    boxes = {graph.input: flat_box(lower, upper)}
     for node in graph.nodes:
         if node.op == "Relu":
             boxes[node.output] = tuple(np.maximum(end, 0.0) for end in boxes[node.inputs[0]])
@@ -115,9 +126,10 @@ def relu_lines(l, u):
     return lower, upper, intercept
 
 
-def back_substitute(graph, forms, box, pre, value, rows, offset, stop=()):
+def back_substitute(network, box, pre, value, rows, offset, stop=()):
     """Lower bounds of rows @ value + offset: [M]. `pre` gives the box of every ReLU's input above `value`;
     coefficients are concretised at the input, or at the values in `stop`, each with its (lower, upper)."""
+    graph, forms = network
     ends = {graph.input: box, **dict(stop)}
     waiting, bound = {value: np.asarray(rows, dtype=np.float64)}, np.asarray(offset, dtype=np.float64)
     for node in reversed(graph.nodes):
@@ -139,43 +151,34 @@ def back_substitute(graph, forms, box, pre, value, rows, offset, stop=()):
     return bound
 
 
-def ibp(graph, params, lower, upper, rows, offset):
+def relu_inputs(graph):
+    return list(dict.fromkeys(node.inputs[0] for node in graph.nodes if node.op == "Relu"))
+
+
+def ibp(network, lower, upper, rows, offset):
     """-> (bounds [M], {ReLU input: flat (lower, upper)}). The specification is merged with the affine layers after
     the last ReLUs (elision, Gowal et al. 2018), so no width is lost between the logits and their differences."""
-    boxes = ibp_boxes(graph, params, lower, upper)
-    pre = {node.inputs[0]: boxes[node.inputs[0]] for node in graph.nodes if node.op == "Relu"}
+    graph, boxes = network.graph, ibp_boxes(network, lower, upper)
     stop = {node.output: boxes[node.output] for node in graph.nodes if node.op == "Relu"}
-    forms = affine_forms(graph, params)
-    bound = back_substitute(graph, forms, boxes[graph.input], pre, graph.output, rows, offset, stop)
-    return bound, pre
+    bound = back_substitute(network, boxes[graph.input], {}, graph.output, rows, offset, stop)
+    return bound, {value: boxes[value] for value in relu_inputs(graph)}
 
 
-def ibp_unmerged(graph, params, lower, upper, rows, offset):
-    """IBP through the logits' own box: what `ibp` is without the merging of the specification."""
-    bounds, pre = ibp(graph, params, lower, upper, rows, offset)
-    l, u = ibp_boxes(graph, params, lower, upper)[graph.output]
-    return np.maximum(rows, 0.0) @ l + np.minimum(rows, 0.0) @ u + offset, pre
+def crown_ibp(network, lower, upper, rows, offset):
+    boxes = ibp_boxes(network, lower, upper)
+    pre = {value: boxes[value] for value in relu_inputs(network.graph)}
+    return back_substitute(network, flat_box(lower, upper), pre, network.graph.output, rows, offset), pre
 
 
-def crown_ibp(graph, params, lower, upper, rows, offset):
-    boxes = ibp_boxes(graph, params, lower, upper)
-    pre = {node.inputs[0]: boxes[node.inputs[0]] for node in graph.nodes if node.op == "Relu"}
-    forms = affine_forms(graph, params)
-    return back_substitute(graph, forms, boxes[graph.input], pre, graph.output, rows, offset), pre
-
-
-def deeppoly(graph, params, lower, upper, rows, offset):
-    box = (np.ravel(lower).astype(np.float64), np.ravel(upper).astype(np.float64))
-    forms, pre = affine_forms(graph, params), {}
-    for node in graph.nodes:
-        if node.op == "Relu" and node.inputs[0] not in pre:
-            value = node.inputs[0]
-            eye = np.eye(int(np.prod(graph.shapes[value])))
-            zero = np.zeros(len(eye))
-            below = back_substitute(graph, forms, box, pre, value, eye, zero)
-            above = -back_substitute(graph, forms, box, pre, value, -eye, zero)
-            pre[value] = (below, above)
-    return back_substitute(graph, forms, box, pre, graph.output, rows, offset), pre
+def deeppoly(network, lower, upper, rows, offset):
+    graph, box, pre = network.graph, flat_box(lower, upper), {}
+    for value in relu_inputs(graph):
+        eye = np.eye(int(np.prod(graph.shapes[value])))
+        zero = np.zeros(len(eye))
+        below = back_substitute(network, box, pre, value, eye, zero)
+        above = -back_substitute(network, box, pre, value, -eye, zero)
+        pre[value] = (below, above)
+    return back_substitute(network, box, pre, graph.output, rows, offset), pre
 
 
 REFERENCE = {"ibp": ibp, "crown-ibp": crown_ibp, "deeppoly": deeppoly}

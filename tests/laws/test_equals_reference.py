@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from cases import make_case, numpy_params, reference_bounds
 from glscert.verifier.bounds import RELAXATIONS, linf_box, margin_spec
-from glscert.verifier.ops import evaluate
+from glscert.verifier.ops import OPERATORS, evaluate
 from random_graphs import GRAPHS, arbitrary_convs
-from reference import REFERENCE, affine_forms, forward
+from reference import REFERENCE, dense, forward
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 
@@ -40,12 +40,17 @@ def test_every_relaxation_has_a_reference():
     assert set(RELAXATIONS) == set(REFERENCE)
 
 
+def test_every_operator_occurs_in_some_network():
+    graphs = [make_case(name).graph for name in GRAPHS]
+    assert {node.op for graph in graphs for node in graph.nodes} == set(OPERATORS)
+
+
 @pytest.mark.parametrize("name", GRAPHS)
 def test_reference_matrices_are_the_network(name):
     """The reference's own footing: with the ReLUs' outputs given, its matrices reproduce its forward pass."""
     case = make_case(name)
     values = forward(case.graph, numpy_params(case), case.box.lower.numpy())
-    forms = affine_forms(case.graph, numpy_params(case))
+    forms = dense(case.graph, numpy_params(case)).forms
     for node in case.graph.nodes:
         if node.op != "Relu":
             flat = [values[i].reshape(len(values[i]), -1) for i in node.inputs]

@@ -1,6 +1,7 @@
 """`glscli export`: the newest checkpoint as one file that needs none of this package."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -10,14 +11,17 @@ CHECKED_IMAGES = 256
 
 
 def command(
-    output: Path | None = typer.Argument(None, help="File to write.", show_default="model.onnx, by format"),
-    run: str | None = typer.Option(None, help="Name of the run's folder.", show_default="the newest"),
-    runs_dir: Path = typer.Option(Path("runs"), help="Folder that holds the runs."),
-    data_dir: Path = typer.Option(Path("data"), help="Folder with the data set, whose images the file is checked on."),
-    format: str | None = typer.Option(
-        None, help="onnx, torchscript or program (torch.export).", show_default="by the file's name, else onnx"
-    ),
-    as_json: bool = typer.Option(False, "--json", help="Print the result as one JSON object on stdout."),
+    output: Annotated[Path | None, typer.Argument(help="File to write.", show_default="model.onnx, by format")] = None,
+    run: Annotated[str | None, typer.Option(help="Name of the run's folder.", show_default="the newest")] = None,
+    runs_dir: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
+    data_dir: Annotated[
+        Path, typer.Option(help="Folder with the data set, whose images the file is checked on.")
+    ] = Path("data"),
+    format: Annotated[
+        str | None,
+        typer.Option(help="onnx, torchscript or program (torch.export).", show_default="by the file's name, else onnx"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")] = False,
 ) -> None:
     """Export a trained network as ONNX, TorchScript or a torch.export program, checked on real images first.
 

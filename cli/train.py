@@ -3,7 +3,7 @@
 import os
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,25 +18,39 @@ BY_DATASET = "by data set"
 
 
 def command(
-    dataset: str | None = typer.Option(None, help="digits, mnist or cifar10.", show_default="digits"),
-    data_dir: Path = typer.Option(Path("data"), help="Folder with the data set's files; missing ones are downloaded."),
-    net: str | None = typer.Option(None, help="digits, cnn3-tiny, cnn3, cnn5 or cnn5-l.", show_default=BY_DATASET),
-    method: str | None = typer.Option(None, help="grad, or rgs: smoothed over the weights.", show_default="rgs"),
-    relaxation: str | None = typer.Option(None, help="ibp, crown-ibp or deeppoly.", show_default="deeppoly"),
-    eps: str | None = typer.Option(None, help="Radius in raw pixels, 0.1 or 2/255.", show_default=BY_DATASET),
-    epochs: int | None = typer.Option(None, help="Length of the whole schedule.", show_default=BY_DATASET),
-    batch: int | None = typer.Option(None, help="Images per step.", show_default=BY_DATASET),
-    lr: float | None = typer.Option(None, help="Learning rate at the start.", show_default=BY_DATASET),
-    seed: int | None = typer.Option(None, help="Decides every random choice.", show_default="0"),
-    device: str | None = typer.Option(None, help="cpu or cuda.", show_default="cpu"),
-    config: Path | None = typer.Option(None, help="TOML file with any of these, and more; options here win over it."),
-    resume: bool = typer.Option(False, "--resume", help="Continue --run, or the newest run, from its last checkpoint."),
-    run: str | None = typer.Option(None, help="Name of the run's folder.", show_default="made from the options"),
-    runs_dir: Path = typer.Option(Path("runs"), help="Folder that holds the runs."),
-    threads: int | None = typer.Option(
-        None, min=1, help="CPU threads; the weights do not depend on them.", show_default="all"
-    ),
-    as_json: bool = typer.Option(False, "--json", help="Print the result as one JSON object on stdout."),
+    dataset: Annotated[str | None, typer.Option(help="digits, mnist or cifar10.", show_default="digits")] = None,
+    data_dir: Annotated[
+        Path, typer.Option(help="Folder with the data set's files; missing ones are downloaded.")
+    ] = Path("data"),
+    net: Annotated[
+        str | None, typer.Option(help="digits, cnn3-tiny, cnn3, cnn5 or cnn5-l.", show_default=BY_DATASET)
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="grad, or rgs: smoothed over the weights.", show_default="rgs")
+    ] = None,
+    relaxation: Annotated[str | None, typer.Option(help="ibp, crown-ibp or deeppoly.", show_default="deeppoly")] = None,
+    eps: Annotated[
+        str | None, typer.Option(help="Radius in raw pixels, 0.1 or 2/255.", show_default=BY_DATASET)
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Length of the whole schedule.", show_default=BY_DATASET)] = None,
+    batch: Annotated[int | None, typer.Option(help="Images per step.", show_default=BY_DATASET)] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate at the start.", show_default=BY_DATASET)] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides every random choice.", show_default="0")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="cpu")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with any of these, and more; options here win over it.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue --run, or the newest run, from its last checkpoint.")
+    ] = False,
+    run: Annotated[
+        str | None, typer.Option(help="Name of the run's folder.", show_default="made from the options")
+    ] = None,
+    runs_dir: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; the weights do not depend on them.", show_default="all")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")] = False,
 ) -> None:
     """Train a network whose robustness can be proved, and keep it in a run folder.
 

@@ -7,44 +7,42 @@ from typing import TYPE_CHECKING
 from . import render
 
 if TYPE_CHECKING:
-    from glscert.trainer import EpochReport, Report, StepReport, TrainConfig
+    from glscert.trainer import Report, TrainConfig
 
 
 @contextmanager
 def watch_training(config: "TrainConfig", label: str = "training", done: int = 0) -> Iterator["Report"]:
     """The callback to hand to `glscert.trainer.train` or `resume`; `done` epochs lie behind."""
+    from glscert.trainer import EpochReport, StepReport
+
     console = render.logs()
     latest: StepReport | None = None
 
-    def line(news: "EpochReport") -> None:
-        metrics = news.metrics
-        rate = "" if latest is None else f"  {latest.images_per_s:.0f} images/s, {_duration(latest.seconds_left)} left"
-        text = f"epoch {news.epoch}/{news.epochs}  loss {metrics['train_loss']:.4f}  {_accuracies(metrics)}{rate}"
+    def line(news: StepReport | EpochReport) -> None:
+        nonlocal latest
+        if isinstance(news, StepReport):
+            latest = news
+            return
+        text = f"epoch {news.epoch}/{news.epochs}  loss {news.metrics['train_loss']:.4f}  {_accuracies(news.metrics)}"
+        if latest is not None:
+            text += f"  {latest.images_per_s:.0f} images/s, {_duration(latest.seconds_left)} left"
         console.print(text, markup=False)
 
     if not console.is_terminal:
-
-        def plain(news: "StepReport | EpochReport") -> None:
-            nonlocal latest
-            if hasattr(news, "metrics"):
-                line(news)
-            else:
-                latest = news
-
-        yield plain
+        yield line
         return
 
     with render.progress(label, config.epochs) as step:
         step(done)
         accuracies = ""
 
-        def bar(news: "StepReport | EpochReport") -> None:
+        def bar(news: StepReport | EpochReport) -> None:
             nonlocal accuracies
-            if hasattr(news, "metrics"):
-                accuracies = "  " + _accuracies(news.metrics)
-            else:
-                remark = f"epoch {news.epoch}/{news.epochs}  loss {news.loss:.3f}{accuracies}  {news.images_per_s:.0f}/s"
-                step(news.epochs / news.steps, remark)
+            if isinstance(news, EpochReport):
+                accuracies = _accuracies(news.metrics)
+                return
+            remark = f"epoch {news.epoch}  loss {news.loss:.3f}  {accuracies}  {news.images_per_s:.0f} images/s"
+            step(news.epochs / news.steps, remark)
 
         yield bar
 

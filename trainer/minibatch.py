@@ -39,7 +39,7 @@ class Minibatch:
         leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
         chunks = list(zip(self.x.split(self.chunk), self.y.split(self.chunk), strict=True))
         reg = _Linearised.of(self, leaves, chunks) if self.reg_weight > 0 and len(chunks) > 1 else None
-        parts = list(self.pool.map(lambda chunk: self._differentiate(leaves, *chunk, reg), chunks))
+        parts = list(self.pool.map(lambda chunk: self._differentiate(leaves, chunk, reg), chunks))
         if self.l1 > 0:
             norm = self.l1 * l1_norm(leaves, self.weights)
             parts.append((norm.detach(), torch.zeros(()), _gradients(norm, leaves)))
@@ -50,9 +50,9 @@ class Minibatch:
         return Evaluation(loss + constant, float(sum(part[1] for part in parts)) / len(self.x), gradient)
 
     def _differentiate(
-        self, leaves: Params, x: Tensor, y: Tensor, reg: "_Linearised | None"
+        self, leaves: Params, chunk: tuple[Tensor, Tensor], reg: "_Linearised | None"
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        terms = self.objective.terms(leaves, x, y, self.eps, self.reg_weight > 0)
+        terms = self.objective.terms(leaves, *chunk, self.eps, self.reg_weight > 0)
         loss = terms.cross_entropy / len(self.x)
         if terms.sums is not None:
             penalty = regulariser.value(terms.sums) if reg is None else (reg.slope * terms.sums).sum()

@@ -16,7 +16,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 def read_proto(path: Path | str, max_bytes: int = DEFAULT_MAX_BYTES) -> onnx.ModelProto:
     """The model in `path`, plain or gzip'ed. Raises `InputError` where there is none or it is too large."""
     path = Path(path)
-    data = _read_bounded(path, max_bytes)
+    data = read_bytes(path, max_bytes)
     if not data:
         raise InputError(f"{path} is empty. Give an ONNX file, such as one written by `glscli export`.")
     try:
@@ -28,7 +28,8 @@ def read_proto(path: Path | str, max_bytes: int = DEFAULT_MAX_BYTES) -> onnx.Mod
     return model
 
 
-def _read_bounded(path: Path, max_bytes: int) -> bytes:
+def read_bytes(path: Path, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
+    """The file's bytes, unpacked where it is gzip'ed. Raises `InputError` where there is none or it is too large."""
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder. Give the ONNX file itself.")

@@ -1,0 +1,1 @@
+"""Standalone verification of ONNX networks: `from glscert.verifier.verify import Verifier, Settings`."""

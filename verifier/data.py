@@ -121,7 +121,7 @@ def _cifar10(split: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
         x, y = _read_npz(path, f"{split}_x"), _read_npz(path, f"{split}_y")
         if x.ndim != 4 or x.shape[1:] != (32, 32, 3) or y.shape != x.shape[:1]:
             raise InputError(
-                f"{path} holds {split}_x {x.shape} and {split}_y {y.shape}; expected N x 32 x 32 x 3 images and N labels"
+                f"{path} holds {split}_x {x.shape} and {split}_y {y.shape}; expected N x 32 x 32 x 3 and N labels"
             )
     else:
         places = (folder / "cifar-10-batches-py",)

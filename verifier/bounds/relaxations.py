@@ -4,6 +4,7 @@ All are pure and differentiable in params and box, and may run under `torch.func
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -30,7 +31,7 @@ def crown_ibp(graph: Graph, params: Params, box: Box, spec: Spec) -> Bounds:
     """One back-substitution of the rows over IBP's pre-activation bounds (Zhang et al. 2020)."""
     boxes = interval_boxes(graph, params, box)
     pre = {name: boxes[name] for name in _nonlinear(graph).values()}
-    return Bounds(spec_bound(graph, params, box, spec, relax(graph, pre)), pre)
+    return Bounds(spec_bound(graph, params, anchor(graph, params, box), spec, relax(graph, pre)), pre)
 
 
 def deeppoly(graph: Graph, params: Params, box: Box, spec: Spec, *, slopes: Mapping[str, Tensor] | None = None) -> Bounds:
@@ -38,25 +39,36 @@ def deeppoly(graph: Graph, params: Params, box: Box, spec: Spec, *, slopes: Mapp
 
     slopes: lower slopes [B, S, *v] of unstable neurons, by name of the nonlinearity's input; default: least area.
     """
-    pre = preactivations(graph, params, box, slopes=slopes)
-    return Bounds(spec_bound(graph, params, box, spec, relax(graph, pre, slopes)), pre)
+    base = anchor(graph, params, box)
+    pre = preactivations(graph, params, base, slopes=slopes)
+    return Bounds(spec_bound(graph, params, base, spec, relax(graph, pre, slopes)), pre)
+
+
+class Anchor(NamedTuple):
+    """What back-substitution ends on: the boxes of the values that are affine in the input, and the input's radius."""
+
+    boxes: dict[str, Box]
+    centres: dict[str, Tensor]
+    radii: dict[str, Tensor]
+
+
+def anchor(graph: Graph, params: Params, box: Box) -> Anchor:
+    boxes = interval_boxes(graph, params, box, affine_values(graph))
+    return Anchor(boxes, {name: centre(known) for name, known in boxes.items()}, {graph.input: radius(box)})
 
 
 def preactivations(
-    graph: Graph, params: Params, box: Box, *, slopes: Mapping[str, Tensor] | None = None
+    graph: Graph, params: Params, base: Anchor, *, slopes: Mapping[str, Tensor] | None = None
 ) -> dict[str, Box]:
-    """DeepPoly's box of every nonlinearity's input, by value name; exact where the value is affine in the input."""
-    affine, exact = affine_values(graph), exact_values(graph)
-    first = interval_boxes(graph, params, box, affine)
-    centres = {name: centre(first[name]) for name in affine}
-    radii = {graph.input: radius(box)}
+    """DeepPoly's box of every nonlinearity's input, by value name; the interval image where that is exact."""
+    exact = exact_values(graph)
     pre: dict[str, Box] = {}
     for name in dict.fromkeys(_nonlinear(graph).values()):
         if name in exact:
-            pre[name] = first[name]
+            pre[name] = base.boxes[name]
             continue
-        rows = identity(graph.shapes[name], box.lower)
-        bound = lower_bound(graph, params, name, rows, relax(graph, pre, slopes), centres, radii)
+        rows = identity(graph.shapes[name], base.radii[graph.input])
+        bound = lower_bound(graph, params, name, rows, relax(graph, pre, slopes), base.centres, base.radii)
         pre[name] = Box(*identity_bounds(bound, graph.shapes[name]))
     return pre
 
@@ -75,16 +87,14 @@ def relax(graph: Graph, pre: Mapping[str, Box], slopes: Mapping[str, Tensor] | N
 def spec_bound(
     graph: Graph,
     params: Params,
-    box: Box,
+    base: Anchor,
     spec: Spec,
     lines: Mapping[str, Lines],
     multipliers: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
     """Lower bounds [B, M] of the specification rows by one back-substitution."""
-    boxes = interval_boxes(graph, params, box, affine_values(graph))
-    centres = {name: centre(known) for name, known in boxes.items()}
-    radii = {graph.input: radius(box)}
-    return lower_bound(graph, params, graph.output, _rows(spec), lines, centres, radii, multipliers) + spec.offset
+    bound = lower_bound(graph, params, graph.output, _rows(spec), lines, base.centres, base.radii, multipliers)
+    return bound + spec.offset
 
 
 def _rows(spec: Spec) -> Form:

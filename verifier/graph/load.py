@@ -11,7 +11,7 @@ from .ir import Graph
 from .model import Model
 from .proto import (
     OnnxNode,
-    check_header,
+    checked_opset,
     constants,
     declared_input,
     declared_output,
@@ -37,16 +37,18 @@ def load_model(path: Path | str, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Model
         return from_proto(proto)
     except GlscertError as error:
         raise type(error)(f"{path}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is damaged: a name in it is not text. Copy it or export it again.") from error
 
 
 def from_proto(proto: onnx.ModelProto) -> Model:
     """As `load_model`, from a parsed model; nothing outside `proto` is opened."""
-    check_header(proto)
+    opset = checked_opset(proto)
     declared, output = declared_input(proto.graph), declared_output(proto.graph)
     live = live_nodes(proto.graph, declared.name, output)
     for node in live:
         check_supported(node.op_type, node.domain, node_name(node))
-    _check_standard(proto)
+    _check_standard(live, opset)
     builder = Builder(declared, constants(proto.graph, live))
     for node in live:
         translate(builder, onnx_node(node))
@@ -66,22 +68,14 @@ def _finished(builder: Builder, input: str, output: str) -> Graph:
     return Graph(input, result, tuple(builder.nodes), builder.shapes)
 
 
-def _check_standard(proto: onnx.ModelProto) -> None:
+def _check_standard(live: list[onnx.NodeProto], opset: int) -> None:
     """Attributes and operand counts as the ONNX standard has them, by its own checker."""
-    proto = _with_one_import_per_domain(proto)
-    try:
-        onnx.checker.check_model(proto)
-    except (onnx.checker.ValidationError, ValueError) as error:
-        reason = " ".join(str(error).split("==>")[0].split())
-        raise InputError(f"the file breaks the ONNX standard: {reason} Export it again.") from error
-
-
-def _with_one_import_per_domain(proto: onnx.ModelProto) -> onnx.ModelProto:
-    imports = {entry.domain: entry for entry in proto.opset_import}
-    if len(imports) == len(proto.opset_import):
-        return proto
-    copy = onnx.ModelProto()
-    copy.CopyFrom(proto)
-    del copy.opset_import[:]
-    copy.opset_import.extend(imports.values())
-    return copy
+    context = onnx.checker.C.CheckerContext()
+    context.ir_version = onnx.IR_VERSION
+    context.opset_imports = {"": opset, "ai.onnx": opset}
+    for node in live:
+        try:
+            onnx.checker.check_node(node, context)
+        except onnx.checker.ValidationError as error:
+            reason = " ".join(str(error).split("==>")[0].split()).rstrip(".")
+            raise InputError(f"the file breaks the ONNX standard: {reason}. Export it again.") from error

@@ -45,8 +45,8 @@ class DeclaredInput:
     dtype: np.dtype
 
 
-def check_header(model: onnx.ModelProto) -> None:
-    """Raises for an opset outside `OPSETS`, and for parts that no supported network has."""
+def checked_opset(model: onnx.ModelProto) -> int:
+    """The opset, one of `OPSETS`. Raises for any other, and for parts that no supported network has."""
     versions = {entry.version for entry in model.opset_import if entry.domain in _DOMAINS}
     if len(versions) != 1:
         raise InputError(
@@ -68,6 +68,7 @@ def check_header(model: onnx.ModelProto) -> None:
             "the file keeps weights in a second file (external data), which is never opened. Save "
             "them inside: onnx.save(onnx.load(…), …), or torch.onnx.export(…, external_data=False)."
         )
+    return version
 
 
 def declared_input(graph: onnx.GraphProto) -> DeclaredInput:

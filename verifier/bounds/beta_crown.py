@@ -1,0 +1,129 @@
+"""α- and β-CROWN: lower bounds of specification rows, tightened by gradient ascent on slopes and split multipliers.
+
+    max over α in [0, 1], β >= 0 of  min over the box of  A(α, β) · x + constant(α, β)
+
+α are the lower slopes of unstable neurons (Xu et al. 2021, arXiv:2011.13824), one per specification row; β >= 0 are
+the multipliers of the signs fixed by splits (Wang et al. 2021, arXiv:2103.06624). Every iterate is a sound bound; the
+best is kept. Pre-activation boxes stay as given.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..graph import Graph
+from ..ops import Box, Params
+from .relaxations import Anchor, relax, spec_bound
+from .specification import Spec
+
+
+class Dual(NamedTuple):
+    """Slopes and split multipliers, each [B, M, *v], by name of the nonlinearity's input."""
+
+    slopes: dict[str, Tensor]
+    multipliers: dict[str, Tensor]
+
+
+def start_dual(pre: Mapping[str, Box], rows: int) -> Dual:
+    """The slopes of least area and no multipliers, for M = rows."""
+    slopes = {}
+    for name, box in pre.items():
+        least = (box.lower + box.upper > 0).to(box.lower.dtype).unsqueeze(1)
+        slopes[name] = least.expand(-1, rows, *least.shape[2:]).contiguous()
+    return Dual(slopes, {name: torch.zeros_like(slope) for name, slope in slopes.items()})
+
+
+def dual_bound(
+    graph: Graph,
+    params: Params,
+    base: Anchor,
+    spec: Spec,
+    pre: Mapping[str, Box],
+    dual: Dual,
+    signs: Mapping[str, Tensor] | None = None,
+) -> Tensor:
+    """The bound [B, M] that given slopes and multipliers yield. signs [B, *v]: 1 where a split has z >= 0, -1 where z <= 0."""
+    lagrangian = signs and {name: -sign.unsqueeze(1) * dual.multipliers[name] for name, sign in signs.items()}
+    return spec_bound(graph, params, base, spec, relax(graph, pre, dual.slopes), lagrangian)
+
+
+def tighten(
+    graph: Graph,
+    params: Params,
+    base: Anchor,
+    spec: Spec,
+    pre: Mapping[str, Box],
+    dual: Dual,
+    signs: Mapping[str, Tensor] | None = None,
+    *,
+    steps: int,
+    rate: float = 0.25,
+    decay: float = 0.95,
+) -> tuple[Tensor, Dual]:
+    """The best bound [B, M] over `steps` steps of Adam from `dual`, and the slopes and multipliers that gave it."""
+    slopes = {name: slope.clone().requires_grad_() for name, slope in dual.slopes.items()}
+    multipliers = {name: value.clone().requires_grad_(signs is not None) for name, value in dual.multipliers.items()}
+    current, best_dual = Dual(slopes, multipliers), dual
+    groups = [{"params": list(slopes.values()), "lr": rate}]
+    if signs is not None:
+        groups.append({"params": list(multipliers.values()), "lr": rate / 2})
+    optimiser = torch.optim.Adam(groups)
+    best = dual.slopes[next(iter(dual.slopes))].new_full(spec.rows.shape[:2], -torch.inf)
+    for step in range(steps + 1):
+        with torch.enable_grad():
+            bound = dual_bound(graph, params, base, spec, pre, current, signs)
+        value = bound.detach()
+        better = value > best
+        best = torch.where(better, value, best)
+        best_dual = Dual(*(_keep(better, new, old) for new, old in zip(current, best_dual, strict=True)))
+        if step == steps or bool((best > 0).all()):
+            break
+        optimiser.zero_grad()
+        (-bound.sum()).backward()
+        optimiser.step()
+        with torch.no_grad():
+            for slope in slopes.values():
+                slope.clamp_(0, 1)
+            for value in multipliers.values():
+                value.clamp_(min=0)
+        for group in optimiser.param_groups:
+            group["lr"] *= decay
+    return best, best_dual
+
+
+def _keep(better: Tensor, new: dict[str, Tensor], old: dict[str, Tensor]) -> dict[str, Tensor]:
+    def pick(name: str) -> Tensor:
+        mask = better.reshape(*better.shape, *[1] * (new[name].dim() - 2))
+        return torch.where(mask, new[name].detach(), old[name])
+
+    return {name: pick(name) for name in new}
+
+
+def split_impact(
+    graph: Graph, params: Params, base: Anchor, spec: Spec, pre: Mapping[str, Box], dual: Dual, signs: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """How much of the bound each unstable neuron's relaxation gives away, [B, *v] by name; -inf where nothing is to split.
+
+    The bound's derivative by the start of a line is the coefficient that met this line; times the line's distance from
+    the ReLU it is the slack a split removes (the bound-impact score of Bunel et al. 2020, BaBSR).
+    """
+    lines = relax(graph, pre, dual.slopes)
+    with torch.enable_grad():
+        for name, line in lines.items():
+            start = torch.zeros_like(line.lower_slope).requires_grad_()
+            lines[name] = line._replace(lower_start=start, upper_start=line.upper_start.detach().requires_grad_())
+        lagrangian = {name: -sign.unsqueeze(1) * dual.multipliers[name] for name, sign in signs.items()}
+        bound = spec_bound(graph, params, base, spec, lines, lagrangian)
+        starts = [start for line in lines.values() for start in (line.lower_start, line.upper_start) if start is not None]
+        slopes = torch.autograd.grad(bound.sum(), starts)
+    impact = {}
+    for (name, line), to_lower, to_upper in zip(lines.items(), slopes[::2], slopes[1::2], strict=True):
+        lower, upper = pre[name].lower.unsqueeze(1), pre[name].upper.unsqueeze(1)
+        gap = torch.minimum((1 - line.lower_slope) * upper, -line.lower_slope * lower).clamp(min=0)
+        gap = gap + 1e-3 * torch.minimum(upper, -lower)  # a slope of 0 or 1 is tight on one side only
+        score = (-to_upper * line.upper_start + to_lower * gap).sum(1)
+        unstable = (pre[name].lower < 0) & (pre[name].upper > 0)
+        impact[name] = torch.where(unstable, score.detach(), -torch.inf)
+    return impact

@@ -1,0 +1,42 @@
+"""What verification says about one input: a verdict with its reason, never an exception."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+
+class Verdict(str, Enum):
+    VERIFIED = "verified"
+    FALSIFIED = "falsified"
+    MISCLASSIFIED = "misclassified"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One input's result.
+
+    margin: verified, unknown: the best lower bound of min over j != t of y_t - y_j on the box (None where no bound was
+    finite); falsified, misclassified: the value at the point that onnxruntime evaluated. reason: what decided, or for
+    unknown what stopped the search. counterexample: float32 in the input's shape, inside the box.
+    """
+
+    index: int
+    label: int
+    verdict: Verdict
+    margin: float | None
+    seconds: float
+    reason: str
+    counterexample: np.ndarray | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "index": self.index,
+            "label": self.label,
+            "verdict": self.verdict.value,
+            "margin": self.margin,
+            "seconds": round(self.seconds, 6),
+            "reason": self.reason,
+        }

@@ -1,0 +1,52 @@
+"""The original file in onnxruntime on the CPU: the judge of every prediction and every counterexample."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+from .errors import UnsupportedError
+from .graph.read import read_bytes
+
+# They share no base of their own.
+_FAILURES = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.NotImplemented, state.RuntimeException)
+
+
+class Runtime:
+    """An onnxruntime session over the bytes of a model file. Raises `UnsupportedError` where it cannot run them."""
+
+    def __init__(self, path: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        self._path = path
+        try:
+            self._session = onnxruntime.InferenceSession(
+                read_bytes(path), sess_options=options, providers=["CPUExecutionProvider"]
+            )
+        except _FAILURES as error:
+            raise UnsupportedError(f"{path}: onnxruntime cannot load this model: {error}") from error
+        self._input = self._session.get_inputs()[0]
+
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """Outputs [N, K] for inputs [N, *v]; one by one where the file's input has no free batch axis."""
+        declared, dtype = self._input.shape, np.float64 if "double" in self._input.type else np.float32
+        x = x.astype(dtype, copy=False)
+        if len(declared) == x.ndim and not isinstance(declared[0], int):
+            return self._run(x).reshape(len(x), -1)
+        shape = [extent if isinstance(extent, int) else 1 for extent in declared]
+        return np.stack([self._run(row.reshape(shape)).reshape(-1) for row in x])
+
+    def _run(self, x: np.ndarray) -> np.ndarray:
+        try:
+            return np.asarray(self._session.run(None, {self._input.name: x})[0])
+        except _FAILURES as error:
+            raise UnsupportedError(f"{self._path}: onnxruntime cannot run this model: {error}") from error
+
+
+def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """y_t - max over j != t of y_j: [N]; positive where the label strictly wins."""
+    rows = np.arange(len(labels))
+    rest = logits.copy()
+    rest[rows, labels] = -np.inf
+    return logits[rows, labels] - rest.max(1)

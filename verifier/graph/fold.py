@@ -27,14 +27,12 @@ def fold(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
     if node.op not in FOLDS:
         raise refusal(node, "is applied to constants alone", "Fold constants before exporting")
     try:
-        with np.errstate(all="ignore"):  # an infinity is found, and named, when the result is used as a weight
-            result = FOLDS[node.op](node, arrays)
+        return FOLDS[node.op](node, arrays)
     except (ValueError, IndexError, TypeError, KeyError, OverflowError) as error:
         raise InputError(
             f"operator {node.op} (node {node.name!r}) cannot be evaluated on its constants: {error}. "
             "Export the network again."
         ) from error
-    return result
 
 
 def constant_value(node: OnnxNode) -> np.ndarray:

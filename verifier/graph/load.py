@@ -3,6 +3,7 @@
 from math import prod
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from ..errors import GlscertError, InputError
@@ -37,8 +38,6 @@ def load_model(path: Path | str, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Model
         return from_proto(proto)
     except GlscertError as error:
         raise type(error)(f"{path}: {error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is damaged: a name in it is not text. Copy it or export it again.") from error
 
 
 def from_proto(proto: onnx.ModelProto) -> Model:
@@ -50,8 +49,9 @@ def from_proto(proto: onnx.ModelProto) -> Model:
         check_supported(node.op_type, node.domain, node_name(node))
     _check_standard(live, opset)
     builder = Builder(declared, constants(proto.graph, live))
-    for node in live:
-        translate(builder, onnx_node(node))
+    with np.errstate(all="ignore"):  # an infinity or NaN is found, and named, where it is used as a weight
+        for node in live:
+            translate(builder, onnx_node(node))
     graph, params = simplify(_finished(builder, declared.name, output), builder.params)
     if not declared.dynamic and len(declared.dims) == 3 and declared.dims[0] == 1:
         graph, params = absorb_channel_axis(graph, params)
@@ -76,6 +76,6 @@ def _check_standard(live: list[onnx.NodeProto], opset: int) -> None:
     for node in live:
         try:
             onnx.checker.check_node(node, context)
-        except onnx.checker.ValidationError as error:
+        except (onnx.checker.ValidationError, UnicodeDecodeError) as error:
             reason = " ".join(str(error).split("==>")[0].split()).rstrip(".")
             raise InputError(f"the file breaks the ONNX standard: {reason}. Export it again.") from error

@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -25,7 +26,26 @@ def read_proto(path: Path | str, max_bytes: int = DEFAULT_MAX_BYTES) -> onnx.Mod
         raise InputError(_not_onnx(path)) from error
     if not model.ir_version or not model.graph.node:
         raise InputError(_not_onnx(path))
+    if not all(isinstance(text, str) for text in _texts(model)):  # protobuf gives what is not UTF-8 as bytes
+        raise InputError(f"{path} is damaged: a name in it is not text. Copy it or export it again.")
     return model
+
+
+def _texts(model: onnx.ModelProto) -> Iterator[str | bytes]:
+    """Every name and property that is read later."""
+    graph = model.graph
+    yield from (entry.domain for entry in model.opset_import)
+    yield from (function.domain for function in model.functions)
+    for entry in model.metadata_props:
+        yield from (entry.key, entry.value)
+    for value in (*graph.input, *graph.output):
+        yield value.name
+        yield from (dim.dim_param for dim in value.type.tensor_type.shape.dim)
+    yield from (tensor.name for tensor in graph.initializer)
+    for node in graph.node:
+        yield from (node.op_type, node.domain, node.name, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield from (attribute.name, attribute.ref_attr_name)
 
 
 def read_bytes(path: Path, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:

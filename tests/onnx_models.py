@@ -1,0 +1,83 @@
+"""Hand-made ONNX files with the quirks met in the wild, and two ways to run one: as it is, and as loaded."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import helper, numpy_helper
+
+from glscert.verifier.graph import Model
+from glscert.verifier.ops import evaluate
+
+RNG_SEED = 7
+
+
+def make(
+    nodes: Sequence[onnx.NodeProto],
+    dims: Sequence[int | str],
+    consts: dict[str, np.ndarray],
+    opset: int = 13,
+    dtype: type = np.float32,
+    ir_version: int = 8,
+    listed: bool = False,
+) -> onnx.ModelProto:
+    """The model from "x" of shape `dims` to "y"; `listed` repeats the initialisers among the inputs."""
+    elem = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    inputs = [helper.make_tensor_value_info("x", elem, dims)]
+    weights = [numpy_helper.from_array(np.asarray(array), name) for name, array in consts.items()]
+    if listed:
+        inputs += [helper.make_tensor_value_info(w.name, w.data_type, list(w.dims)) for w in weights]
+    output = helper.make_tensor_value_info("y", elem, None)
+    graph = helper.make_graph(list(nodes), "test", inputs, [output], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version)
+
+
+def node(op: str, inputs: str, output: str, **attrs: object) -> onnx.NodeProto:
+    """A node from names separated by blanks; `-` is an operand left out."""
+    return helper.make_node(op, [n if n != "-" else "" for n in inputs.split()], output.split(), **attrs)
+
+
+def normal(*shape: int, dtype: type = np.float32) -> np.ndarray:
+    """Fixed by the shape alone."""
+    return np.random.default_rng([RNG_SEED, *shape]).normal(size=shape).astype(dtype)
+
+
+def images(model: Model, count: int, seed: int = 0) -> np.ndarray:
+    """[count, *v] in [-1, 1], in the model's dtype."""
+    dtype = next(iter(model.params.values())).dtype
+    return np.random.default_rng(seed).uniform(-1, 1, (count, *model.graph.input_shape)).astype(dtype)
+
+
+def run_file(proto: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
+    """onnxruntime's outputs [B, K] for images [B, *v], one image at a time, in the shape the file declares."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    (declared,) = (i for i in session.get_inputs() if i.name in ("x", "input", proto.graph.input[0].name))
+    shape = [n if isinstance(n, int) else 1 for n in declared.shape]
+    return np.stack([session.run(None, {declared.name: image.reshape(shape)})[0].ravel() for image in x])
+
+
+def run_loaded(model: Model, x: np.ndarray) -> np.ndarray:
+    """The loaded graph's outputs [B, K], in torch, all images at once."""
+    params = {name: torch.from_numpy(array) for name, array in model.params.items()}
+    return evaluate(model.graph, params, torch.from_numpy(x)).numpy()
+
+
+def mlp_nodes() -> list[onnx.NodeProto]:
+    return [
+        node("Gemm", "x w1 b1", "h", transB=1),
+        node("Relu", "h", "r"),
+        node("Gemm", "r w2 b2", "y"),
+    ]
+
+
+def mlp_consts() -> dict[str, np.ndarray]:
+    return {"w1": normal(5, 6), "b1": normal(5), "w2": normal(5, 3), "b2": normal(3)}
+
+
+def mlp(dims: Sequence[int | str] = ("batch", 6), **options: object) -> onnx.ModelProto:
+    """6 -> 5 -> 3, one Gemm of each orientation."""
+    return make(mlp_nodes(), dims, mlp_consts(), **options)  # type: ignore[arg-type]

@@ -101,7 +101,8 @@ def read_idx(path: Path) -> np.ndarray:
             magic = file.read(4)
             if len(magic) < 4 or magic[:3] != b"\x00\x00\x08" or not 1 <= magic[3] <= 4:
                 raise InputError(f"{path} is not an IDX file of bytes (it starts with {magic.hex() or 'nothing'})")
-            header = np.frombuffer(file.read(4 * magic[3]), dtype=">u4")
+            sizes = file.read(4 * magic[3])
+            header = np.frombuffer(sizes[: len(sizes) // 4 * 4], dtype=">u4")
             if len(header) < magic[3] or header[0] > MOST_IMAGES or any(int(n) > 4096 for n in header[1:]):
                 raise InputError(f"the header of {path} is damaged (sizes {header.tolist()}); fetch the file anew")
             shape = tuple(int(n) for n in header)
@@ -159,7 +160,7 @@ def _download(dataset: str, split: str, folder: Path, missing: list[str], places
     try:
         return getattr(datasets, dataset)(str(folder), train=split == "train", download=True)
     except (RuntimeError, URLError, ConnectionError, TimeoutError) as error:  # the network; a full disk passes on
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].rstrip(":")
         raise InputError(
             f"{looked}, and the download failed ({reason}). Put the files there or name their folder with --data-dir"
         ) from None

@@ -1,0 +1,103 @@
+"""`glscli train` and `glscli export` as a user meets them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from glscert.cli.main import app
+from glscert.verifier.errors import InputError
+from typer.testing import CliRunner
+
+QUICK = ["train", "--relaxation", "ibp", "--epochs", "1", "--batch", "512", "--threads", "1"]
+
+
+def invoke(*arguments):
+    """Exit code, stdout and stderr of `glscli arguments`; errors pass through, as main() would see them."""
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return done
+
+
+def test_train_then_export_with_nothing_but_defaults(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = invoke(*QUICK, "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result["run"] == os.path.join("runs", "digits-digits-ibp-rgs-eps0.1-seed0")
+    assert result["options"]["sigma"] == 1e-3 and 0 <= result["result"]["certified"] <= result["result"]["natural"] <= 1
+    assert "epoch 1/1" in done.stderr and "images/s" in done.stderr and "left" in done.stderr
+    exported = invoke("export", "model.onnx", "--json")
+    assert exported.exit_code == 0, exported.output
+    report = json.loads(exported.stdout)
+    assert report["images_checked"] > 0 and report["bytes"] == (tmp_path / "model.onnx").stat().st_size
+
+
+def test_a_second_run_of_the_same_options_gets_a_name_of_its_own(tmp_path):
+    for _ in range(2):
+        assert invoke(*QUICK, "--runs-dir", tmp_path).exit_code == 0
+    first, second = sorted(path.name for path in tmp_path.iterdir())
+    assert second == f"{first}-2"
+
+
+def test_configuration_file_and_command_line(tmp_path):
+    (tmp_path / "c.toml").write_text('seed = 7\neps = 0.5\nmethod = "grad"\n')
+    done = invoke(*QUICK, "--config", tmp_path / "c.toml", "--eps", "2/255", "--runs-dir", tmp_path, "--json")
+    result = json.loads(done.stdout)
+    assert (result["seed"], result["method"], result["eps"]) == (7, "grad", 2 / 255)
+
+
+def test_resume_of_a_finished_run_shows_it(tmp_path):
+    assert invoke(*QUICK, "--runs-dir", tmp_path, "--run", "a").exit_code == 0
+    done = invoke("train", "--resume", "--runs-dir", tmp_path, "--json")
+    assert done.exit_code == 0 and json.loads(done.stdout)["result"]["epoch"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--eps", "-0.1"], "eps = -0.1 must be"),
+        (["--eps", "big"], "write 0.1 or 2/255"),
+        (["--eps", "1/0"], "write 0.1 or 2/255"),
+        (["--net", "resnet"], "net = 'resnet' is not known"),
+        (["--resume", "--eps", "0.1"], "leave --eps out"),
+        (["--resume"], "no training run"),
+        (["--dataset", "mnist", "--net", "cnn3", "--data-dir", "FILE"], "is not a folder"),
+        (["--device", "abacus"], "device = 'abacus' cannot be used"),
+        (["--dataset", "digits", "--net", "cnn5", "--lr", "0"], "lr = 0.0 must be greater"),
+        (["--config", "none.toml"], "no configuration file"),
+    ],
+)
+def test_a_bad_value_is_a_sentence(tmp_path, arguments, sentence):
+    (tmp_path / "file").touch()
+    arguments = [str(tmp_path / "file") if argument == "FILE" else argument for argument in arguments]
+    done = invoke("train", "--runs-dir", tmp_path / "runs", *arguments)
+    assert isinstance(done.exception, InputError) and sentence in str(done.exception)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_in_a_process_of_its_own_a_bad_value_ends_with_code_2_and_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "glscert.cli.main", "train", "--eps", "-1", "--runs-dir", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("glscli: eps = -1.0 must be") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "no training run"),
+        (["--run", "b"], "no training run"),
+        (["--run", "a", "--format", "gguf"], "gguf"),
+    ],
+)
+def test_export_refuses_with_a_sentence(tmp_path, arguments, sentence):
+    if "a" in arguments:
+        assert invoke(*QUICK, "--runs-dir", tmp_path, "--run", "a").exit_code == 0
+    done = invoke("export", tmp_path / "m.onnx", "--runs-dir", tmp_path, *arguments)
+    assert isinstance(done.exception, InputError) and sentence in str(done.exception)
+    assert not (tmp_path / "m.onnx").exists()

@@ -1,0 +1,74 @@
+"""Configurations: layers, files, and a sentence for every value that cannot be."""
+
+import pytest
+from glscert.trainer import METHODS, read_toml, resolve
+from glscert.verifier.errors import InputError
+
+
+def test_later_layers_win_over_the_defaults_of_the_data_set():
+    config = resolve({"dataset": "cifar10", "eps": 0.01, "seed": 3}, {"eps": 0.02})
+    assert (config.dataset, config.eps, config.seed, config.batch, config.net) == ("cifar10", 0.02, 3, 128, "cnn3")
+    assert resolve().dataset == "digits"
+
+
+def test_defaults_are_the_papers():
+    config = resolve({"dataset": "mnist"})
+    assert (config.epochs, config.batch, config.lr, config.lr_decay, config.grad_clip) == (70, 256, 5e-4, 0.2, 10)
+    assert (config.robust_weight, config.fast_reg, config.init, config.eps) == (1, 0.5, "fast", 0.1)
+    assert config.options == {"sigma": 1e-3, "decay": 0.4, "samples": 2}
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"eps": -0.1}, r"eps = -0.1 must be greater than or equal to 0"),
+        ({"eps": float("nan")}, "eps = nan must be a finite number"),
+        ({"eps": "much"}, "eps = 'much' must be a valid number"),
+        ({"net": "resnet"}, "'resnet' is not known .*cnn3-tiny"),
+        ({"dataset": "imagenet"}, "'imagenet' is not known .*digits, mnist, cifar10"),
+        ({"dataset": ["mnist"]}, "dataset = .* must be a valid string"),
+        ({"method": "magic"}, "'magic' is not known .*grad, rgs"),
+        ({"relaxation": "tight"}, "'tight' is not known .*deeppoly"),
+        ({"epochs": 0}, "epochs = 0 must be greater"),
+        ({"momentum": 0.9}, "momentum is not an option .*robust_weight"),
+        ({"options": {"sigm": 1}}, "sigm is not an option"),
+        ({"options": {"sigma": -1}}, "sigma = -1 must be greater"),
+        ({"milestones": [0.5, 1.5]}, "fractions of the schedule"),
+        ({"anneal_start": 0.5, "anneal_end": 0.2}, "anneal_end must not lie before"),
+        ({"lr": 0}, "lr = 0 must be greater than 0"),
+    ],
+)
+def test_a_bad_value_is_a_sentence(values, sentence):
+    with pytest.raises(InputError, match=sentence):
+        resolve(values)
+
+
+def test_all_bad_values_are_named_at_once():
+    with pytest.raises(InputError, match="eps = -1.*seed = -2"):
+        resolve({"eps": -1, "seed": -2})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_method_options_are_filled_in(method):
+    assert resolve({"method": method}).options == METHODS[method].options().model_dump()
+
+
+def test_toml(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text('method = "rgs"\neps = 0.05\n[options]\nsigma = 0.01\n', encoding="utf-8")
+    config = resolve(read_toml(path), {"seed": 4})
+    assert (config.eps, config.options["sigma"], config.options["samples"], config.seed) == (0.05, 0.01, 2, 4)
+
+
+def test_unusable_files(tmp_path):
+    (tmp_path / "bad.toml").write_text("eps = = 1", encoding="utf-8")
+    with pytest.raises(InputError, match="not valid TOML"):
+        read_toml(tmp_path / "bad.toml")
+    for path in (tmp_path / "none.toml", tmp_path):
+        with pytest.raises(InputError, match="no configuration file"):
+            read_toml(path)
+
+
+def test_a_configuration_cannot_be_changed():
+    with pytest.raises(Exception, match="frozen"):
+        resolve().eps = 1.0

@@ -1,0 +1,86 @@
+"""A batch in chunks is the batch; the number of threads changes nothing."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from glscert.trainer import resolve
+from glscert.trainer.architectures import SOURCES, build
+from glscert.trainer.initialisation import fast
+from glscert.trainer.losses import robust_cross_entropy
+from glscert.trainer.minibatch import Minibatch
+from glscert.trainer.objective import Objective
+from glscert.verifier.bounds import RELAXATIONS, linf_box, margin_spec
+from glscert.verifier.ops import evaluate
+
+NET = build("digits", SOURCES["digits"])
+
+
+@pytest.fixture
+def parts():
+    generator = torch.Generator().manual_seed(0)
+    params = {name: value.double() * 2 for name, value in fast(NET, generator).items()}
+    x = torch.rand(21, 1, 8, 8, generator=generator, dtype=torch.float64)
+    return params, x, torch.arange(21) % 10
+
+
+def at(parts, pool, *, chunk, relaxation="deeppoly", eps=0.05, robust_weight=1.0, **weights):
+    params, x, y = parts
+    objective = Objective(NET.graph, {}, relaxation, 10, robust_weight)
+    return Minibatch(objective, x, y, eps, chunk, pool, weights=NET.weights, **weights)(params)
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+@pytest.mark.parametrize("eps", [0.0, 1e-9, 0.05])
+@pytest.mark.parametrize("relaxation", RELAXATIONS)
+def test_chunks_give_the_loss_and_gradient_of_the_whole(parts, pool, relaxation, eps):
+    terms = {"relaxation": relaxation, "eps": eps, "reg_weight": 0.5, "l1": 1e-3, "robust_weight": 0.7}
+    whole = at(parts, pool, chunk=21, **terms)
+    for chunk in (1, 8):
+        split = at(parts, pool, chunk=chunk, **terms)
+        assert split.loss == pytest.approx(whole.loss, rel=1e-9)
+        assert split.certified == whole.certified
+        for name in NET.parameters:
+            torch.testing.assert_close(split.gradient[name], whole.gradient[name], rtol=1e-9, atol=1e-12)
+    assert whole.loss != pytest.approx(at(parts, pool, chunk=21, **(terms | {"reg_weight": 0.0})).loss, abs=1e-6)
+
+
+def test_the_loss_is_the_mean_robust_cross_entropy(parts, pool):
+    params, x, y = parts
+    bounds = RELAXATIONS["deeppoly"](NET.graph, params, linf_box(x, 0.05, 0, 1), margin_spec(y, 10, x.dtype))
+    expected = robust_cross_entropy(bounds.lower) / 21
+    found = at(parts, pool, chunk=8)
+    assert found.loss == pytest.approx(expected.item(), rel=1e-9)
+    assert found.certified == (bounds.lower > 0).all(1).double().mean().item()
+
+
+def test_no_perturbation_and_no_robust_weight_are_both_the_plain_cross_entropy(parts, pool):
+    params, x, y = parts
+    expected = torch.nn.functional.cross_entropy(evaluate(NET.graph, params, x), y).item()
+    assert at(parts, pool, chunk=8, eps=0.0).loss == pytest.approx(expected, rel=1e-9)
+    assert at(parts, pool, chunk=8, robust_weight=0.0).loss == pytest.approx(expected, rel=1e-9)
+
+
+def test_threads_change_no_bit(parts, pool):
+    one = at(parts, pool, chunk=4, reg_weight=0.5)
+    with ThreadPoolExecutor(3) as several:
+        three = at(parts, several, chunk=4, reg_weight=0.5)
+    assert one.loss == three.loss
+    assert all(torch.equal(one.gradient[name], three.gradient[name]) for name in NET.parameters)
+
+
+def test_input_boxes_of_the_regulariser_are_normalised(pool):
+    net = build("cnn3-tiny", SOURCES["cifar10"])
+    constants = {name: torch.from_numpy(value) for name, value in net.constants.items()}
+    objective = Objective(net.graph, constants, "ibp", 10)
+    params = fast(net, torch.Generator().manual_seed(0))
+    x, y = torch.full((2, 3, 32, 32), 0.5), torch.tensor([0, 1])
+    sums = objective.statistics(params, x, y, 0.1)
+    radius = (0.1 / constants["std"]).mean().item()
+    assert (sums[0, 1] / sums[0, 0]).item() == pytest.approx(radius, rel=1e-5)
+    assert resolve({"dataset": "cifar10"}).augment

@@ -1,5 +1,123 @@
-"""`glscli demo`."""
+"""`glscli demo`: the straight line on data that needs no network, scikit-learn's 8x8 digits."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import render
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from glscert.verifier.outcome import Outcome
+
+EPS = 0.1
+PICTURED = 10
+TIMEOUT = 10.0  # seconds of search per image; nearly all are decided without any
 
 
-def command() -> None:
-    """Train on digits, export, verify."""
+def command(
+    out: Annotated[Path, typer.Option(help="Folder for the run, model.onnx and verdicts.png.")] = Path("demo"),
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Length of the training.", show_default="the data set's")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides every random choice of the training.")] = 0,
+) -> None:
+    """Train on handwritten digits with DeepPoly and RGS, export, verify the test images: about two minutes.
+
+    Example: glscli demo
+    """
+    import time
+
+    from glscert.verifier.data import load_dataset
+
+    from .picture import draw
+
+    logs = render.logs()
+    out.mkdir(parents=True, exist_ok=True)
+    model = out / "model.onnx"
+    images = load_dataset("digits", "test", None)
+
+    logs.print("1/3 training on 1437 images of handwritten digits", markup=False)
+    began = time.monotonic()
+    run = _train(out, epochs, seed)
+    trained = time.monotonic() - began
+
+    logs.print("2/3 exporting, and checking the file in onnxruntime", markup=False)
+    from glscert import trainer
+    from glscert.export import export_model
+
+    export_model(trainer.model_folder(run), model, "onnx", images.x)
+
+    logs.print(f"3/3 verifying {len(images.x)} test images from {model} alone, eps {EPS}", markup=False)
+    began = time.monotonic()
+    outcomes = _verify(model, images.x, images.y)
+    verified = time.monotonic() - began
+
+    _show(outcomes, trained, verified)
+    picture = out / "verdicts.png"
+    shown = _shown(model, images.x, images.y, outcomes)
+    draw(picture, shown, f"Digits, every pixel free to move by {EPS}")
+    render.results().print(f"{model}  {picture}", markup=False)
+    logs.print(f"next: glscli verify {model} --eps {EPS}", markup=False)
+
+
+def _train(out: Path, epochs: int | None, seed: int) -> Path:
+    """The folder of a new run under `out`; earlier ones stay."""
+    import torch
+
+    from glscert import trainer
+
+    from .watch import watch_training
+
+    given = {"dataset": "digits", "method": "rgs", "relaxation": "deeppoly", "eps": EPS, "seed": seed}
+    config = trainer.resolve(given, {} if epochs is None else {"epochs": epochs})
+    number = 1
+    while (run := out / f"run-{number}").exists():
+        number += 1
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # threads share the chunks of a batch instead
+    try:
+        with watch_training(config) as report:
+            trainer.train(run, config, workers=threads, report=report)
+    finally:
+        torch.set_num_threads(threads)
+    return run
+
+
+def _verify(model: Path, x: "np.ndarray", y: "np.ndarray") -> "list[Outcome]":
+    from glscert.verifier.verify import Settings, Verifier
+
+    with render.progress("verifying", len(x)) as step:
+        return Verifier(model).verify(x, y, Settings(eps=EPS, timeout=TIMEOUT), report=lambda _: step(1))
+
+
+def _show(outcomes: "list[Outcome]", trained: float, verified: float) -> None:
+    """Adversarial accuracy counts what the attack did not break, certified accuracy what was proved."""
+    counts = {verdict: 0 for verdict in ("verified", "falsified", "misclassified", "unknown")}
+    for outcome in outcomes:
+        counts[outcome.verdict.value] += 1
+    total = len(outcomes)
+    natural = total - counts["misclassified"]
+    shares = (natural, natural - counts["falsified"], counts["verified"])
+    row = ("digits, eps 0.1", *(f"{100 * share / total:.2f} %" for share in shares), counts["unknown"])
+    columns = ("test images", "natural", "adversarial", "certified", "unknown", "seconds to train", "seconds to verify")
+    title = f"{total} test images"
+    render.results().print(render.table(title, columns, [(*row, f"{trained:.0f}", f"{verified:.1f}")]))
+
+
+def _shown(model: Path, x: "np.ndarray", y: "np.ndarray", outcomes: "list[Outcome]") -> list:
+    """A few images of every verdict; what the network answers is asked of the file in onnxruntime."""
+    from glscert.verifier.replay import Runtime
+
+    from .picture import Shown, choose
+
+    runtime = Runtime(model)
+    shown = []
+    for i in choose([outcome.verdict.value for outcome in outcomes], PICTURED):
+        found = outcomes[i].counterexample
+        asked = x[i] if found is None else found
+        answer = int(runtime.logits(asked[None])[0].argmax())
+        shown.append(Shown(x[i], int(y[i]), outcomes[i].verdict.value, found, answer))
+    return shown

@@ -39,15 +39,15 @@ def load_dataset(name: str, split: str, data_dir: Path | None = None) -> Dataset
     Raises InputError: an unknown name or split, a folder that is none, files missing or damaged.
     """
     if name not in DATASETS:
-        raise InputError(f"there is no data set named {name!r} (known: {', '.join(DATASETS)})")
+        raise InputError(f"there is no data set named {name!r} (known: {', '.join(DATASETS)}).")
     if split not in ("train", "test"):
-        raise InputError(f"there is no split named {split!r} (known: train, test)")
+        raise InputError(f"there is no split named {split!r} (known: train, test).")
     folder = DEFAULT_DIR if data_dir is None else Path(data_dir)
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"the data folder {folder} is not a folder; name the folder that holds the files")
+        raise InputError(f"the data folder {folder} is not a folder; name the folder that holds the files.")
     x, y = DATASETS[name](split, folder)
     if y.size == 0 or y.min() < 0 or y.max() >= CLASSES:
-        raise InputError(f"the {split} labels of {name} in {folder} are not in 0 … {CLASSES - 1}; fetch the files anew")
+        raise InputError(f"the {split} labels of {name} in {folder} not all in 0 … {CLASSES - 1}; fetch them anew.")
     return Dataset(x, y.astype(np.int64), name, CLASSES)
 
 
@@ -60,7 +60,7 @@ def _digits(split: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
         from sklearn.datasets import load_digits
     except ImportError:
         raise InputError(
-            "the digits come with scikit-learn, which is not installed; pip install 'glscert[train]'"
+            "the digits come with scikit-learn, which is not installed; pip install 'glscert[train]'."
         ) from None
     x, y = load_digits(return_X_y=True)
     order = np.random.RandomState(0).permutation(len(x))
@@ -81,7 +81,7 @@ def _mnist(split: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     if images.ndim != 3 or images.shape[1:] != (28, 28) or labels.shape != images.shape[:1]:
         raise InputError(
             f"{found[0]} holds {images.shape} and {found[1]} {labels.shape}; "
-            "expected N x 28 x 28 images and N labels. Fetch the files anew"
+            "expected N x 28 x 28 images and N labels. Fetch the files anew."
         )
     return images[:, None].astype(np.float32) / 255, labels
 
@@ -100,19 +100,19 @@ def read_idx(path: Path) -> np.ndarray:
         with opener(path, "rb") as file:
             magic = file.read(4)
             if len(magic) < 4 or magic[:3] != b"\x00\x00\x08" or not 1 <= magic[3] <= 4:
-                raise InputError(f"{path} is not an IDX file of bytes (it starts with {magic.hex() or 'nothing'})")
+                raise InputError(f"{path} is not an IDX file of bytes (it starts with {magic.hex() or 'nothing'}).")
             sizes = file.read(4 * magic[3])
             header = np.frombuffer(sizes[: len(sizes) // 4 * 4], dtype=">u4")
             if len(header) < magic[3] or header[0] > MOST_IMAGES or any(int(n) > 4096 for n in header[1:]):
-                raise InputError(f"the header of {path} is damaged (sizes {header.tolist()}); fetch the file anew")
+                raise InputError(f"the header of {path} is damaged (sizes {header.tolist()}); fetch the file anew.")
             shape = tuple(int(n) for n in header)
             expected = int(np.prod(shape, dtype=np.int64))
             data = file.read(expected + 1)  # one more, to notice a file that goes on
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path} is damaged ({error}); fetch the file anew") from None
+        raise InputError(f"{path} is damaged ({error}); fetch the file anew.") from None
     if len(data) != expected:
         size = f"more than {expected}" if len(data) > expected else str(len(data))
-        raise InputError(f"the header of {path} announces {expected} bytes of data, it holds {size}")
+        raise InputError(f"the header of {path} announces {expected} bytes of data, it holds {size}.")
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
 
 
@@ -122,7 +122,7 @@ def _cifar10(split: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
         x, y = _read_npz(path, f"{split}_x"), _read_npz(path, f"{split}_y")
         if x.ndim != 4 or x.shape[1:] != (32, 32, 3) or y.shape != x.shape[:1]:
             raise InputError(
-                f"{path} holds {split}_x {x.shape} and {split}_y {y.shape}; expected N x 32 x 32 x 3 and N labels"
+                f"{path} holds {split}_x {x.shape} and {split}_y {y.shape}; expected N x 32 x 32 x 3 and N labels."
             )
     else:
         places = (folder / "cifar-10-batches-py",)
@@ -138,13 +138,13 @@ def _read_npz(path: Path, member: str) -> np.ndarray:
             np.lib.format.read_magic(file)
             shape, _, dtype = np.lib.format.read_array_header_1_0(file)
         if dtype != np.uint8 or len(shape) not in (1, 4) or shape[0] > MOST_IMAGES or max(shape[1:], default=0) > 4096:
-            raise InputError(f"{member} in {path} is {dtype} {shape}; expected uint8 images or labels")
+            raise InputError(f"{member} in {path} is {dtype} {shape}; expected uint8 images or labels.")
         with np.load(path, allow_pickle=False) as arrays:
             return arrays[member]
     except KeyError:
-        raise InputError(f"{path} has no array {member}; expected train_x, train_y, test_x, test_y") from None
+        raise InputError(f"{path} has no array {member}; expected train_x, train_y, test_x, test_y.") from None
     except (zipfile.BadZipFile, ValueError, EOFError) as error:
-        raise InputError(f"{path} is not a readable .npz file ({error}); fetch it anew") from None
+        raise InputError(f"{path} is not a readable .npz file ({error}); fetch it anew.") from None
 
 
 def _download(dataset: str, split: str, folder: Path, missing: list[str], places: tuple[Path, ...]) -> object:
@@ -155,14 +155,14 @@ def _download(dataset: str, split: str, folder: Path, missing: list[str], places
     except ImportError:
         raise InputError(
             f"{looked}, and torchvision, which could download them, is not installed. "
-            "Put the files there, name their folder with --data-dir, or pip install 'glscert[train]'"
+            "Put the files there, name their folder with --data-dir, or pip install 'glscert[train]'."
         ) from None
     try:
         return getattr(datasets, dataset)(str(folder), train=split == "train", download=True)
     except (RuntimeError, URLError, ConnectionError, TimeoutError) as error:  # the network; a full disk passes on
         reason = str(error).splitlines()[0].rstrip(":")
         raise InputError(
-            f"{looked}, and the download failed ({reason}). Put the files there or name their folder with --data-dir"
+            f"{looked}, and the download failed ({reason}). Put the files there or name their folder with --data-dir."
         ) from None
 
 

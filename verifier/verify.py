@@ -16,13 +16,14 @@ import numpy as np
 import torch
 
 from .bounds import RELAXATIONS, Box, Spec, margin_spec
-from .bounds.relaxations import anchor, preactivations, relax, spec_bound
+from .bounds.relaxations import anchor, relax, spec_bound
 from .errors import InputError, UnsupportedError
 from .graph import Model, load_model
 from .outcome import Outcome, Verdict
 from .replay import Runtime, margins
 from .search.attack import pgd
 from .search.branch_and_bound import Limits, Search
+from .search.intermediate import unstable_preactivations
 from .search.memory import inputs_at_once
 from .search.problem import Problem
 
@@ -160,7 +161,7 @@ class Verifier:
 
     def _deeppoly(self, cases: list[_Case], settings: Settings) -> list[Outcome | None]:
         base = anchor(self.graph, self._exact, proof_box(cases, settings))
-        pre = preactivations(self.graph, self._exact, base)
+        pre = unstable_preactivations(self.graph, self._exact, base)
         lower = spec_bound(self.graph, self._exact, base, self._spec(cases), relax(self.graph, pre))
         return self._concluded(cases, lower, pre, "DeepPoly")
 

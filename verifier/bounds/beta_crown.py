@@ -66,10 +66,9 @@ def tighten(
     slopes = {name: slope.clone().requires_grad_() for name, slope in dual.slopes.items()}
     multipliers = {name: value.clone().requires_grad_(signs is not None) for name, value in dual.multipliers.items()}
     current, best_dual = Dual(slopes, multipliers), dual
-    groups = [{"params": list(slopes.values()), "lr": rate}]
+    ascents = [_Adam(slope, rate) for slope in slopes.values()]
     if signs is not None:
-        groups.append({"params": list(multipliers.values()), "lr": rate / 2})
-    optimiser = torch.optim.Adam(groups)
+        ascents += [_Adam(value, rate / 2) for value in multipliers.values()]
     best = dual.slopes[next(iter(dual.slopes))].new_full(spec.rows.shape[:2], -torch.inf)
     for step in range(steps + 1):
         with torch.enable_grad():
@@ -80,17 +79,29 @@ def tighten(
         best_dual = Dual(*(_keep(better, new, old) for new, old in zip(current, best_dual, strict=True)))
         if step == steps or bool((best > 0).all()):
             break
-        optimiser.zero_grad()
-        (-bound.sum()).backward()
-        optimiser.step()
-        with torch.no_grad():
-            for slope in slopes.values():
-                slope.clamp_(0, 1)
-            for value in multipliers.values():
-                value.clamp_(min=0)
-        for group in optimiser.param_groups:
-            group["lr"] *= decay
+        gradients = torch.autograd.grad(bound.sum(), [ascent.value for ascent in ascents])
+        for ascent, gradient in zip(ascents, gradients, strict=True):
+            ascent.step(gradient, decay**step)
+        for slope in slopes.values():
+            slope.detach().clamp_(0, 1)
+        for multiplier in multipliers.values():
+            multiplier.detach().clamp_(min=0)
     return best, best_dual
+
+
+class _Adam:
+    """Ascent by Adam (Kingma and Ba 2015). torch's own would import its compiler, two seconds, at the first step."""
+
+    def __init__(self, value: Tensor, rate: float) -> None:
+        self.value, self.rate, self.steps = value, rate, 0
+        self.mean, self.square = torch.zeros_like(value), torch.zeros_like(value)
+
+    def step(self, gradient: Tensor, shrink: float) -> None:
+        self.steps += 1
+        self.mean.mul_(0.9).add_(gradient, alpha=0.1)
+        self.square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+        mean, square = self.mean / (1 - 0.9**self.steps), self.square / (1 - 0.999**self.steps)
+        self.value.detach().addcdiv_(mean, square.sqrt_().add_(1e-8), value=self.rate * shrink)
 
 
 def _keep(better: Tensor, new: dict[str, Tensor], old: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,8 +1,10 @@
 """Interval bound propagation of a graph (Gowal et al. 2018) and what is affine in the input."""
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
-from ..graph import Graph
+from ..graph import Graph, Node
 from ..ops import OPERATORS, Affine, Box, Params
 
 
@@ -11,8 +13,13 @@ def interval_boxes(graph: Graph, params: Params, box: Box, values: set[str] | No
     boxes = {graph.input: box}
     for node in graph.nodes:
         if values is None or node.output in values:
-            boxes[node.output] = OPERATORS[node.op].interval(node, params, *(boxes[name] for name in node.inputs))
+            boxes[node.output] = image(node, params, boxes)
     return boxes
+
+
+def image(node: Node, params: Params, boxes: Mapping[str, Box]) -> Box:
+    """The box of a node's output from those of its inputs."""
+    return OPERATORS[node.op].interval(node, params, *(boxes[name] for name in node.inputs))
 
 
 def affine_values(graph: Graph) -> set[str]:

@@ -17,12 +17,16 @@ Shape = tuple[int, ...]
 
 
 class Window(NamedTuple):
-    """Output position (y, x) sees rows y·stride + start, `size` of them, and columns likewise; (vertical, horizontal)."""
+    """Output position (y, x) sees rows y·stride + start, `size` of them, and columns likewise; (vertical, horizontal).
+
+    chosen [B, L]: only these positions, counted row by row, and for each input its own; None: all of them in order.
+    """
 
     positions: tuple[int, int]
     size: tuple[int, int]
     stride: tuple[int, int]
     start: tuple[int, int]
+    chosen: Tensor | None = None
 
 
 class Form(NamedTuple):
@@ -47,14 +51,18 @@ def look(value: Tensor, window: Window | None) -> Tensor:
     if window is None:
         return value.flatten(2).unsqueeze(1)
     padded = F.pad(value.flatten(1, 2), _pads(window, tuple(value.shape[-2:])))
-    return F.unfold(padded, window.size, stride=window.stride).transpose(-1, -2).contiguous().unsqueeze(2)
+    seen = F.unfold(padded, window.size, stride=window.stride).transpose(-1, -2)
+    if window.chosen is not None:
+        index = window.chosen.unsqueeze(-1).expand(-1, -1, seen.shape[-1])
+        seen = seen.expand(len(index), -1, -1).gather(1, index)
+    return seen.contiguous().unsqueeze(2)
 
 
 def inside(form: Form, shape: Shape) -> Form:
     """The same form with the entries beside the map at zero."""
     if form.window is None or form.clean or all(
         start >= 0 and (n - 1) * stride + start + size <= extent
-        for n, size, stride, start, extent in zip(*form.window, shape[1:], strict=True)
+        for n, size, stride, start, extent in zip(*form.window[:4], shape[1:], strict=True)
     ):
         return form
     mask = look(form.coef.new_ones(1, 1, *shape), form.window)
@@ -76,6 +84,17 @@ def identity_bounds(rows: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
     return lower.reshape(-1, *shape), -minus_upper.reshape(-1, *shape)
 
 
+def neurons(shape: Shape, index: Tensor, like: Tensor) -> Form:
+    """Rows v_i and -v_i for the neurons index [B, n] of a value (flat indices), n · 2 rows for each input."""
+    if len(shape) == 3:
+        spots = shape[1] * shape[2]
+        window = Window((shape[1], shape[2]), (1, 1), (1, 1), (0, 0), index % spots)
+        row = F.one_hot(index // spots, shape[0]).to(like.dtype)
+        return Form(torch.stack([row, -row], 2), window, clean=True)
+    row = F.one_hot(index, int(torch.Size(shape).numel())).to(like.dtype)
+    return Form(torch.stack([row, -row], 2).flatten(1, 2).unsqueeze(1))
+
+
 def whole(form: Form, shape: Shape) -> Form:
     """Spell a form out over the whole value: no window, rows in the same order."""
     if form.window is None:
@@ -84,8 +103,8 @@ def whole(form: Form, shape: Shape) -> Form:
     batch, _, rows, entries = coef.shape
     spots = int(torch.Size(shape).numel())
     number = torch.arange(1, spots + 1, dtype=torch.float64, device=coef.device).reshape(1, 1, *shape)
-    target = look(number, form.window).long()  # [1, L, 1, q]; 0 for entries beside the map
-    count = target.shape[1]
+    target = look(number, form.window).long()  # [B|1, L, 1, q]; 0 for entries beside the map
+    batch, count = max(batch, target.shape[0]), target.shape[1]
     blank = coef.new_zeros(()).expand(batch, count, rows, spots + 1)
     full = blank.scatter(-1, target.expand(batch, count, rows, entries), coef.expand(batch, count, rows, entries))
     return Form(full[..., 1:].reshape(batch, 1, count * rows, spots))
@@ -95,16 +114,22 @@ def plus(a: Form | None, b: Form, shape: Shape) -> Form:
     """The sum of two forms over the same value (where branches meet)."""
     if a is None:
         return b
-    if a.window == b.window:
+    if _same(a.window, b.window):
         return a._replace(coef=a.coef + b.coef, clean=a.clean and b.clean)
     return Form(whole(a, shape).coef + whole(b, shape).coef)
+
+
+def _same(a: Window | None, b: Window | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return a[:4] == b[:4] and a.chosen is b.chosen
 
 
 def dot(form: Form, value: Tensor) -> Tensor:
     """A · v for values [B|1, S, *v], S = 1 or M: [B|1, M]. A convolution where a window's coefficients are shared."""
     if form.window is None:
         return _row_sums(form.coef, look(value, None))
-    if not form.shared:
+    if not form.shared or form.window.chosen is not None:
         return _row_sums(form.coef, look(value, form.window))  # entries beside the map meet zeros
     kernel = form.coef[0, 0].unflatten(1, (-1, *form.window.size))
     padded = F.pad(value.squeeze(1), _pads(form.window, tuple(value.shape[-2:])))
@@ -121,6 +146,6 @@ def _row_sums(coef: Tensor, seen: Tensor) -> Tensor:
 def _pads(window: Window, extents: tuple[int, int]) -> list[int]:
     """Padding (left, right, top, bottom), negative to crop, after which the windows tile the map exactly."""
     pads: list[int] = []
-    for n, size, stride, start, extent in zip(*window, extents, strict=True):
+    for n, size, stride, start, extent in zip(*window[:4], extents, strict=True):
         pads = [-start, (n - 1) * stride + start + size - extent, *pads]
     return pads

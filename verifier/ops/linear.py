@@ -71,7 +71,7 @@ def _widened(window: Window, node: Node, weight: Tensor) -> Window:
     size = tuple((n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(window.size, strides, weight.shape[2:], dilations, strict=True))
     stride = tuple(a * b for a, b in zip(window.stride, strides, strict=True))
     start = tuple(a * b - p for a, b, p in zip(window.start, strides, pads[:2], strict=True))
-    return Window(window.positions, size, stride, start)  # type: ignore[arg-type]
+    return Window(window.positions, size, stride, start, window.chosen)  # type: ignore[arg-type]
 
 
 def _through(node: Node, weight: Tensor, window: Window, out: Shape) -> Tensor:

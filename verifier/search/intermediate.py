@@ -1,0 +1,52 @@
+"""Pre-activation boxes as a verifier wants them: back-substitution for the unstable neurons only.
+
+Where the interval image of a neuron's input already keeps one sign, its ReLU is exact and no tighter box would change
+anything further on. The rest get DeepPoly's bounds, intersected with the interval.
+"""
+
+import torch
+from torch import Tensor
+
+from ..bounds.backward import lower_bound
+from ..bounds.interval import exact_values, image
+from ..bounds.relaxations import Anchor, relax
+from ..graph import Graph
+from ..ops import OPERATORS, Affine, Box, Params
+from ..ops.forms import neurons
+
+
+def unstable_preactivations(graph: Graph, params: Params, base: Anchor) -> dict[str, Box]:
+    """The box [B, *v] of every nonlinearity's input, by value name."""
+    exact = exact_values(graph)
+    boxes = dict(base.boxes)
+    pre: dict[str, Box] = {}
+    for node in graph.nodes:
+        if not isinstance(OPERATORS[node.op], Affine) and node.inputs[0] not in pre:
+            name = node.inputs[0]
+            if name not in exact:
+                boxes[name] = _refined(graph, params, base, name, boxes[name], pre)
+            pre[name] = boxes[name]
+        if node.output not in boxes:
+            boxes[node.output] = image(node, params, boxes)
+    return pre
+
+
+def _refined(graph: Graph, params: Params, base: Anchor, name: str, box: Box, pre: dict[str, Box]) -> Box:
+    index = _unstable(box)
+    if index.shape[1] == 0:
+        return box
+    rows = lower_bound(
+        graph, params, name, neurons(graph.shapes[name], index, box.lower), relax(graph, pre), base.centres, base.radii
+    )
+    lower, minus_upper = rows.unflatten(1, (-1, 2)).unbind(2)
+    return Box(
+        box.lower.flatten(1).scatter_reduce(1, index, lower, "amax").reshape(box.lower.shape),
+        box.upper.flatten(1).scatter_reduce(1, index, -minus_upper, "amin").reshape(box.upper.shape),
+    )
+
+
+def _unstable(box: Box) -> Tensor:
+    """Flat indices [B, n] of each input's unstable neurons; shorter lists are filled up with stable ones."""
+    crossing = ((box.lower < 0) & (box.upper > 0)).flatten(1)
+    most = int(crossing.sum(1).max())
+    return torch.sort(crossing.to(torch.uint8), dim=1, descending=True, stable=True).indices[:, :most]

@@ -61,7 +61,7 @@ def command(
     given = {name: value for name, value in options.items() if value is not None}
     if resume and (given or config is not None):
         named = ", ".join(f"--{name}" for name in given) or "--config"
-        raise InputError(f"--resume continues with the run's own configuration; leave {named} out, or start a new run")
+        raise InputError(f"--resume continues with the run's own configuration; leave {named} out, or start a new run.")
 
     import torch
 
@@ -91,7 +91,7 @@ def _number(text: str | None) -> float | None:
     try:
         return None if text is None else float(Fraction(text.replace(" ", "")))
     except (ValueError, ZeroDivisionError, OverflowError):
-        raise InputError(f"--eps {text!r} is not a number; write 0.1 or 2/255") from None
+        raise InputError(f"--eps {text!r} is not a number; write 0.1 or 2/255.") from None
 
 
 def _cores() -> int:

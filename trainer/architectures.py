@@ -75,7 +75,7 @@ def build(net: str, source: Source) -> Architecture:
     Raises InputError: an unknown net, or one whose strides leave nothing of such small images.
     """
     if net not in NETS:
-        raise InputError(f"there is no network named {net!r} (known: {', '.join(NETS)})")
+        raise InputError(f"there is no network named {net!r} (known: {', '.join(NETS)}).")
     builder = _Builder(source.shape)
     if source.mean is not None and source.std is not None:
         builder.constant("Sub", "mean", source.mean)
@@ -116,7 +116,7 @@ class _Builder:
         channels, kernel, stride, pad = layer
         size = tuple((n + 2 * pad - kernel) // stride + 1 for n in self.shape[1:])
         if min(size) < 1:
-            raise InputError(f"{net} is too deep for images of {self.shape[1:]}; take a smaller network")
+            raise InputError(f"{net} is too deep for images of {self.shape[1:]}; take a smaller network.")
         layer_name = f"layer{len(self.parameters) // 2 + 1}"
         self.parameters[f"{layer_name}.weight"] = (channels, self.shape[0], kernel, kernel)
         self.parameters[f"{layer_name}.bias"] = (channels,)

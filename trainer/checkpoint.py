@@ -49,7 +49,7 @@ class State:
 def create_run(run: Path, config: TrainConfig) -> None:
     """Makes the folder and writes config.json. Raises InputError where a run lies there already."""
     if (run / CONFIG_FILE).exists():
-        raise InputError(f"{run} already holds a run; continue it with --resume, or choose another name with --run")
+        raise InputError(f"{run} already holds a run; continue it with --resume, or choose another name with --run.")
     run.mkdir(parents=True, exist_ok=True)
     _put(run / CONFIG_FILE, json.dumps({"format": FORMAT, **config.model_dump()}, indent=2) + "\n")
 
@@ -60,12 +60,12 @@ def read_config(run: Path) -> TrainConfig:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values.pop("format", None) != FORMAT:
-            raise InputError(f"{path} was written by another version of glscert; resume it with that one")
+            raise InputError(f"{path} was written by another version of glscert; resume it with that one.")
         return TrainConfig(**values)
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"there is no training run in {run} ({CONFIG_FILE} not found)") from None
+        raise InputError(f"there is no training run in {run} ({CONFIG_FILE} not found).") from None
     except (ValueError, ValidationError, AttributeError) as error:
-        raise InputError(f"{path} is damaged: {error}") from None
+        raise InputError(f"{path} is damaged: {error}.") from None
 
 
 def save(run: Path, state: State, graph: Graph, constants: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -108,14 +108,14 @@ def load(run: Path, trainable: Mapping[str, tuple[int, ...]]) -> State | None:
         params = {name: torch.tensor(arrays[name]).reshape(shape) for name, shape in trainable.items()}
         return State(params, moments, **{name: values[name] for name in SCALARS})
     except (FileNotFoundError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"the checkpoint {folder} is damaged ({error}); delete it and start the run anew") from None
+        raise InputError(f"the checkpoint {folder} is damaged ({error}); delete it and start the run anew.") from None
 
 
 def model_folder(run: Path) -> Path:
     """The bundle of a run's newest checkpoint. Raises InputError where there is none."""
     folders = _checkpoints(run)
     if not folders:
-        raise InputError(f"there is no checkpoint in {run}; train first: glscli train")
+        raise InputError(f"there is no checkpoint in {run}; train first: glscli train.")
     return folders[-1] / MODEL
 
 
@@ -123,7 +123,7 @@ def newest_run(runs: Path) -> Path:
     """The run in the folder `runs` whose checkpoint is the latest. Raises InputError where there is none."""
     found = [folders[-1] for path in runs.glob("*") if (folders := _checkpoints(path))]
     if not found:
-        raise InputError(f"there is no training run in {runs}; train first: glscli train")
+        raise InputError(f"there is no training run in {runs}; train first: glscli train.")
     return max(found, key=lambda folder: (folder.stat().st_mtime_ns, folder)).parent.parent
 
 

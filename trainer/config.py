@@ -125,7 +125,7 @@ def resolve(*layers: Mapping[str, Any]) -> TrainConfig:
     try:
         return TrainConfig(**{**DEFAULTS.get(dataset if isinstance(dataset, str) else "", {"net": "cnn3"}), **given})
     except ValidationError as error:
-        raise InputError("; ".join(_sentence(detail) for detail in error.errors())) from None
+        raise InputError("; ".join(_sentence(detail) for detail in error.errors()) + ".") from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -133,9 +133,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"there is no configuration file {path}") from None
+        raise InputError(f"there is no configuration file {path}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid TOML: {error}") from None
+        raise InputError(f"{path} is not valid TOML: {error}.") from None
 
 
 def _sentence(detail: ErrorDetails) -> str:

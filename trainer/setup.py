@@ -92,5 +92,5 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:  # torch's own, one without that device built in
-        raise InputError(f"device = {name!r} cannot be used: {str(error).splitlines()[0]}") from None
+        raise InputError(f"device = {name!r} cannot be used: {str(error).splitlines()[0]}.") from None
     return device

@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
+
 from glscert.cli.main import app
 from glscert.verifier.errors import InputError
-from typer.testing import CliRunner
 
 QUICK = ["train", "--relaxation", "ibp", "--epochs", "1", "--batch", "512", "--threads", "1"]
 

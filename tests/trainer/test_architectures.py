@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from glscert.trainer.architectures import NETS, SOURCES, Source, build
 from glscert.trainer.initialisation import fast
 from glscert.verifier.errors import InputError

@@ -1,6 +1,7 @@
 """Flips and shifts keep every image an image of the same size, and are drawn anew from the generator given."""
 
 import torch
+
 from glscert.trainer.augmentation import SHIFT, flip_and_shift
 
 

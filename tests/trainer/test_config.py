@@ -1,6 +1,7 @@
 """Configurations: layers, files, and a sentence for every value that cannot be."""
 
 import pytest
+
 from glscert.trainer import METHODS, read_toml, resolve
 from glscert.verifier.errors import InputError
 

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from glscert.trainer.architectures import SOURCES, build
 from glscert.trainer.initialisation import INITIALISATIONS, fast, kaiming
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from glscert.trainer.losses import l1_norm, nominal_cross_entropy, robust_cross_entropy
 
 LOWER = torch.tensor(np.random.default_rng(0).normal(size=(7, 9)), dtype=torch.float64)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from glscert.trainer import METHODS, train
 from glscert.trainer.evaluation import Evaluation
 from glscert.trainer.methods import rgs

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+
 from glscert.trainer import resolve
 from glscert.trainer.architectures import SOURCES, build
 from glscert.trainer.initialisation import fast

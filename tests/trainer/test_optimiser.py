@@ -1,6 +1,7 @@
 """Adam and clipping against PyTorch's own."""
 
 import torch
+
 from glscert.trainer.optimiser import adam, clip
 
 

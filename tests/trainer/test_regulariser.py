@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from glscert.trainer import regulariser
 from glscert.verifier.bounds import Box
 

@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+
 from glscert.trainer import checkpoint, loop, model_folder, newest_run, resume, train
 from glscert.trainer.checkpoint import METRICS_FILE
 from glscert.trainer.randomness import stream

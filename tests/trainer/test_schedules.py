@@ -1,6 +1,7 @@
 """Schedules against the formulas of Shi et al. and the authors' scripts."""
 
 import pytest
+
 from glscert.trainer import resolve
 from glscert.trainer.plan import Plan
 from glscert.trainer.schedules import multi_step, smooth_eps

@@ -7,6 +7,7 @@ the largest magnitude among the bounds they were computed from; `falsified` only
 confirmed the counterexample.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -71,6 +72,7 @@ class Verifier:
         self.path = path
         self.model: Model = load_model(path)
         self.runtime = Runtime(path)
+        self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         self.graph = self.model.graph
         if len(self.graph.output_shape) != 1 or self.graph.output_shape[0] < 2:
             raise UnsupportedError(

@@ -1,0 +1,110 @@
+"""The result of a verification run as one JSON object, written as it grows, so that a run can stop and go on.
+
+Schema `glscert/verify/1`:
+    schema, complete, model {path, sha256}, property {norm, eps, range}, data {source, sha256, first, last},
+    settings {timeout, seed}, versions, summary, images [{index, label, verdict, margin, seconds, reason}]
+summary: images, natural_accuracy, adversarial_accuracy (not misclassified nor falsified), certified_accuracy, the count
+of each verdict, seconds (of the whole run so far).
+"""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError
+from .outcome import Outcome, Verdict
+
+SCHEMA = "glscert/verify/1"
+_IDENTITY = ("schema", "property", "data")
+
+
+class Report:
+    """Outcomes of one run over `count` inputs, in memory and, where `path` is given, on disk.
+
+    Counterexamples go beside the JSON file, to the same name with `.counterexamples.npz` (index [N], x [N, *v]).
+    """
+
+    def __init__(self, header: dict[str, Any], count: int, path: Path | None) -> None:
+        self.header, self.count, self.path = {"schema": SCHEMA, **header}, count, path
+        self.images: dict[int, dict[str, Any]] = {}
+        self.counterexamples: dict[int, np.ndarray] = {}
+        self.seconds = 0.0
+        if path is not None and path.exists():
+            self._resume(path)
+
+    def add(self, outcome: Outcome) -> None:
+        self.images[outcome.index] = outcome.as_json()
+        if outcome.counterexample is not None:
+            self.counterexamples[outcome.index] = outcome.counterexample
+
+    def as_json(self) -> dict[str, Any]:
+        images = [self.images[index] for index in sorted(self.images)]
+        complete = len(images) == self.count
+        return {**self.header, "complete": complete, "summary": self.summary(), "images": images}
+
+    def summary(self) -> dict[str, Any]:
+        counts = Counter(image["verdict"] for image in self.images.values())
+        total = len(self.images)
+        correct = total - counts["misclassified"]
+        standing = correct - counts["falsified"]
+        return {
+            "images": total,
+            "natural_accuracy": correct / total if total else None,
+            "adversarial_accuracy": standing / total if total else None,
+            "certified_accuracy": counts["verified"] / total if total else None,
+            **{verdict.value: counts[verdict.value] for verdict in Verdict},
+            "seconds": round(self.seconds, 3),
+        }
+
+    def save(self) -> None:
+        """Write beside, then rename: the file is always whole."""
+        if self.path is None:
+            return
+        if self.counterexamples:
+            indices = sorted(self.counterexamples)
+            x = np.stack([self.counterexamples[index] for index in indices])
+            _replace(_beside(self.path), lambda file: np.savez_compressed(file, index=np.array(indices), x=x))
+        text = json.dumps(self.as_json(), allow_nan=False, indent=1)
+        _replace(self.path, lambda file: file.write(text.encode()))
+
+    def _resume(self, path: Path) -> None:
+        """Take over what an earlier run decided; its unknowns are tried again."""
+        try:
+            earlier = json.loads(path.read_bytes())
+            identity = {key: earlier[key] for key in _IDENTITY} | {"sha256": earlier["model"]["sha256"]}
+            images = {int(image["index"]): image for image in earlier["images"]}
+            seconds = float(earlier["summary"]["seconds"])
+            for image in images.values():
+                Verdict(image["verdict"])
+        except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} is not a result of this command ({error!r}); name another file for --out.") from None
+        expected = {key: self.header[key] for key in _IDENTITY} | {"sha256": self.header["model"]["sha256"]}
+        differs = [key for key in expected if identity[key] != expected[key]]
+        if differs:
+            raise InputError(
+                f"{path} holds results for another {differs[0].replace('sha256', 'model')}: {identity[differs[0]]}, not "
+                f"{expected[differs[0]]}. Name another file for --out, or delete it."
+            )
+        self.images = {i: image for i, image in images.items() if image["verdict"] != Verdict.UNKNOWN.value}
+        self.seconds = seconds
+        if _beside(path).exists():
+            with np.load(_beside(path), allow_pickle=False) as arrays:
+                self.counterexamples = dict(zip(arrays["index"].tolist(), arrays["x"], strict=True))
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.counterexamples.npz")
+
+
+def _replace(path: Path, write: Any) -> None:
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        with open(unfinished, "wb") as file:
+            write(file)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

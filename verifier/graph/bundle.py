@@ -145,7 +145,7 @@ def _safetensors() -> tuple[Any, Any]:
 
     def checked_load(data: bytes) -> dict[str, np.ndarray]:
         try:
-            return load(data)
+            return {name: array.copy() for name, array in load(data).items()}  # copies may be written to
         except SafetensorError as error:
             raise InputError(f"{PARAMS_FILE} is damaged: {error}") from error
 

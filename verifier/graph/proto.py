@@ -208,7 +208,7 @@ def tensor_array(tensor: TensorProto, what: str) -> np.ndarray:
         stored, whole = len(getattr(tensor, helper.tensor_dtype_to_field(tensor.data_type))), True
     if stored != count or not whole:
         raise InputError(f"{what} declares the shape {list(tensor.dims)} but stores {stored} numbers. Export it again.")
-    return np.ascontiguousarray(numpy_helper.to_array(tensor)).reshape(tuple(tensor.dims))
+    return np.array(numpy_helper.to_array(tensor)).reshape(tuple(tensor.dims))  # a copy, which may be written to
 
 
 def _attribute(attribute: AttributeProto, node: str) -> Any:

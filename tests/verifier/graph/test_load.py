@@ -330,6 +330,7 @@ def test_plain_and_packed_files(tmp_path: Path) -> None:
     plain, packed = load_model(tmp_path / "net.onnx"), load_model(str(tmp_path / "net.onnx.gz"))
     assert plain.graph == packed.graph
     assert all(np.array_equal(plain.params[name], packed.params[name]) for name in plain.params)
+    assert all(array.flags.writeable and array.flags.c_contiguous for array in plain.params.values())
 
 
 NETS = (

@@ -154,7 +154,7 @@ def _linear(builder: Builder, node: OnnxNode, value: str, params: list[str], dim
 def _row(node: OnnxNode, bias: np.ndarray, out: int) -> np.ndarray:
     if broadcast(node, bias.shape, (1, out)) != (1, out):
         raise refusal(node, f"has a bias {list(bias.shape)} for {out} outputs", "Export the network again")
-    return np.ascontiguousarray(np.broadcast_to(bias.reshape(bias.shape[-1:]), (out,)))
+    return np.array(np.broadcast_to(bias.reshape(bias.shape[-1:]), (out,)))
 
 
 def _column(dims: Shape) -> tuple[int, Shape]:

@@ -38,7 +38,7 @@ def fuse_gemm_add(graph: Graph, params: Params) -> Network:
         name = after.params[0]
         if bias.shape != out:
             name = _fresh(name, params)
-            params[name] = np.ascontiguousarray(np.broadcast_to(bias, out))
+            params[name] = np.array(np.broadcast_to(bias, out))
         nodes.append(replace(node, output=after.output, params=(*node.params, name)))
         fused.add(after.output)
     return drop_unused(replace(graph, nodes=tuple(nodes)), params)

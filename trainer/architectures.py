@@ -36,7 +36,7 @@ class Source(NamedTuple):
 
 
 NETS: dict[str, tuple[Conv | Dense, ...]] = {
-    "digits": (Conv(8, 4, 2, 1), Conv(8, 4, 2, 1)),
+    "digits": (Conv(16, 2, 2, 0), Conv(16, 2, 2, 0)),
     "cnn3-tiny": (Conv(2, 5, 2, 2), Conv(2, 4, 2, 1)),
     "cnn3": (Conv(8, 5, 2, 2), Conv(8, 4, 2, 1)),
     "cnn5": (Conv(16, 5, 2, 2), Conv(16, 4, 2, 1), Conv(32, 4, 2, 1), Dense(512)),

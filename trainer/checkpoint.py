@@ -3,9 +3,9 @@
     runs/NAME/config.json                    the resolved configuration, with the version that wrote it
               checkpoints/00000230/model/    the network as a bundle (graph.json, params.safetensors)
                                    state.safetensors   Adam's moments
-                                   state.json          step, sums of the epoch so far, bytes of metrics.jsonl
+                                   state.json          step, sums of the epoch so far, sizes of the files below
               metrics.jsonl                  one line per epoch, and every few steps
-              tensorboard/                   the same as event files
+              tensorboard/                   the same as an event file
 
 A checkpoint is written beside (`.partial`) and renamed as a whole once everything is on disk; only then is the one
 before removed. The newest by number counts.
@@ -30,7 +30,7 @@ from .config import TrainConfig
 
 CONFIG_FILE, METRICS_FILE, CHECKPOINTS, MODEL = "config.json", "metrics.jsonl", "checkpoints", "model"
 FORMAT = 1
-SCALARS = ("step", "seconds", "sums", "metrics", "metrics_bytes")  # of State, in state.json
+SCALARS = ("step", "seconds", "sums", "metrics", "journal")  # of State, in state.json
 
 
 @dataclass
@@ -43,7 +43,7 @@ class State:
     seconds: float = 0.0  # spent so far, over all sittings
     sums: dict[str, float] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)  # of the last whole epoch
-    metrics_bytes: int = 0
+    journal: dict[str, int] = field(default_factory=dict)  # bytes of metrics.jsonl and the event file
 
 
 def create_run(run: Path, config: TrainConfig) -> None:

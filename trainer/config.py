@@ -98,7 +98,7 @@ class TrainConfig(BaseModel):
 
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "digits": {"net": "digits", "epochs": 60, "batch": 64, "lr": 5e-3},
+    "digits": {"net": "digits", "epochs": 30, "batch": 64, "lr": 0.02},
     "mnist": {"net": "cnn3"},
     "cifar10": {
         "net": "cnn3",

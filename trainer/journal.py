@@ -1,40 +1,57 @@
-"""metrics.jsonl and TensorBoard event files of a run; both go on where the checkpoint left them."""
+"""metrics.jsonl and a TensorBoard event file of a run; both go on exactly where the checkpoint left them."""
 
 import json
 import os
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .checkpoint import METRICS_FILE
 
+EVENTS_FILE = "tensorboard/events.out.tfevents.0.glscert"
+
 
 class Journal:
-    """Appends records; `size` bytes of metrics.jsonl are kept on opening, what follows them is cut off.
+    """Appends records to both files; of each, `sizes` bytes are kept on opening and what follows is cut off.
 
-    Lines reach the disk in `sync`, which a checkpoint calls before it notes their number of bytes.
+    Records reach the disk in `sync`, which a checkpoint calls before it notes the sizes. The event file is written
+    here rather than by TensorBoard's own writer, whose thread would meet a full disk where nobody can answer.
     """
 
-    def __init__(self, run: Path, size: int, step: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
+    def __init__(self, run: Path, sizes: Mapping[str, int]) -> None:
+        from tensorboard.summary.writer.record_writer import RecordWriter
 
-        self._file = (run / METRICS_FILE).open("ab")
-        self._file.truncate(min(size, self._file.tell()))
-        self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step)
+        (run / EVENTS_FILE).parent.mkdir(exist_ok=True)
+        self._files = {name: (run / name).open("ab") for name in (METRICS_FILE, EVENTS_FILE)}
+        for name, file in self._files.items():
+            file.truncate(min(sizes.get(name, 0), file.tell()))
+            file.seek(0, os.SEEK_END)
+        self._events = RecordWriter(self._files[EVENTS_FILE])
+        if self._files[EVENTS_FILE].tell() == 0:
+            self._event(file_version="brain.Event:2")
 
     def write(self, step: int, record: dict[str, Any]) -> None:
-        """One line, and one TensorBoard scalar per number in it."""
-        self._file.write((json.dumps({"step": step, **record}) + "\n").encode())
-        for name, value in record.items():
-            if isinstance(value, float):
-                self._board.add_scalar(f"{record['kind']}/{name}", value, step)
+        """One line, and one TensorBoard scalar per fraction in it."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
 
-    def sync(self) -> int:
-        """Everything written so far is on disk; returns the size of metrics.jsonl."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._board.flush()
-        return self._file.tell()
+        self._files[METRICS_FILE].write((json.dumps({"step": step, **record}) + "\n").encode())
+        scalars = {f"{record['kind']}/{name}": value for name, value in record.items() if isinstance(value, float)}
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+        self._event(step=step, summary=Summary(value=values))
+
+    def _event(self, **fields: Any) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        self._events.write(Event(wall_time=time.time(), **fields).SerializeToString())
+
+    def sync(self) -> dict[str, int]:
+        """Everything written so far is on disk; returns the size of each file."""
+        for file in self._files.values():
+            file.flush()
+            os.fsync(file.fileno())
+        return {name: file.tell() for name, file in self._files.items()}
 
     def close(self) -> None:
-        self._file.close()
-        self._board.close()
+        for file in self._files.values():
+            file.close()

@@ -54,7 +54,7 @@ def _continue(run: Path, setup: Setup, state: State, report: Report, workers: in
     state.moments = {name: value.to(setup.device) for name, value in state.moments.items()}
     with (
         ThreadPoolExecutor(workers) as pool,
-        closing(Journal(run, state.metrics_bytes, state.step)) as journal,
+        closing(Journal(run, state.journal)) as journal,
     ):
         _Loop(run, setup, state, journal, pool, report).run_to_end()
     return state.metrics
@@ -163,7 +163,7 @@ class _Loop:
         )
 
     def save(self) -> None:
-        self.state.metrics_bytes = self.journal.sync()
+        self.state.journal = self.journal.sync()
         setup = self.setup
         checkpoint.save(self.run, self.state, setup.net.graph, setup.objective.constants, setup.metadata)
         self.saved_at = time.monotonic()

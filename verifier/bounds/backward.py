@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..graph import Graph
 from ..ops import OPERATORS, Affine, Lines, Params
-from ..ops.forms import Form, dot, look, plus
+from ..ops.forms import Form, dot, look, plus, spread
 
 
 def lower_bound(
@@ -62,7 +62,7 @@ def lower_bound(
                 total = total + dot(part, centres[name].unsqueeze(1))
             forms[name] = plus(forms.get(name), part, graph.shapes[name])
     for name, rest in forms.items():
-        total = total - dot(rest._replace(coef=rest.coef.abs()), radii[name].unsqueeze(1))
+        total = total - spread(rest, radii[name].unsqueeze(1))
     return total
 
 

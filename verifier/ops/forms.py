@@ -5,7 +5,7 @@ whole value. With one, a row spans only what a convolution's neuron sees, which 
 field is smaller than the layer (the "patches" of Xu et al. 2020, arXiv:2002.12920). Rows count (position, row).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -50,8 +50,8 @@ def look(value: Tensor, window: Window | None) -> Tensor:
     """A value [B, S, *v] as the rows see it, zero beside the map: [B, L, S, q]. With a window S = 1."""
     if window is None:
         return value.flatten(2).unsqueeze(1)
-    padded = F.pad(value.flatten(1, 2), _pads(window, tuple(value.shape[-2:])))
-    seen = F.unfold(padded, window.size, stride=window.stride).transpose(-1, -2)
+    covered = _tile(value.flatten(1, 2), window)
+    seen = F.unfold(covered, window.size, stride=window.stride).transpose(-1, -2)
     if window.chosen is not None:
         index = window.chosen.unsqueeze(-1).expand(-1, -1, seen.shape[-1])
         seen = seen.expand(len(index), -1, -1).gather(1, index)
@@ -132,8 +132,36 @@ def dot(form: Form, value: Tensor) -> Tensor:
     if not form.shared or form.window.chosen is not None:
         return _row_sums(form.coef, look(value, form.window))  # entries beside the map meet zeros
     kernel = form.coef[0, 0].unflatten(1, (-1, *form.window.size))
-    padded = F.pad(value.squeeze(1), _pads(form.window, tuple(value.shape[-2:])))
-    return F.conv2d(padded, kernel, stride=form.window.stride).flatten(2).transpose(1, 2).flatten(1)
+    covered = _tile(value.squeeze(1), form.window)
+    return F.conv2d(covered, kernel, stride=form.window.stride).flatten(2).transpose(1, 2).flatten(1)
+
+
+def spread(form: Form, radius: Tensor) -> Tensor:
+    """|A| · r for radii [B, 1, *v] >= 0: [B, M]."""
+    if form.shared:
+        return dot(form._replace(coef=form.coef.abs()), radius)
+    return _AbsoluteSums.apply(form.coef, look(radius, form.window)).flatten(1)
+
+
+class _AbsoluteSums(torch.autograd.Function):
+    """sum over q of |coef| · seen, for coef [B|1, L|1, R, q] and seen [B, L, 1, q]; keeps only these two for its gradient."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(coef: Tensor, seen: Tensor) -> Tensor:
+        return (coef.abs() * seen).sum(-1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        coef, seen = ctx.saved_tensors
+        to_coef = torch.copysign(seen, coef) * grad.unsqueeze(-1) if ctx.needs_input_grad[0] else None
+        to_seen = (coef.abs() * grad.unsqueeze(-1)).sum(-2, keepdim=True) if ctx.needs_input_grad[1] else None
+        return to_coef, to_seen
 
 
 def _row_sums(coef: Tensor, seen: Tensor) -> Tensor:
@@ -143,9 +171,12 @@ def _row_sums(coef: Tensor, seen: Tensor) -> Tensor:
     return (coef * seen).sum(-1).flatten(1)
 
 
-def _pads(window: Window, extents: tuple[int, int]) -> list[int]:
-    """Padding (left, right, top, bottom), negative to crop, after which the windows tile the map exactly."""
+def _tile(value: Tensor, window: Window) -> Tensor:
+    """Pad or crop a value [N, C, H, W] to what the windows cover: they tile the result exactly, from its corner."""
     pads: list[int] = []
-    for n, size, stride, start, extent in zip(*window[:4], extents, strict=True):
-        pads = [-start, (n - 1) * stride + start + size - extent, *pads]
-    return pads
+    cuts: list[slice] = []
+    for n, size, stride, start, extent in zip(*window[:4], value.shape[-2:], strict=True):
+        stop, before = start + (n - 1) * stride + size, max(0, -start)
+        pads = [before, max(0, stop - extent), *pads]
+        cuts.append(slice(start + before, stop + before))
+    return F.pad(value, pads)[..., cuts[0], cuts[1]]

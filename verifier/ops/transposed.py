@@ -24,8 +24,9 @@ def transposed_conv(
     else:
         full = F.conv_transpose2d(rows, weight, stride=tuple(strides), groups=group, dilation=tuple(dilations))
     # rows and columns that the convolution never reached come back as zeros
-    below, beyond = shape[1] + top - full.shape[-2], shape[2] + left - full.shape[-1]
-    return F.pad(full, (-left, beyond, -top, below))
+    below, beyond = top + shape[1] - full.shape[-2], left + shape[2] - full.shape[-1]
+    full = F.pad(full, (0, max(0, beyond), 0, max(0, below)))
+    return full[..., top : top + shape[1], left : left + shape[2]]
 
 
 def _sub_pixel(rows: Tensor, weight: Tensor, stride: int) -> Tensor:

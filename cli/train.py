@@ -78,11 +78,15 @@ def command(
         folder = runs_dir / (run or _free_name(runs_dir, resolved))
     workers = (threads or _cores()) if resolved.device == "cpu" else 1
     render.logs().print(f"{'resuming' if resume else 'training'} {folder}", markup=False)
-    with watch_training(resolved) as report:
-        if resume:
-            metrics = trainer.resume(folder, data_dir=data_dir, workers=workers, report=report)
-        else:
-            metrics = trainer.train(folder, resolved, data_dir=data_dir, workers=workers, report=report)
+    try:
+        with watch_training(resolved) as report:
+            if resume:
+                metrics = trainer.resume(folder, data_dir=data_dir, workers=workers, report=report)
+            else:
+                metrics = trainer.train(folder, resolved, data_dir=data_dir, workers=workers, report=report)
+    except KeyboardInterrupt:
+        render.logs().print(f"stopped; to go on: glscli train --resume --runs-dir {runs_dir} --run {folder.name}")
+        raise
     _show(folder, resolved, metrics, as_json)
 
 

@@ -113,17 +113,22 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+# Bounds of wide layers take much memory per image.
+BY_NET: dict[str, dict[str, Any]] = {"cnn5": {"chunk": 4}, "cnn5-l": {"chunk": 1}}
+
+
 def resolve(*layers: Mapping[str, Any]) -> TrainConfig:
-    """The configuration from `layers`, later ones winning, over the data set's defaults ("digits" if none is named).
+    """The configuration from `layers`, later ones winning, over the defaults of the data set (digits) and the net.
 
     Raises InputError: values out of range, unknown names; all of them in one message.
     """
     given: dict[str, Any] = {}
     for layer in layers:
         given.update(layer)
-    dataset = given.setdefault("dataset", "digits")
+    dataset = str(given.setdefault("dataset", "digits"))
+    values = DEFAULTS.get(dataset, {"net": "cnn3"}) | given
     try:
-        return TrainConfig(**{**DEFAULTS.get(dataset if isinstance(dataset, str) else "", {"net": "cnn3"}), **given})
+        return TrainConfig(**(BY_NET.get(str(values["net"]), {}) | values))
     except ValidationError as error:
         raise InputError("; ".join(_sentence(detail) for detail in error.errors()) + ".") from None
 

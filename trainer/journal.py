@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,5 +54,7 @@ class Journal:
         return {name: file.tell() for name, file in self._files.items()}
 
     def close(self) -> None:
+        """Lets go of the files. What counts was synced; a disk that is full has been answered for there."""
         for file in self._files.values():
-            file.close()
+            with suppress(OSError):
+                file.close()

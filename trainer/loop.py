@@ -163,7 +163,14 @@ class _Loop:
         )
 
     def save(self) -> None:
-        self.state.journal = self.journal.sync()
+        """A checkpoint. Raises GlscertError where the disk refuses it; the one before stays."""
         setup = self.setup
-        checkpoint.save(self.run, self.state, setup.net.graph, setup.objective.constants, setup.metadata)
+        try:
+            self.state.journal = self.journal.sync()
+            checkpoint.save(self.run, self.state, setup.net.graph, setup.objective.constants, setup.metadata)
+        except OSError as error:
+            raise GlscertError(
+                f"could not write a checkpoint into {self.run}: {error.strerror}. The one before it is kept; make room "
+                "and go on with --resume."
+            ) from error
         self.saved_at = time.monotonic()

@@ -170,7 +170,7 @@ class _Loop:
             checkpoint.save(self.run, self.state, setup.net.graph, setup.objective.constants, setup.metadata)
         except OSError as error:
             raise GlscertError(
-                f"could not write a checkpoint into {self.run}: {error.strerror}. The one before it is kept; make room "
+                f"could not write a checkpoint into {self.run}: {error.strerror}. Those before it are kept; make room "
                 "and go on with --resume."
             ) from error
         self.saved_at = time.monotonic()

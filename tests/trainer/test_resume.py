@@ -125,7 +125,7 @@ def test_a_full_disk_loses_nothing(tmp_path, small, whole, monkeypatch):
         put(path, content)
 
     monkeypatch.setattr(checkpoint, "_put", full)
-    with pytest.raises(GlscertError, match="No space left.*The one before it is kept"):
+    with pytest.raises(GlscertError, match="No space left.*Those before it are kept"):
         train(run, small(method="rgs", checkpoint_steps=2), report=ignore)
     assert [folder.name for folder in (run / "checkpoints").iterdir()] == ["00000004"]
     monkeypatch.setattr(checkpoint, "_put", put)

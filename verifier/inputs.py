@@ -41,13 +41,17 @@ def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
         with np.load(path, allow_pickle=False) as arrays:
             missing = [name for name in ("x", "y") if name not in arrays]
             if missing:
-                raise InputError(f"{path} has no array {missing[0]!r}, only {', '.join(arrays) or 'nothing'}; name them x and y.")
+                raise InputError(
+                    f"{path} has no array {missing[0]!r}, only {', '.join(arrays) or 'nothing'}; name them x and y."
+                )
             x, y = arrays["x"], arrays["y"]
     except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
         raise InputError(f"{path} is not a readable .npz file of plain arrays ({error}).") from None
     for name, array in (("x", x), ("y", y)):
         if array.ndim == 0 or not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
-            raise InputError(f"{path}: {name} is {array.dtype} of shape {array.shape}; numbers, one row per input, are needed.")
+            raise InputError(
+                f"{path}: {name} is {array.dtype} of shape {array.shape}; numbers, one row per input, are needed."
+            )
     return x, y
 
 

@@ -81,7 +81,9 @@ class Report:
             for image in images.values():
                 Verdict(image["verdict"])
         except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} is not a result of this command ({error!r}); name another file for --out.") from None
+            raise InputError(
+                f"{path} is not a result of this command ({error!r}); name another file for --out."
+            ) from None
         expected = {key: self.header[key] for key in _IDENTITY} | {"sha256": self.header["model"]["sha256"]}
         differs = [key for key in expected if identity[key] != expected[key]]
         if differs:

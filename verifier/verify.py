@@ -83,7 +83,13 @@ class Verifier:
         self._single = {name: value.float() for name, value in self._exact.items()}
 
     def verify(
-        self, x: np.ndarray, y: np.ndarray, settings: Settings, *, indices: list[int] | None = None, report: Report | None = None
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        settings: Settings,
+        *,
+        indices: list[int] | None = None,
+        report: Report | None = None,
     ) -> list[Outcome]:
         """Outcomes in the order of the inputs x [N, *v] (float32, in the valid range) with labels y [N].
 
@@ -120,7 +126,10 @@ class Verifier:
         size = min(1000, inputs_at_once(self.graph, self._exact, settings.memory))
         open_cases: list[_Case] = []
         for first in range(0, len(x), 1000):
-            cases = [_Case(n, a, int(b)) for n, a, b in zip(numbers[first:], x[first : first + 1000], y[first:], strict=False)]
+            cases = [
+                _Case(n, a, int(b))
+                for n, a, b in zip(numbers[first:], x[first : first + 1000], y[first:], strict=False)
+            ]
             cases = yield from self._stage(cases, self._predict)
             cases = yield from self._stage(cases, lambda part: self._interval(part, settings))
             rest: list[_Case] = []
@@ -130,9 +139,7 @@ class Verifier:
         if open_cases:
             yield from self._search(open_cases, settings, generator)
 
-    def _stage(
-        self, cases: list[_Case], stage: Callable[[list[_Case]], list[Outcome | None]]
-    ) -> Iterator[Outcome]:
+    def _stage(self, cases: list[_Case], stage: Callable[[list[_Case]], list[Outcome | None]]) -> Iterator[Outcome]:
         """Runs a stage on all cases; yields what it decides, returns what stays open. Its time is shared out evenly."""
         if not cases:
             return cases
@@ -154,7 +161,9 @@ class Verifier:
         for case, margin in zip(cases, found.tolist(), strict=True):
             wrong = not margin > 0
             case.margin = margin if wrong else None
-            outcomes.append(case.outcome(Verdict.MISCLASSIFIED, "the label does not have the highest score") if wrong else None)
+            outcomes.append(
+                case.outcome(Verdict.MISCLASSIFIED, "the label does not have the highest score") if wrong else None
+            )
         return outcomes
 
     def _interval(self, cases: list[_Case], settings: Settings) -> list[Outcome | None]:
@@ -167,7 +176,9 @@ class Verifier:
         lower = spec_bound(self.graph, self._exact, base, self._spec(cases), relax(self.graph, pre))
         return self._concluded(cases, lower, pre, "DeepPoly")
 
-    def _concluded(self, cases: list[_Case], lower: torch.Tensor, pre: dict[str, Box], stage: str) -> list[Outcome | None]:
+    def _concluded(
+        self, cases: list[_Case], lower: torch.Tensor, pre: dict[str, Box], stage: str
+    ) -> list[Outcome | None]:
         outcomes: list[Outcome | None] = []
         for row, case in enumerate(cases):
             case.pre = {name: Box(box.lower[row], box.upper[row]) for name, box in pre.items()}
@@ -240,12 +251,18 @@ class Verifier:
             reasons = [p.done for p in progress if p.done]
             visited = sum(p.visited for p in progress)
             bounds = [min(p.bound, p.proved) if p.done else p.proved for p in progress]
-            closed = [float(v) for v in case.lower if v > rounding_margin(case.pre)] if case.lower is not None and case.pre is not None else []
+            closed = (
+                [float(v) for v in case.lower if v > rounding_margin(case.pre)]
+                if case.lower is not None and case.pre is not None
+                else []
+            )
             case.margin = _finite(min(bounds + closed))
             if reasons:
                 yield case.outcome(Verdict.UNKNOWN, reasons[0])
             else:
-                yield case.outcome(Verdict.VERIFIED, stage if stage == "alpha-CROWN" else f"{stage}, {visited} subdomains")
+                yield case.outcome(
+                    Verdict.VERIFIED, stage if stage == "alpha-CROWN" else f"{stage}, {visited} subdomains"
+                )
 
 
 def rounding_margin(pre: dict[str, Box]) -> float:

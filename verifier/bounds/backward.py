@@ -70,8 +70,10 @@ def rectify(form: Form, lines: Lines, point: Tensor | None) -> tuple[Form, Tenso
     """The form over z below the form over f(z), and the constant part [B, M]: the lines' values at `point` (None: at 0)."""
     positive, negative = form.coef.clamp(min=0), form.coef.clamp(max=0)
     low, up = look(lines.lower_slope, form.window), look(lines.upper_slope, form.window)
-    below = Form(torch.addcmul(positive * low, negative, up), form.window, clean=True)
-    upper = lines.upper_start if point is None else torch.addcmul(lines.upper_start, lines.upper_slope, point.unsqueeze(1))
+    below = Form((positive * low).addcmul_(negative, up), form.window, clean=True)
+    upper = (
+        lines.upper_start if point is None else torch.addcmul(lines.upper_start, lines.upper_slope, point.unsqueeze(1))
+    )
     constant = dot(Form(negative, form.window), upper)
     lower = lines.lower_start
     if point is not None:

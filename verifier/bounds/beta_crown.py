@@ -113,7 +113,13 @@ def _keep(better: Tensor, new: dict[str, Tensor], old: dict[str, Tensor]) -> dic
 
 
 def split_impact(
-    graph: Graph, params: Params, base: Anchor, spec: Spec, pre: Mapping[str, Box], dual: Dual, signs: Mapping[str, Tensor]
+    graph: Graph,
+    params: Params,
+    base: Anchor,
+    spec: Spec,
+    pre: Mapping[str, Box],
+    dual: Dual,
+    signs: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
     """How much of the bound each unstable neuron's relaxation gives away, [B, *v] by name; -inf where nothing is to split.
 
@@ -127,7 +133,9 @@ def split_impact(
             lines[name] = line._replace(lower_start=start, upper_start=line.upper_start.detach().requires_grad_())
         lagrangian = {name: -sign.unsqueeze(1) * dual.multipliers[name] for name, sign in signs.items()}
         bound = spec_bound(graph, params, base, spec, lines, lagrangian)
-        starts = [start for line in lines.values() for start in (line.lower_start, line.upper_start) if start is not None]
+        starts = [
+            start for line in lines.values() for start in (line.lower_start, line.upper_start) if start is not None
+        ]
         slopes = torch.autograd.grad(bound.sum(), starts)
     impact = {}
     for (name, line), to_lower, to_upper in zip(lines.items(), slopes[::2], slopes[1::2], strict=True):

@@ -4,16 +4,20 @@ All are pure and differentiable in params and box, and may run under `torch.func
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..graph import Graph
 from ..ops import OPERATORS, Affine, Box, Lines, Nonlinear, Params
 from ..ops.forms import Form, identity, identity_bounds
 from .backward import lower_bound
+from .extent import coefficients
 from .interval import affine_values, centre, exact_values, interval_boxes, radius
 from .specification import Bounds, Spec
+
+_CACHE = 1 << 22  # bytes of one form, of the few that are alive together
 
 
 def ibp(graph: Graph, params: Params, box: Box, spec: Spec) -> Bounds:
@@ -34,7 +38,9 @@ def crown_ibp(graph: Graph, params: Params, box: Box, spec: Spec) -> Bounds:
     return Bounds(spec_bound(graph, params, anchor(graph, params, box), spec, relax(graph, pre)), pre)
 
 
-def deeppoly(graph: Graph, params: Params, box: Box, spec: Spec, *, slopes: Mapping[str, Tensor] | None = None) -> Bounds:
+def deeppoly(
+    graph: Graph, params: Params, box: Box, spec: Spec, *, slopes: Mapping[str, Tensor] | None = None
+) -> Bounds:
     """DeepPoly (Singh et al. 2019), alias CROWN: every pre-activation is back-substituted to the input.
 
     slopes: lower slopes [B, S, *v] of unstable neurons, by name of the nonlinearity's input; default: least area.
@@ -67,10 +73,26 @@ def preactivations(
         if name in exact:
             pre[name] = base.boxes[name]
             continue
-        rows = identity(graph.shapes[name], base.radii[graph.input])
-        bound = lower_bound(graph, params, name, rows, relax(graph, pre, slopes), base.centres, base.radii)
-        pre[name] = Box(*identity_bounds(bound, graph.shapes[name]))
+        pre[name] = _neuron_bounds(graph, params, base, name, relax(graph, pre, slopes))
     return pre
+
+
+def _neuron_bounds(graph: Graph, params: Params, base: Anchor, name: str, lines: Mapping[str, Lines]) -> Box:
+    """Both bounds of every neuron of a value [B, *v]; on a CPU a few inputs at a time, so that the forms stay in cache."""
+    radius = base.radii[graph.input]
+    rows, size = identity(graph.shapes[name], radius), len(radius)
+    if radius.device.type == "cpu":
+        size = min(size, max(1, _CACHE // (coefficients(graph, params, name) * radius.element_size())))
+    bounds = [
+        lower_bound(graph, params, name, rows, *parts)
+        for parts in zip(
+            _tiles(lines, size, len(radius)),
+            _tiles(base.centres, size, len(radius)),
+            _tiles(base.radii, size, len(radius)),
+            strict=True,
+        )
+    ]
+    return Box(*identity_bounds(torch.cat(bounds) if len(bounds) > 1 else bounds[0], graph.shapes[name]))
 
 
 def relax(graph: Graph, pre: Mapping[str, Box], slopes: Mapping[str, Tensor] | None = None) -> dict[str, Lines]:
@@ -95,6 +117,17 @@ def spec_bound(
     """Lower bounds [B, M] of the specification rows by one back-substitution."""
     bound = lower_bound(graph, params, graph.output, _rows(spec), lines, base.centres, base.radii, multipliers)
     return bound + spec.offset
+
+
+def _tiles(values: Mapping[str, Any], size: int, total: int) -> list[dict[str, Any]]:
+    """Tensors, or tuples of them, cut along the batch axis."""
+
+    def cut(value: Any, first: int) -> Any:
+        if isinstance(value, Lines):
+            return Lines(*(None if part is None else part[first : first + size] for part in value))
+        return value[first : first + size]
+
+    return [{name: cut(value, first) for name, value in values.items()} for first in range(0, total, size)]
 
 
 def _rows(spec: Spec) -> Form:

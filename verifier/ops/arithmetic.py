@@ -32,7 +32,9 @@ class Add(Affine):
     def spread(self, node: Node, params: Params, *radii: Tensor) -> Tensor:
         return radii[0] if len(radii) == 1 else radii[0] + radii[1]
 
-    def backward(self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape) -> tuple[Form, ...]:
+    def backward(
+        self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape
+    ) -> tuple[Form, ...]:
         return (form,) if len(shapes) == 1 else (form, form._replace(coef=self.sign * form.coef))
 
 
@@ -54,7 +56,9 @@ class Mul(Affine):
     def spread(self, node: Node, params: Params, radius: Tensor) -> Tensor:
         return radius * params[node.params[0]].abs()
 
-    def backward(self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape) -> tuple[Form, ...]:
+    def backward(
+        self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape
+    ) -> tuple[Form, ...]:
         scale = _spelled(params[node.params[0]], out)
         return (form._replace(coef=form.coef * look(scale[:, None], form.window)),)
 
@@ -68,6 +72,8 @@ class Div(Mul):
     def spread(self, node: Node, params: Params, radius: Tensor) -> Tensor:
         return radius / params[node.params[0]].abs()
 
-    def backward(self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape) -> tuple[Form, ...]:
+    def backward(
+        self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape
+    ) -> tuple[Form, ...]:
         reciprocal = {node.params[0]: params[node.params[0]].reciprocal()}
         return super().backward(node, reciprocal, form, shapes, out)

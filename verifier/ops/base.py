@@ -62,7 +62,9 @@ class Affine:
         radius = self.spread(node, params, *((box.upper - box.lower) / 2 for box in boxes))
         return Box(centre - radius, centre + radius)
 
-    def backward(self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape) -> tuple[Form, ...]:
+    def backward(
+        self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape
+    ) -> tuple[Form, ...]:
         """A form over the output (shape `out`) -> one over each input: A L."""
         coef = whole(form, out).coef
         batch, _, rows, _ = coef.shape

@@ -60,9 +60,13 @@ def look(value: Tensor, window: Window | None) -> Tensor:
 
 def inside(form: Form, shape: Shape) -> Form:
     """The same form with the entries beside the map at zero."""
-    if form.window is None or form.clean or all(
-        start >= 0 and (n - 1) * stride + start + size <= extent
-        for n, size, stride, start, extent in zip(*form.window[:4], shape[1:], strict=True)
+    if (
+        form.window is None
+        or form.clean
+        or all(
+            start >= 0 and (n - 1) * stride + start + size <= extent
+            for n, size, stride, start, extent in zip(*form.window[:4], shape[1:], strict=True)
+        )
     ):
         return form
     mask = look(form.coef.new_ones(1, 1, *shape), form.window)
@@ -131,6 +135,8 @@ def dot(form: Form, value: Tensor) -> Tensor:
         return _row_sums(form.coef, look(value, None))
     if not form.shared or form.window.chosen is not None:
         return _row_sums(form.coef, look(value, form.window))  # entries beside the map meet zeros
+    if form.window.size == (1, 1) and form.window.stride == (1, 1):
+        return (form.coef[0] @ value.flatten(3).squeeze(1)).transpose(1, 2).flatten(1)
     kernel = form.coef[0, 0].unflatten(1, (-1, *form.window.size))
     covered = _tile(value.squeeze(1), form.window)
     return F.conv2d(covered, kernel, stride=form.window.stride).flatten(2).transpose(1, 2).flatten(1)
@@ -150,7 +156,7 @@ class _AbsoluteSums(torch.autograd.Function):
 
     @staticmethod
     def forward(coef: Tensor, seen: Tensor) -> Tensor:
-        return (coef.abs() * seen).sum(-1)
+        return (coef * seen).abs_().sum(-1)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -159,7 +165,7 @@ class _AbsoluteSums(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         coef, seen = ctx.saved_tensors
-        to_coef = torch.copysign(seen, coef) * grad.unsqueeze(-1) if ctx.needs_input_grad[0] else None
+        to_coef = (torch.copysign(seen, coef) * grad.unsqueeze(-1)).sum_to_size(coef.shape) if ctx.needs_input_grad[0] else None
         to_seen = (coef.abs() * grad.unsqueeze(-1)).sum(-2, keepdim=True) if ctx.needs_input_grad[1] else None
         return to_coef, to_seen
 

@@ -25,7 +25,9 @@ class Gemm(Affine):
     def spread(self, node: Node, params: Params, radius: Tensor) -> Tensor:
         return F.linear(radius, params[node.params[0]].abs())
 
-    def backward(self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape) -> tuple[Form, ...]:
+    def backward(
+        self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape
+    ) -> tuple[Form, ...]:
         return (Form(rows_times_matrix(form.coef, params[node.params[0]])),)
 
 
@@ -43,7 +45,9 @@ class Conv(Affine):
     def spread(self, node: Node, params: Params, radius: Tensor) -> Tensor:
         return self._conv(node, radius, params[node.params[0]].abs())
 
-    def backward(self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape) -> tuple[Form, ...]:
+    def backward(
+        self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape
+    ) -> tuple[Form, ...]:
         weight, (shape,) = params[node.params[0]], shapes
         window = form.window and _widened(form.window, node, weight)
         if window is not None and window.size[0] * window.size[1] < shape[1] * shape[2]:
@@ -51,7 +55,13 @@ class Conv(Affine):
             return (Form(rows_times_matrix(coef, _through(node, weight, form.window, out)), window),)
         coef = whole(form, out).coef
         back = transposed_conv(
-            coef.reshape(-1, *out), weight, node.attrs["strides"], node.attrs["pads"], node.attrs["dilations"], node.attrs["group"], shape
+            coef.reshape(-1, *out),
+            weight,
+            node.attrs["strides"],
+            node.attrs["pads"],
+            node.attrs["dilations"],
+            node.attrs["group"],
+            shape,
         )
         return (Form(back.reshape(*coef.shape[:3], -1)),)
 
@@ -62,13 +72,18 @@ class Conv(Affine):
             padding = (top, left)
         else:
             value, padding = F.pad(value, (left, right, top, bottom)), (0, 0)
-        return F.conv2d(value, weight, bias, node.attrs["strides"], padding, node.attrs["dilations"], node.attrs["group"])
+        return F.conv2d(
+            value, weight, bias, node.attrs["strides"], padding, node.attrs["dilations"], node.attrs["group"]
+        )
 
 
 def _widened(window: Window, node: Node, weight: Tensor) -> Window:
     """The window over a convolution's input that a window over its output amounts to."""
     strides, pads, dilations = node.attrs["strides"], node.attrs["pads"], node.attrs["dilations"]
-    size = tuple((n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(window.size, strides, weight.shape[2:], dilations, strict=True))
+    size = tuple(
+        (n - 1) * s + (k - 1) * d + 1
+        for n, s, k, d in zip(window.size, strides, weight.shape[2:], dilations, strict=True)
+    )
     stride = tuple(a * b for a, b in zip(window.stride, strides, strict=True))
     start = tuple(a * b - p for a, b, p in zip(window.start, strides, pads[:2], strict=True))
     return Window(window.positions, size, stride, start, window.chosen)  # type: ignore[arg-type]
@@ -76,7 +91,14 @@ def _widened(window: Window, node: Node, weight: Tensor) -> Window:
 
 def _through(node: Node, weight: Tensor, window: Window, out: Shape) -> Tensor:
     """The convolution as a matrix from its window to the wider one: [C·kh·kw, C'·kh'·kw'], the same at every position."""
+    strides, dilations, group = node.attrs["strides"], node.attrs["dilations"], node.attrs["group"]
     entries = out[0] * window.size[0] * window.size[1]
-    eye = torch.eye(entries, dtype=weight.dtype, device=weight.device).reshape(entries, out[0], *window.size)
-    strides, dilations = node.attrs["strides"], node.attrs["dilations"]
-    return F.conv_transpose2d(eye, weight, stride=strides, dilation=dilations, groups=node.attrs["group"]).flatten(1)
+    if group > 1 or tuple(dilations) != (1, 1):
+        eye = torch.eye(entries, dtype=weight.dtype, device=weight.device).reshape(entries, out[0], *window.size)
+        return F.conv_transpose2d(eye, weight, stride=strides, dilation=dilations, groups=group).flatten(1)
+    # shifted copies of the kernel in a frame of zeros
+    frame = [(n - 1) * s for n, s in zip(window.size, strides, strict=True)]
+    copies = F.pad(weight, (frame[1], frame[1], frame[0], frame[0]))
+    for axis in (0, 1):
+        copies = copies.unfold(axis + 2, frame[axis] + weight.shape[axis + 2], strides[axis])
+    return copies.flip(2, 3).permute(0, 2, 3, 1, 4, 5).reshape(entries, -1)

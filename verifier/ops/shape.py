@@ -19,7 +19,9 @@ class Reshape(Affine):
     def spread(self, node: Node, params: Params, radius: Tensor) -> Tensor:
         return self.forward(node, params, radius)
 
-    def backward(self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape) -> tuple[Form, ...]:
+    def backward(
+        self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape
+    ) -> tuple[Form, ...]:
         return (whole(form, out),)
 
 

@@ -15,11 +15,23 @@ from .forms import Shape
 
 
 def transposed_conv(
-    rows: Tensor, weight: Tensor, strides: Sequence[int], pads: Sequence[int], dilations: Sequence[int], group: int, shape: Shape
+    rows: Tensor,
+    weight: Tensor,
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int],
+    group: int,
+    shape: Shape,
 ) -> Tensor:
     """rows [N, out, h, w] -> [N, *shape], the transpose of the convolution with `weight` [out, in/group, kh, kw]."""
     (sh, sw), (top, left) = strides, pads[:2]
-    if rows.device.type == "cpu" and rows.dtype == torch.float32 and sh == sw > 1 and group == 1 and tuple(dilations) == (1, 1):
+    if (
+        rows.device.type == "cpu"
+        and rows.dtype == torch.float32
+        and sh == sw > 1
+        and group == 1
+        and tuple(dilations) == (1, 1)
+    ):
         full = _sub_pixel(rows, weight, sh)
     else:
         full = F.conv_transpose2d(rows, weight, stride=tuple(strides), groups=group, dilation=tuple(dilations))

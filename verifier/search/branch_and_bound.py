@@ -94,7 +94,9 @@ class Search:
         self._rooted = chosen[-1] + 1 if chosen else len(self.problems)
         roots = []
         for i in chosen:
-            pre = {name: type(b)(b.lower[None].float(), b.upper[None].float()) for name, b in self.problems[i].pre.items()}
+            pre = {
+                name: type(b)(b.lower[None].float(), b.upper[None].float()) for name, b in self.problems[i].pre.items()
+            }
             dual = start_dual(pre, 1)
             roots.append(Domain(i, (), -float("inf"), *({n: t[0] for n, t in part.items()} for part in dual)))
         return roots
@@ -117,7 +119,14 @@ class Search:
         pre = clip(work.pre, signs)
         splitting = any(domain.splits for domain in domains)
         bound, dual = tighten(
-            self.graph, work.params, work.base, work.spec, pre, stacked_dual(domains), signs if splitting else None, steps=steps
+            self.graph,
+            work.params,
+            work.base,
+            work.spec,
+            pre,
+            stacked_dual(domains),
+            signs if splitting else None,
+            steps=steps,
         )
         proved = self._confirmed(domains, bound[:, 0] > 0, dual)
         impact = split_impact(self.graph, work.params, work.base, work.spec, pre, dual, signs)

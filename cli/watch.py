@@ -39,9 +39,9 @@ def watch_training(config: "TrainConfig", label: str = "training", done: int = 0
         def bar(news: StepReport | EpochReport) -> None:
             nonlocal accuracies
             if isinstance(news, EpochReport):
-                accuracies = _accuracies(news.metrics)
+                accuracies = f"nat {100 * news.metrics['natural']:.1f} cert {100 * news.metrics['certified']:.1f}"
                 return
-            remark = f"epoch {news.epoch}  loss {news.loss:.3f}  {accuracies}  {news.images_per_s:.0f} images/s"
+            remark = f"{news.images_per_s:.0f} images/s loss {news.loss:.3f} {accuracies}"  # 80 columns are few
             step(news.epochs / news.steps, remark)
 
         yield bar

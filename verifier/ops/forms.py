@@ -156,7 +156,7 @@ class _AbsoluteSums(torch.autograd.Function):
 
     @staticmethod
     def forward(coef: Tensor, seen: Tensor) -> Tensor:
-        return (coef * seen).abs_().sum(-1)
+        return (coef.abs() * seen).sum(-1)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -165,7 +165,7 @@ class _AbsoluteSums(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         coef, seen = ctx.saved_tensors
-        to_coef = (torch.copysign(seen, coef) * grad.unsqueeze(-1)).sum_to_size(coef.shape) if ctx.needs_input_grad[0] else None
+        to_coef = (coef.sign() * seen * grad.unsqueeze(-1)).sum_to_size(coef.shape) if ctx.needs_input_grad[0] else None
         to_seen = (coef.abs() * grad.unsqueeze(-1)).sum(-2, keepdim=True) if ctx.needs_input_grad[1] else None
         return to_coef, to_seen
 

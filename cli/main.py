@@ -5,7 +5,6 @@ answers at once.
 """
 
 import importlib
-import importlib.util
 import os
 import sys
 from typing import Any
@@ -16,9 +15,7 @@ from typer.core import TyperGroup
 from .failures import describe
 
 # Module of this folder -> its function `command`, in the order of a first use.
-COMMANDS = tuple(
-    name for name in ("demo", "train", "export", "verify") if importlib.util.find_spec(f"glscert.cli.{name}")
-)
+COMMANDS = ("demo", "train", "export", "verify")
 
 EXIT_CODES = (
     "Exit codes: 0 done, all verified or policy met; 1 something falsified or misclassified, or policy missed; "

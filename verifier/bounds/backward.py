@@ -15,7 +15,9 @@ from torch import Tensor
 
 from ..graph import Graph
 from ..ops import OPERATORS, Affine, Lines, Params
-from ..ops.forms import Form, dot, look, plus, spread
+from ..ops.forms import Form, Window, dot, look, plus, signed_parts, spread
+from ..ops.linear import window_step
+from ..ops.relaxed_spread import relaxed_spread
 
 
 def lower_bound(
@@ -35,6 +37,7 @@ def lower_bound(
     added to the coefficients of a nonlinearity's input (a signed Lagrangian of its split, Wang et al. 2021).
     """
     forms: dict[str, Form] = {start: form}
+    producers = graph.producers()
     total = dot(form, centres[start].unsqueeze(1)) if start in centres else form.coef.new_zeros(())
     for node in reversed(graph.nodes):
         if node.output not in forms or node.output in radii:
@@ -49,13 +52,26 @@ def lower_bound(
                 total = total + dot(form, offset.expand(1, *out).unsqueeze(1))
             below = operator.backward(node, params, form, shapes, out)
         else:
-            point = centres.get(node.inputs[0])
-            form, constant = rectify(form, lines[node.inputs[0]], point)
-            total = total + constant
-            if multipliers is not None and node.inputs[0] in multipliers:
-                extra = Form(look(multipliers[node.inputs[0]], None))
+            name = node.inputs[0]
+            point = centres.get(name)
+            total = total + constants(form, lines[name], point)
+            conv = producers.get(name)
+            if (
+                conv is not None
+                and conv.op == "Conv"
+                and conv.inputs[0] in radii
+                and point is not None
+                and name not in forms
+            ):
+                step = window_step(conv, params, form, graph.shapes[conv.inputs[0]], graph.shapes[name])
+                if step is not None:
+                    total = total - _onto_radius(form, lines[name], *step, radii[conv.inputs[0]])
+                    continue
+            form = slopes(form, lines[name])
+            if multipliers is not None and name in multipliers:
+                extra = Form(look(multipliers[name], None))
                 total = total if point is None else total + dot(extra, point.unsqueeze(1))
-                form = plus(form, extra, graph.shapes[node.inputs[0]])
+                form = plus(form, extra, graph.shapes[name])
             below, settled = (form,), True
         for name, part in zip(node.inputs, below, strict=True):
             if name in centres and not settled:
@@ -66,11 +82,9 @@ def lower_bound(
     return total
 
 
-def rectify(form: Form, lines: Lines, point: Tensor | None) -> tuple[Form, Tensor]:
-    """The form over z below the form over f(z), and the constant part [B, M]: the lines' values at `point` (None: at 0)."""
-    positive, negative = form.coef.clamp(min=0), form.coef.clamp(max=0)
-    low, up = look(lines.lower_slope, form.window), look(lines.upper_slope, form.window)
-    below = Form((positive * low).addcmul_(negative, up), form.window, clean=True)
+def constants(form: Form, lines: Lines, point: Tensor | None) -> Tensor:
+    """What the lines below f(z) add to the form at `point` (None: at 0): [B, M]."""
+    positive, negative = signed_parts(form.coef)
     upper = (
         lines.upper_start if point is None else torch.addcmul(lines.upper_start, lines.upper_slope, point.unsqueeze(1))
     )
@@ -79,4 +93,18 @@ def rectify(form: Form, lines: Lines, point: Tensor | None) -> tuple[Form, Tenso
     if point is not None:
         rise = lines.lower_slope * point.unsqueeze(1)
         lower = rise if lower is None else lower + rise
-    return below, constant if lower is None else constant + dot(Form(positive, form.window), lower)
+    return constant if lower is None else constant + dot(Form(positive, form.window), lower)
+
+
+def slopes(form: Form, lines: Lines) -> Form:
+    """The form over z that lies below the form over f(z), constants apart."""
+    low, up = look(lines.lower_slope, form.window), look(lines.upper_slope, form.window)
+    positive, negative = signed_parts(form.coef)
+    coef = torch.addcmul(positive * low, negative, up)
+    return Form(coef, form.window, clean=True)
+
+
+def _onto_radius(form: Form, lines: Lines, matrix: Tensor, window: Window, radius: Tensor) -> Tensor:
+    """`slopes`, the convolution and `spread` in one pass."""
+    low, up = look(lines.lower_slope, form.window), look(lines.upper_slope, form.window)
+    return relaxed_spread(form.coef, low, up, matrix, look(radius.unsqueeze(1), window))

@@ -47,6 +47,22 @@ def exact_values(graph: Graph) -> set[str]:
     return exact
 
 
+def entry_value(graph: Graph) -> str:
+    """The last value that all else depends on through it alone and in which input entries still stand apart.
+
+    Its box is as exact as the input's, so that back-substitution may end there: past a normalisation, say.
+    """
+    name = graph.input
+    while True:
+        readers = [node for node in graph.nodes if name in node.inputs]
+        if len(readers) != 1 or len(readers[0].inputs) != 1:
+            return name
+        operator = OPERATORS[readers[0].op]
+        if not isinstance(operator, Affine) or operator.mixing:
+            return name
+        name = readers[0].output
+
+
 def centre(box: Box) -> Tensor:
     return (box.lower + box.upper) / 2
 

@@ -14,7 +14,7 @@ from ..ops import OPERATORS, Affine, Box, Lines, Nonlinear, Params
 from ..ops.forms import Form, identity, identity_bounds
 from .backward import lower_bound
 from .extent import coefficients
-from .interval import affine_values, centre, exact_values, interval_boxes, radius
+from .interval import affine_values, centre, entry_value, exact_values, interval_boxes, radius
 from .specification import Bounds, Spec
 
 _CACHE = 1 << 22  # bytes of one form, of the few that are alive together
@@ -51,7 +51,7 @@ def deeppoly(
 
 
 class Anchor(NamedTuple):
-    """What back-substitution ends on: the boxes of the values that are affine in the input, and the input's radius."""
+    """What back-substitution ends on: the boxes of the values affine in the input, and the radius of the entry value."""
 
     boxes: dict[str, Box]
     centres: dict[str, Tensor]
@@ -60,7 +60,8 @@ class Anchor(NamedTuple):
 
 def anchor(graph: Graph, params: Params, box: Box) -> Anchor:
     boxes = interval_boxes(graph, params, box, affine_values(graph))
-    return Anchor(boxes, {name: centre(known) for name, known in boxes.items()}, {graph.input: radius(box)})
+    entry = entry_value(graph)
+    return Anchor(boxes, {name: centre(known) for name, known in boxes.items()}, {entry: radius(boxes[entry])})
 
 
 def preactivations(
@@ -79,19 +80,13 @@ def preactivations(
 
 def _neuron_bounds(graph: Graph, params: Params, base: Anchor, name: str, lines: Mapping[str, Lines]) -> Box:
     """Both bounds of every neuron of a value [B, *v]; on a CPU a few inputs at a time, so that the forms stay in cache."""
-    radius = base.radii[graph.input]
-    rows, size = identity(graph.shapes[name], radius), len(radius)
-    if radius.device.type == "cpu":
-        size = min(size, max(1, _CACHE // (coefficients(graph, params, name) * radius.element_size())))
-    bounds = [
-        lower_bound(graph, params, name, rows, *parts)
-        for parts in zip(
-            _tiles(lines, size, len(radius)),
-            _tiles(base.centres, size, len(radius)),
-            _tiles(base.radii, size, len(radius)),
-            strict=True,
-        )
-    ]
+    point = base.centres[graph.input]
+    rows, total = identity(graph.shapes[name], point), len(point)
+    size = total
+    if point.device.type == "cpu":
+        size = min(size, max(1, _CACHE // (coefficients(graph, params, name) * point.element_size())))
+    cuts = (_tiles(values, size, total) for values in (lines, base.centres, base.radii))
+    bounds = [lower_bound(graph, params, name, rows, *parts) for parts in zip(*cuts, strict=True)]
     return Box(*identity_bounds(torch.cat(bounds) if len(bounds) > 1 else bounds[0], graph.shapes[name]))
 
 

@@ -142,6 +142,12 @@ def dot(form: Form, value: Tensor) -> Tensor:
     return F.conv2d(covered, kernel, stride=form.window.stride).flatten(2).transpose(1, 2).flatten(1)
 
 
+def signed_parts(coef: Tensor) -> tuple[Tensor, Tensor]:
+    """max(A, 0) and min(A, 0). The gradient of a clamp is many times slower than ReLU's on a CPU."""
+    positive = torch.relu(coef)
+    return positive, coef - positive
+
+
 def spread(form: Form, radius: Tensor) -> Tensor:
     """|A| · r for radii [B, 1, *v] >= 0: [B, M]."""
     if form.shared:

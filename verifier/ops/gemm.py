@@ -22,7 +22,8 @@ def rows_times_matrix(left: Tensor, right: Tensor) -> Tensor:
     return _RowsTimesMatrix.apply(left, right)
 
 
-def _product(left: Tensor, right: Tensor) -> Tensor:
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """`rows_times_matrix` without a gradient of its own."""
     rows = left.numel() // left.shape[-1]
     if left.numel() < _LARGE or rows % _ROWS:
         return left @ right
@@ -31,7 +32,7 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
     return product.permute(0, 2, 3, 1).reshape(*left.shape[:-1], right.shape[-1])
 
 
-def _transposed_product(left: Tensor, right: Tensor) -> Tensor:
+def transposed_product(left: Tensor, right: Tensor) -> Tensor:
     """leftᵀ · right over all leading axes: [q, p]."""
     q, p = left.shape[-1], right.shape[-1]
     if left.numel() < _LARGE or (left.numel() // q) % _ROWS:
@@ -45,11 +46,11 @@ def _transposed_product(left: Tensor, right: Tensor) -> Tensor:
 
 
 class _RowsTimesMatrix(torch.autograd.Function):
-    """The product, its gradient and its vmap rule, all through `_product`."""
+    """The product, its gradient and its vmap rule, all through `product`."""
 
     @staticmethod
     def forward(left: Tensor, right: Tensor) -> Tensor:
-        return _product(left, right)
+        return product(left, right)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -76,7 +77,7 @@ class _TransposedTimesRows(torch.autograd.Function):
 
     @staticmethod
     def forward(left: Tensor, right: Tensor) -> Tensor:
-        return _transposed_product(left, right)
+        return transposed_product(left, right)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:

@@ -49,10 +49,9 @@ class Conv(Affine):
         self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape
     ) -> tuple[Form, ...]:
         weight, (shape,) = params[node.params[0]], shapes
-        window = form.window and _widened(form.window, node, weight)
-        if window is not None and window.size[0] * window.size[1] < shape[1] * shape[2]:
-            coef = inside(form, out).coef
-            return (Form(rows_times_matrix(coef, _through(node, weight, form.window, out)), window),)
+        step = window_step(node, params, form, shape, out)
+        if step is not None:
+            return (Form(rows_times_matrix(inside(form, out).coef, step[0]), step[1]),)
         coef = whole(form, out).coef
         back = transposed_conv(
             coef.reshape(-1, *out),
@@ -77,6 +76,18 @@ class Conv(Affine):
         )
 
 
+def window_step(node: Node, params: Params, form: Form, shape: Shape, out: Shape) -> tuple[Tensor, Window] | None:
+    """The convolution as a matrix from a form's window to the wider one over its input (*v = shape), and that window.
+
+    None where there is no window, or where it would be as large as the layer.
+    """
+    weight = params[node.params[0]]
+    window = form.window and _widened(form.window, node, weight)
+    if form.window is None or window is None or window.size[0] * window.size[1] >= shape[1] * shape[2]:
+        return None
+    return _through(node, weight, form.window, out), window
+
+
 def _widened(window: Window, node: Node, weight: Tensor) -> Window:
     """The window over a convolution's input that a window over its output amounts to."""
     strides, pads, dilations = node.attrs["strides"], node.attrs["pads"], node.attrs["dilations"]
@@ -98,7 +109,7 @@ def _through(node: Node, weight: Tensor, window: Window, out: Shape) -> Tensor:
         return F.conv_transpose2d(eye, weight, stride=strides, dilation=dilations, groups=group).flatten(1)
     # shifted copies of the kernel in a frame of zeros
     frame = [(n - 1) * s for n, s in zip(window.size, strides, strict=True)]
-    copies = F.pad(weight, (frame[1], frame[1], frame[0], frame[0]))
-    for axis in (0, 1):
-        copies = copies.unfold(axis + 2, frame[axis] + weight.shape[axis + 2], strides[axis])
-    return copies.flip(2, 3).permute(0, 2, 3, 1, 4, 5).reshape(entries, -1)
+    reach = [n + k for n, k in zip(frame, weight.shape[2:], strict=True)]
+    framed = F.pad(weight, (frame[1], frame[1], frame[0], frame[0])).flatten(0, 1).unsqueeze(1)
+    copies = F.unfold(framed, reach, stride=strides).flip(-1)  # [C·C', kh'·kw', kh·kw]
+    return copies.unflatten(0, weight.shape[:2]).permute(0, 3, 1, 2).reshape(entries, -1)

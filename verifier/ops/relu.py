@@ -23,8 +23,8 @@ class Relu(Nonlinear):
         (a tie gives 0). λ is a constant for autograd, the upper line is not.
         """
         lower, upper = box.lower.unsqueeze(1), box.upper.unsqueeze(1)
-        below, above = lower.clamp(max=0), upper.clamp(min=0)
-        tilt = above / (above - below).clamp(min=torch.finfo(lower.dtype).tiny)
+        below, above = -torch.relu(-lower), torch.relu(upper)
+        tilt = above / (above - below + torch.finfo(lower.dtype).tiny)  # 0 / 0 is 0
         if slope is None:
             lower_slope = (lower + upper > 0).to(lower.dtype)
         else:

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from .failures import describe
+from .memory import keep_freed_memory
 
 # Module of this folder -> its function `command`, in the order of a first use.
 COMMANDS = ("demo", "train", "export", "verify")
@@ -72,6 +73,7 @@ def root(
 
 def main() -> None:
     """The console script. Every ending is an exit code of `EXIT_CODES`."""
+    keep_freed_memory()
     try:
         app(prog_name="glscli")
     except KeyboardInterrupt:

@@ -29,7 +29,9 @@ def command(
         Path | None, typer.Option(help="Labelled inputs, .npz (x, y) or .csv.", show_default="the model's data set")
     ] = None,
     data_dir: Annotated[Path, typer.Option(help="Folder with the data set that the model names.")] = Path("data"),
-    images: Annotated[str | None, typer.Option(help="Which inputs, as first:last (last left out).", show_default="all")] = None,
+    images: Annotated[
+        str | None, typer.Option(help="Which inputs, as first:last (last left out).", show_default="all")
+    ] = None,
     timeout: Annotated[float, typer.Option(min=0, help="Seconds of search per input.")] = 60.0,
     norm: Annotated[str, typer.Option(help="Norm of the ball: linf.")] = "linf",
     range: Annotated[
@@ -67,7 +69,9 @@ def command(
     x, y, source = _inputs(verifier, data, data_dir)
     first, last = _slice(images, len(x))
     x, y = x[first:last], y[first:last]
-    header = _header(verifier, settings, norm, {"source": source, "sha256": _digest(x, y), "first": first, "last": last})
+    header = _header(
+        verifier, settings, norm, {"source": source, "sha256": _digest(x, y), "first": first, "last": last}
+    )
     from glscert.verifier.report import Report
 
     report = Report(header, len(x), out)
@@ -79,7 +83,9 @@ def command(
     raise typer.Exit(_exit_code(report.summary(), min_certified))
 
 
-def _run(verifier: "Verifier", x: "np.ndarray", y: "np.ndarray", first: int, settings: "Settings", report: "Report") -> None:
+def _run(
+    verifier: "Verifier", x: "np.ndarray", y: "np.ndarray", first: int, settings: "Settings", report: "Report"
+) -> None:
     """Verify what the report lacks; keep it on disk now and then, at the end, and on Ctrl-C."""
     todo = [i for i, _ in enumerate(y) if first + i not in report.images]
     began, before, saved = time.monotonic(), report.seconds, time.monotonic()
@@ -104,7 +110,11 @@ def _run(verifier: "Verifier", x: "np.ndarray", y: "np.ndarray", first: int, set
 
 def _show(report: "Report", model: Path, settings: "Settings") -> None:
     summary = report.summary()
-    percent = {key: "-" if summary[key] is None else f"{100 * summary[key]:.2f} %" for key in summary if key.endswith("accuracy")}
+    percent = {
+        key: "-" if summary[key] is None else f"{100 * summary[key]:.2f} %"
+        for key in summary
+        if key.endswith("accuracy")
+    }
     columns = ("images", "natural", "adversarial", "certified", "unknown", "seconds")
     row = (
         summary["images"],
@@ -138,7 +148,9 @@ def _inputs(verifier: "Verifier", data: Path | None, data_dir: Path) -> "tuple[n
         return *read_inputs(data, verifier.graph.input_shape), data.name
     name = verifier.model.metadata.get("dataset")
     if name is None:
-        raise InputError(f"{verifier.path} does not name a data set; give labelled inputs with --data FILE.npz or FILE.csv.")
+        raise InputError(
+            f"{verifier.path} does not name a data set; give labelled inputs with --data FILE.npz or FILE.csv."
+        )
     from glscert.verifier.data import load_dataset
 
     known = load_dataset(name, "test", data_dir)

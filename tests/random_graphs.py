@@ -110,6 +110,14 @@ def padding_only(rng):
     return b.finish(b.gemm(b.flatten(x), 3))
 
 
+def padded_pointwise(rng):
+    """A 1x1 convolution that pads: its output is larger than its input, and a border of it is the bias alone."""
+    b = Builder((2, 5, 4), rng)
+    x = b.relu(b.conv("x", 2, (2, 3), (2, 1), (1, 0, 0, 1)))
+    x = b.relu(b.conv(x, 2, (1, 1), (1, 1), (1, 2, 0, 1)))
+    return b.finish(b.gemm(b.flatten(x), 3))
+
+
 def groups_and_dilation(rng):
     b = Builder((4, 7, 8), rng)
     x = b.relu(b.conv("x", 6, (3, 2), (1, 2), (1, 1, 1, 0), dilation=(2, 1), group=2))
@@ -193,6 +201,7 @@ GRAPHS = {
         odd_conv,
         skipped_pixels,
         padding_only,
+        padded_pointwise,
         groups_and_dilation,
         convs_in_a_row,
         normalised,

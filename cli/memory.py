@@ -1,7 +1,7 @@
 """One setting of the C library that bound propagation needs.
 
 Its buffers are a few megabytes each and live for microseconds. glibc gives such blocks back to the system at once and
-takes them anew, page by page, which costs more than the arithmetic; keeping them makes a step two to three times faster.
+takes them anew, page by page, which costs as much as the arithmetic.
 """
 
 import ctypes

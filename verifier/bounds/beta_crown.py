@@ -44,7 +44,7 @@ def dual_bound(
     dual: Dual,
     signs: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
-    """The bound [B, M] that given slopes and multipliers yield. signs [B, *v]: 1 where a split has z >= 0, -1 where z <= 0."""
+    """The bound [B, M] of given slopes and multipliers. signs [B, *v]: 1 where a split has z >= 0, -1 where z <= 0."""
     lagrangian = signs and {name: -sign.unsqueeze(1) * dual.multipliers[name] for name, sign in signs.items()}
     return spec_bound(graph, params, base, spec, relax(graph, pre, dual.slopes), lagrangian)
 
@@ -121,7 +121,7 @@ def split_impact(
     dual: Dual,
     signs: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
-    """How much of the bound each unstable neuron's relaxation gives away, [B, *v] by name; -inf where nothing is to split.
+    """How much of the bound each unstable neuron's relaxation gives away, [B, *v] by name; -inf for stable neurons.
 
     The bound's derivative by the start of a line is the coefficient that met this line; times the line's distance from
     the ReLU it is the slack a split removes (the bound-impact score of Bunel et al. 2020, BaBSR).

@@ -7,7 +7,7 @@ from ..ops import Params
 
 
 def coefficients(graph: Graph, params: Params, name: str) -> int:
-    """Entries of the widest form for one input when all neurons of the value `name` are back-substituted, both signs."""
+    """Entries of the widest form for one input when all neurons of the value `name`, both signs, go to the input."""
     producers = graph.producers()
     shape = graph.shapes[name]
     rows, widest = 2 * prod(shape), 1

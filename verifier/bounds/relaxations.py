@@ -51,7 +51,7 @@ def deeppoly(
 
 
 class Anchor(NamedTuple):
-    """What back-substitution ends on: the boxes of the values affine in the input, and the radius of the entry value."""
+    """What back-substitution ends on: boxes of the values affine in the input, and the radius of the entry value."""
 
     boxes: dict[str, Box]
     centres: dict[str, Tensor]
@@ -79,7 +79,7 @@ def preactivations(
 
 
 def _neuron_bounds(graph: Graph, params: Params, base: Anchor, name: str, lines: Mapping[str, Lines]) -> Box:
-    """Both bounds of every neuron of a value [B, *v]; on a CPU a few inputs at a time, so that the forms stay in cache."""
+    """Both bounds of every neuron of a value [B, *v]; on a CPU a few inputs at a time, so that forms stay in cache."""
     point = base.centres[graph.input]
     rows, total = identity(graph.shapes[name], point), len(point)
     size = total
@@ -119,7 +119,7 @@ def _tiles(values: Mapping[str, Any], size: int, total: int) -> list[dict[str, A
 
     def cut(value: Any, first: int) -> Any:
         if isinstance(value, Lines):
-            return Lines(*(None if part is None else part[first : first + size] for part in value))
+            return Lines._make(None if part is None else part[first : first + size] for part in value)
         return value[first : first + size]
 
     return [{name: cut(value, first) for name, value in values.items()} for first in range(0, total, size)]

@@ -1,4 +1,4 @@
-"""Input boxes and specification rows. A specification is rows C·y + d; to prove is that each is > 0 on the whole box."""
+"""Input boxes and specification rows. A specification is rows C·y + d, each to be proved > 0 on the whole box."""
 
 from typing import NamedTuple
 
@@ -16,14 +16,14 @@ class Spec(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """`lower` [B, M] bounds the specification rows; `pre` holds the box of every nonlinearity's input, by value name."""
+    """`lower` [B, M] of the specification rows; `pre` holds the box of every nonlinearity's input, by value name."""
 
     lower: Tensor
     pre: dict[str, Box]
 
 
 def linf_box(x: Tensor, eps: float | Tensor, low: float | Tensor, high: float | Tensor) -> Box:
-    """The l∞ ball of radius eps (raw input units) around x [B, *v], intersected with the valid range [low, high]."""
+    """The l∞ ball of radius eps (in input units) around x [B, *v], within the range [low, high]."""
     return Box((x - eps).clamp(min=low), (x + eps).clamp(max=high))
 
 

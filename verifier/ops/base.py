@@ -8,7 +8,7 @@ its forward alone; a hand-written rule beside it is for speed and tested equal.
 Nonlinear operators give `forward`, `interval` and `lines`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -28,7 +28,7 @@ class Box(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """Lines that bound a nonlinear f: lower_slope·z + lower_start <= f(z) <= upper_slope·z + upper_start.
+    """Lines that bound f: lower_slope·z + lower_start <= f(z) <= upper_slope·z + upper_start.
 
     Each [B, S, *v]; S = 1, or M where every specification row has slopes of its own. lower_start None stands for 0.
     """
@@ -44,17 +44,13 @@ class Affine:
 
     mixing = False  # an output entry reads several input entries
 
-    def forward(self, node: Node, params: Params, *values: Tensor) -> Tensor:
-        raise NotImplementedError
+    forward: Callable[..., Tensor]  # (node, params, *values [B, *v]) -> [B, *out]
+    spread: Callable[..., Tensor]  # (node, params, *radii [B, *v] >= 0) -> |L| applied to them
 
     def offset(self, node: Node, params: Params, shapes: tuple[Shape, ...]) -> Tensor | None:
         """f(0) as [1, *out], or None for 0."""
         like = next(iter(params.values()))
         return self.forward(node, params, *(like.new_zeros(1, *shape) for shape in shapes))
-
-    def spread(self, node: Node, params: Params, *radii: Tensor) -> Tensor:
-        """|L| applied to radii [B, *v] >= 0."""
-        raise NotImplementedError
 
     def interval(self, node: Node, params: Params, *boxes: Box) -> Box:
         """Exact interval image: centre and radius (Gowal et al. 2018, equation 6)."""
@@ -69,7 +65,7 @@ class Affine:
         coef = whole(form, out).coef
         batch, _, rows, _ = coef.shape
         zeros = tuple(coef.new_zeros(batch * rows, *shape) for shape in shapes)
-        _, pull = torch.func.vjp(lambda *values: self.forward(node, params, *values), *zeros)
+        pull = torch.func.vjp(lambda *values: self.forward(node, params, *values), *zeros)[1]
         return tuple(Form(back.reshape(batch, 1, rows, -1)) for back in pull(coef.reshape(batch * rows, *out)))
 
 
@@ -83,4 +79,5 @@ class Nonlinear:
         raise NotImplementedError
 
     def lines(self, box: Box, slope: Tensor | None) -> Lines:
+        """Lines over the box; `slope` [B, S, *v] in [0, 1] chooses among the sound lower ones."""
         raise NotImplementedError

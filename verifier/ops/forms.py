@@ -156,7 +156,7 @@ def spread(form: Form, radius: Tensor) -> Tensor:
 
 
 class _AbsoluteSums(torch.autograd.Function):
-    """sum over q of |coef| · seen, for coef [B|1, L|1, R, q] and seen [B, L, 1, q]; keeps only these two for its gradient."""
+    """sum over q of |coef| · seen, coef [B|1, L|1, R, q], seen [B, L, 1, q]; the gradient keeps only these."""
 
     generate_vmap_rule = True
 

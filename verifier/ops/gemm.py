@@ -65,11 +65,10 @@ class _RowsTimesMatrix(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, dims: tuple[int | None, int | None], left: Tensor, right: Tensor) -> tuple[Tensor, int]:
-        if dims[1] is None:
+        if dims[0] is not None and dims[1] is None:
             return rows_times_matrix(left.movedim(dims[0], 0), right), 0
-        members = right.movedim(dims[1], 0)
-        lefts = left.movedim(dims[0], 0) if dims[0] is not None else [left] * len(members)
-        return torch.stack([rows_times_matrix(a, b) for a, b in zip(lefts, members, strict=True)]), 0
+        pairs = members(info.batch_size, dims, (left, right))
+        return torch.stack([rows_times_matrix(a, b) for a, b in pairs]), 0
 
 
 class _TransposedTimesRows(torch.autograd.Function):
@@ -90,7 +89,11 @@ class _TransposedTimesRows(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, dims: tuple[int | None, int | None], left: Tensor, right: Tensor) -> tuple[Tensor, int]:
-        size = info.batch_size
-        lefts = left.movedim(dims[0], 0) if dims[0] is not None else [left] * size
-        rights = right.movedim(dims[1], 0) if dims[1] is not None else [right] * size
-        return torch.stack([_TransposedTimesRows.apply(a, b) for a, b in zip(lefts, rights, strict=True)]), 0
+        pairs = members(info.batch_size, dims, (left, right))
+        return torch.stack([_TransposedTimesRows.apply(a, b) for a, b in pairs]), 0
+
+
+def members(size: int, dims: tuple[int | None, ...], inputs: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """The arguments of each member of a vmapped call."""
+    columns = [[value] * size if dim is None else value.unbind(dim) for value, dim in zip(inputs, dims, strict=True)]
+    return list(zip(*columns, strict=True))

@@ -97,11 +97,11 @@ def _widened(window: Window, node: Node, weight: Tensor) -> Window:
     )
     stride = tuple(a * b for a, b in zip(window.stride, strides, strict=True))
     start = tuple(a * b - p for a, b, p in zip(window.start, strides, pads[:2], strict=True))
-    return Window(window.positions, size, stride, start, window.chosen)  # type: ignore[arg-type]
+    return Window(window.positions, size, stride, start, window.chosen)
 
 
 def _through(node: Node, weight: Tensor, window: Window, out: Shape) -> Tensor:
-    """The convolution as a matrix from its window to the wider one: [C·kh·kw, C'·kh'·kw'], the same at every position."""
+    """The convolution as a matrix from its window to the wider one, one for all positions: [C·kh·kw, C'·kh'·kw']."""
     strides, dilations, group = node.attrs["strides"], node.attrs["dilations"], node.attrs["group"]
     entries = out[0] * window.size[0] * window.size[1]
     if group > 1 or tuple(dilations) != (1, 1):
@@ -109,7 +109,7 @@ def _through(node: Node, weight: Tensor, window: Window, out: Shape) -> Tensor:
         return F.conv_transpose2d(eye, weight, stride=strides, dilation=dilations, groups=group).flatten(1)
     # shifted copies of the kernel in a frame of zeros
     frame = [(n - 1) * s for n, s in zip(window.size, strides, strict=True)]
-    reach = [n + k for n, k in zip(frame, weight.shape[2:], strict=True)]
+    reach = (frame[0] + weight.shape[2], frame[1] + weight.shape[3])
     framed = F.pad(weight, (frame[1], frame[1], frame[0], frame[0])).flatten(0, 1).unsqueeze(1)
     copies = F.unfold(framed, reach, stride=strides).flip(-1)  # [C·C', kh'·kw', kh·kw]
     return copies.unflatten(0, weight.shape[:2]).permute(0, 3, 1, 2).reshape(entries, -1)

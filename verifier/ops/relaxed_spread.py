@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .forms import signed_parts
-from .gemm import product, transposed_product
+from .gemm import members, product, transposed_product
 
 _CACHE = 3 << 20  # bytes of the two forms that are alive together
 
@@ -71,8 +71,8 @@ class _RelaxedSpread(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, dims: tuple[int | None, ...], *inputs: Any) -> tuple[Any, Any]:
-        members = [_RelaxedSpread.apply(*one) for one in _unstacked(info.batch_size, dims, inputs)]
-        return tuple(torch.stack(column) for column in zip(*members, strict=True)), (0, 0)
+        results = [_RelaxedSpread.apply(*one) for one in members(info.batch_size, dims, inputs)]
+        return tuple(torch.stack(column) for column in zip(*results, strict=True)), (0, 0)
 
 
 class _Gradient(torch.autograd.Function):
@@ -121,11 +121,5 @@ class _Gradient(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, dims: tuple[int | None, ...], *inputs: Any) -> tuple[Any, Any]:
-        members = [_Gradient.apply(*one) for one in _unstacked(info.batch_size, dims, inputs)]
-        return tuple(torch.stack(column) for column in zip(*members, strict=True)), (0,) * 5
-
-
-def _unstacked(size: int, dims: tuple[int | None, ...], inputs: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    """The arguments of each member of a vmapped call."""
-    columns = [[value] * size if dim is None else value.unbind(dim) for value, dim in zip(inputs, dims, strict=True)]
-    return list(zip(*columns, strict=True))
+        results = [_Gradient.apply(*one) for one in members(info.batch_size, dims, inputs)]
+        return tuple(torch.stack(column) for column in zip(*results, strict=True)), (0,) * 5

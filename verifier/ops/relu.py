@@ -17,7 +17,7 @@ class Relu(Nonlinear):
         return Box(torch.relu(box.lower), torch.relu(box.upper))
 
     def lines(self, box: Box, slope: Tensor | None) -> Lines:
-        """Upper line u/(u-l)·(z-l), lower line λ·z (Singh et al. 2019; Zhang et al. 2018), exact where z keeps its sign.
+        """Upper line u/(u-l)·(z-l), lower line λ·z (Singh et al. 2019, Zhang et al. 2018); exact if z keeps its sign.
 
         `slope` [B, S, *v] in [0, 1] is λ of the unstable neurons; None takes the line of least area, 1 if u > -l else 0
         (a tie gives 0). λ is a constant for autograd, the upper line is not.

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.grad import conv2d_weight
 
 from .forms import Shape
 
@@ -61,5 +62,5 @@ class _SubPixel(torch.autograd.Function):
         rows, weight = ctx.saved_tensors
         stride = [ctx.stride, ctx.stride]
         to_rows = F.conv2d(grad, weight, stride=stride) if ctx.needs_input_grad[0] else None
-        to_weight = torch.nn.grad.conv2d_weight(grad, weight.shape, rows, stride) if ctx.needs_input_grad[1] else None
+        to_weight = conv2d_weight(grad, weight.shape, rows, stride) if ctx.needs_input_grad[1] else None
         return to_rows, to_weight, None

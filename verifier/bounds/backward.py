@@ -37,7 +37,6 @@ def lower_bound(
     added to the coefficients of a nonlinearity's input (a signed Lagrangian of its split, Wang et al. 2021).
     """
     forms: dict[str, Form] = {start: form}
-    producers = graph.producers()
     total = dot(form, centres[start].unsqueeze(1)) if start in centres else form.coef.new_zeros(())
     for node in reversed(graph.nodes):
         if node.output not in forms or node.output in radii:
@@ -55,18 +54,10 @@ def lower_bound(
             name = node.inputs[0]
             point = centres.get(name)
             total = total + constants(form, lines[name], point)
-            conv = producers.get(name)
-            if (
-                conv is not None
-                and conv.op == "Conv"
-                and conv.inputs[0] in radii
-                and point is not None
-                and name not in forms
-            ):
-                step = window_step(conv, params, form, graph.shapes[conv.inputs[0]], graph.shapes[name])
-                if step is not None:
-                    total = total - _onto_radius(form, lines[name], *step, radii[conv.inputs[0]])
-                    continue
+            last = None if multipliers else _last_step(graph, params, form, name, radii)
+            if last is not None:
+                total = total - _onto_radius(form, lines[name], *last)
+                continue
             form = slopes(form, lines[name])
             if multipliers is not None and name in multipliers:
                 extra = Form(look(multipliers[name], None))
@@ -102,6 +93,20 @@ def slopes(form: Form, lines: Lines) -> Form:
     positive, negative = signed_parts(form.coef)
     coef = torch.addcmul(positive * low, negative, up)
     return Form(coef, form.window, clean=True)
+
+
+def _last_step(
+    graph: Graph, params: Params, form: Form, name: str, radii: Mapping[str, Tensor]
+) -> tuple[Tensor, Window, Tensor] | None:
+    """The convolution between z (`name`) and a radius, as `window_step` has it, where nothing else reads either."""
+    conv = graph.producers().get(name)
+    if conv is None or conv.op != "Conv" or conv.inputs[0] not in radii or form.window is None:
+        return None
+    below = conv.inputs[0]
+    if sum(node.inputs.count(value) for node in graph.nodes for value in (name, below)) > 2:
+        return None
+    step = window_step(conv, params, form, graph.shapes[below], graph.shapes[name])
+    return None if step is None else (*step, radii[below])
 
 
 def _onto_radius(form: Form, lines: Lines, matrix: Tensor, window: Window, radius: Tensor) -> Tensor:

@@ -135,7 +135,7 @@ def dot(form: Form, value: Tensor) -> Tensor:
         return _row_sums(form.coef, look(value, None))
     if not form.shared or form.window.chosen is not None:
         return _row_sums(form.coef, look(value, form.window))  # entries beside the map meet zeros
-    if form.window.size == (1, 1) and form.window.stride == (1, 1):
+    if form.window[:4] == (value.shape[-2:], (1, 1), (1, 1), (0, 0)):
         return (form.coef[0] @ value.flatten(3).squeeze(1)).transpose(1, 2).flatten(1)
     kernel = form.coef[0, 0].unflatten(1, (-1, *form.window.size))
     covered = _tile(value.squeeze(1), form.window)

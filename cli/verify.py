@@ -1,7 +1,10 @@
 """`glscli verify`: an ONNX file and labelled inputs to verdicts."""
 
 import hashlib
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +13,7 @@ import typer
 from glscert.verifier.errors import InputError
 
 from . import render
+from .parse import parse_eps, parse_range, parse_slice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,8 +57,11 @@ def command(
     proof in float64), or unknown with the reason. Exit 0: all verified, or the policy met; 1: some falsified or
     misclassified, or the policy missed; 3: none of these, but some unknown.
 
+    Ctrl-C keeps what --out holds, and the same command goes on from there; with --json what is known is printed.
+
     Example: glscli verify model.onnx --eps 0.1 --images 0:1000 --out results.json
     """
+    from glscert.verifier.report import Report
     from glscert.verifier.verify import Settings, Verifier
 
     if norm != "linf":
@@ -64,31 +71,35 @@ def command(
 
         torch.set_num_threads(threads)
     verifier = Verifier(model)
-    low, high = _range(range, verifier.model.metadata.get("input_range"))
-    settings = Settings(_eps(eps, verifier.model.metadata.get("eps")), low, high, timeout, seed=seed)
+    low, high = parse_range(range, verifier.model.metadata.get("input_range"))
+    settings = Settings(parse_eps(eps, verifier.model.metadata.get("eps")), low, high, timeout, seed=seed)
     x, y, source = _inputs(verifier, data, data_dir)
-    first, last = _slice(images, len(x))
+    first, last = parse_slice(images, len(x))
     x, y = x[first:last], y[first:last]
     header = _header(
         verifier, settings, norm, {"source": source, "sha256": _digest(x, y), "first": first, "last": last}
     )
-    from glscert.verifier.report import Report
-
     report = Report(header, len(x), out)
-    _run(verifier, x, y, first, settings, report)
-    if as_json:
-        render.print_json(report.as_json())
-    else:
-        _show(report, model, settings)
+    interrupted = not _run(verifier, x, y, first, settings, report)
+    with _undisturbed():
+        if as_json:
+            render.print_json(report.as_json())
+        elif not interrupted:
+            _show(report, model, settings)
+    if interrupted:
+        _say_how_to_go_on(report)
+        raise typer.Exit(130)
     raise typer.Exit(_exit_code(report.summary(), min_certified))
 
 
 def _run(
     verifier: "Verifier", x: "np.ndarray", y: "np.ndarray", first: int, settings: "Settings", report: "Report"
-) -> None:
-    """Verify what the report lacks; keep it on disk now and then, at the end, and on Ctrl-C."""
+) -> bool:
+    """Verify what the report lacks; keep it on disk from the start on, now and then, at the end. False: interrupted."""
     todo = [i for i, _ in enumerate(y) if first + i not in report.images]
     began, before, saved = time.monotonic(), report.seconds, time.monotonic()
+    report.save()  # a file that cannot be written is better known now
+    finished = False
     with render.progress("verifying", max(1, len(todo))) as step:
 
         def keep(outcome: Any) -> None:
@@ -103,9 +114,29 @@ def _run(
 
         try:
             verifier.verify(x[todo], y[todo], settings, indices=[first + i for i in todo], report=keep)
-        finally:
-            report.seconds = before + time.monotonic() - began
-            report.save()
+            finished = True
+        except KeyboardInterrupt:
+            pass  # what is known by now is kept and told below
+    report.seconds = before + time.monotonic() - began
+    with _undisturbed():
+        report.save()
+    return finished
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits outside: an object half printed or a file half written helps nobody."""
+    earlier = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+
+
+def _say_how_to_go_on(report: "Report") -> None:
+    known = f"stopped: {len(report.images)} of {report.count} inputs decided"
+    where = f", kept in {report.path}; the same command goes on from there" if report.path else "; --out keeps them"
+    render.logs().print(f"{known}{where}.", markup=False)
 
 
 def _show(report: "Report", model: Path, settings: "Settings") -> None:
@@ -155,48 +186,6 @@ def _inputs(verifier: "Verifier", data: Path | None, data_dir: Path) -> "tuple[n
 
     known = load_dataset(name, "test", data_dir)
     return known.x, known.y, f"{name} test"
-
-
-def _eps(given: str | None, own: str | None) -> float:
-    text = given if given is not None else own
-    if text is None:
-        raise InputError("the model names no eps; give the radius with --eps, such as --eps 0.1 or --eps 2/255.")
-    from fractions import Fraction
-    from math import isfinite
-
-    try:
-        value = float(Fraction(text))
-    except (ValueError, ZeroDivisionError, OverflowError):
-        raise InputError(f"--eps {text} is not a number; write it as 0.1 or 2/255.") from None
-    if not isfinite(value) or value < 0:
-        raise InputError(f"--eps {text} must be finite and not negative.")
-    return value
-
-
-def _range(given: str | None, own: str | None) -> tuple[float, float]:
-    if given == "none":
-        return float("-inf"), float("inf")
-    text = given.replace(",", " ") if given is not None else own or "0 1"
-    try:
-        low, high = (float(part) for part in text.split())
-    except ValueError:
-        raise InputError(f"the input range {text!r} is not two numbers; write --range 0,1 or --range none.") from None
-    if not low < high:
-        raise InputError(f"the input range {text!r} is empty; write the lower end first.")
-    return low, high
-
-
-def _slice(images: str | None, count: int) -> tuple[int, int]:
-    if images is None:
-        return 0, count
-    try:
-        parts = [int(part) if part else None for part in images.split(":")]
-        first, last = (parts[0] or 0, (parts[0] or 0) + 1) if len(parts) == 1 else (parts[0] or 0, parts[1] or count)
-    except (ValueError, IndexError):
-        raise InputError(f"--images {images} is not first:last, such as 0:1000.") from None
-    if len(parts) > 2 or not 0 <= first < last or first >= count:
-        raise InputError(f"--images {images} selects nothing of {count} inputs; write first:last within 0:{count}.")
-    return first, min(last, count)
 
 
 def _digest(x: "np.ndarray", y: "np.ndarray") -> str:

@@ -18,9 +18,10 @@ class Verdict(str, Enum):
 class Outcome:
     """One input's result.
 
-    margin: verified, unknown: the best lower bound of min over j != t of y_t - y_j on the box (None where no bound was
-    finite); falsified, misclassified: the value at the point that onnxruntime evaluated. reason: what decided, or for
-    unknown what stopped the search. counterexample: float32 in the input's shape, inside the box.
+    margin: verified: a float64 lower bound of min over j != t of y_t - y_j on the box; unknown: the best found, of
+    the search's float32; falsified, misclassified: the value at the point that onnxruntime evaluated. None where it is
+    not finite. reason: what decided, or for unknown what stopped the search. counterexample: float32 in the input's
+    shape, inside the box.
     """
 
     index: int

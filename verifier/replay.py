@@ -10,7 +10,14 @@ from .errors import UnsupportedError
 from .graph.read import read_bytes
 
 # They share no base of their own.
-_FAILURES = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.NotImplemented, state.RuntimeException)
+_FAILURES = (
+    state.Fail,
+    state.InvalidArgument,
+    state.InvalidGraph,
+    state.InvalidProtobuf,
+    state.NotImplemented,
+    state.RuntimeException,
+)
 
 
 class Runtime:
@@ -19,6 +26,7 @@ class Runtime:
     def __init__(self, path: Path) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the processor to the bounds
         self._path = path
         try:
             self._session = onnxruntime.InferenceSession(
@@ -29,7 +37,10 @@ class Runtime:
         self._input = self._session.get_inputs()[0]
 
     def logits(self, x: np.ndarray) -> np.ndarray:
-        """Outputs [N, K] for inputs [N, *v]; one by one where the file's input has no free batch axis."""
+        """Outputs [N, K] for inputs [N, *v]; one by one where the file's input has no free batch axis.
+
+        Entries may be infinite or NaN: whatever the file's network answers.
+        """
         declared, dtype = self._input.shape, np.float64 if "double" in self._input.type else np.float32
         x = x.astype(dtype, copy=False)
         if len(declared) == x.ndim and not isinstance(declared[0], int):

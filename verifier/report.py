@@ -9,6 +9,8 @@ of each verdict, seconds (of the whole run so far).
 
 import json
 import os
+import zipfile
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -33,8 +35,11 @@ class Report:
         self.images: dict[int, dict[str, Any]] = {}
         self.counterexamples: dict[int, np.ndarray] = {}
         self.seconds = 0.0
-        if path is not None and path.exists():
-            self._resume(path)
+        if path is not None:
+            if not path.parent.is_dir():
+                raise InputError(f"{path.parent} is not a folder; --out names a file in a folder that exists.")
+            if path.exists():
+                self._resume(path)
 
     def add(self, outcome: Outcome) -> None:
         self.images[outcome.index] = outcome.as_json()
@@ -64,38 +69,69 @@ class Report:
         """Write beside, then rename: the file is always whole."""
         if self.path is None:
             return
-        if self.counterexamples:
-            indices = sorted(self.counterexamples)
-            x = np.stack([self.counterexamples[index] for index in indices])
-            _replace(_beside(self.path), lambda file: np.savez_compressed(file, index=np.array(indices), x=x))
         text = json.dumps(self.as_json(), allow_nan=False, indent=1)
+        if self.counterexamples or _beside(self.path).exists():
+            indices = np.array(sorted(self.counterexamples), dtype=np.int64)
+            x = np.array([self.counterexamples[index] for index in indices.tolist()], dtype=np.float32)
+            _replace(_beside(self.path), lambda file: np.savez_compressed(file, index=indices, x=x))
         _replace(self.path, lambda file: file.write(text.encode()))
 
     def _resume(self, path: Path) -> None:
         """Take over what an earlier run decided; its unknowns are tried again."""
         try:
-            earlier = json.loads(path.read_bytes())
+            earlier = json.loads(path.read_bytes(), parse_constant=_refuse)
             identity = {key: earlier[key] for key in _IDENTITY} | {"sha256": earlier["model"]["sha256"]}
-            images = {int(image["index"]): image for image in earlier["images"]}
+            images = {int(image["index"]): _checked(image) for image in earlier["images"]}
             seconds = float(earlier["summary"]["seconds"])
-            for image in images.values():
-                Verdict(image["verdict"])
-        except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
                 f"{path} is not a result of this command ({error!r}); name another file for --out."
             ) from None
         expected = {key: self.header[key] for key in _IDENTITY} | {"sha256": self.header["model"]["sha256"]}
         differs = [key for key in expected if identity[key] != expected[key]]
         if differs:
+            what = differs[0].replace("sha256", "model")
             raise InputError(
-                f"{path} holds results for another {differs[0].replace('sha256', 'model')}: {identity[differs[0]]}, not "
-                f"{expected[differs[0]]}. Name another file for --out, or delete it."
+                f"{path} holds results for another {what}: {identity[differs[0]]}, not {expected[differs[0]]}. Name "
+                "another file for --out, or delete it."
             )
-        self.images = {i: image for i, image in images.items() if image["verdict"] != Verdict.UNKNOWN.value}
-        self.seconds = seconds
-        if _beside(path).exists():
-            with np.load(_beside(path), allow_pickle=False) as arrays:
-                self.counterexamples = dict(zip(arrays["index"].tolist(), arrays["x"], strict=True))
+        self.seconds, self.counterexamples = seconds, _read_counterexamples(_beside(path))
+        self.images = {i: image for i, image in images.items() if self._keeps(i, image["verdict"])}
+        self.counterexamples = {i: x for i, x in self.counterexamples.items() if i in self.images}
+
+    def _keeps(self, index: int, verdict: str) -> bool:
+        """Unknowns are tried again, and so is what was falsified where the counterexample is gone."""
+        if verdict == Verdict.FALSIFIED.value:
+            return index in self.counterexamples
+        return verdict != Verdict.UNKNOWN.value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not strict JSON")
+
+
+def _checked(image: dict[str, Any]) -> dict[str, Any]:
+    """An entry of `images` with the keys and types that `Outcome.as_json` gives."""
+    label, margin, seconds, reason = (image[key] for key in ("label", "margin", "seconds", "reason"))
+    Verdict(image["verdict"])
+    if not (
+        isinstance(label, int)
+        and isinstance(reason, str)
+        and isinstance(seconds, int | float)
+        and isinstance(margin, int | float | None)
+    ):
+        raise ValueError(f"image {image['index']} has an entry of another type")
+    return image
+
+
+def _read_counterexamples(path: Path) -> dict[int, np.ndarray]:
+    if not path.exists():
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(zip(arrays["index"].tolist(), arrays["x"], strict=True))
+    except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, AttributeError, TypeError) as error:
+        raise InputError(f"{path} holds no counterexamples ({error}); delete it, or name another --out.") from None
 
 
 def _beside(path: Path) -> Path:

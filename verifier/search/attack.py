@@ -25,9 +25,9 @@ def pgd(
     Signed gradient steps of a quarter of the box's width, shrinking linearly, from the centre and from random points.
     """
     width = box.upper - box.lower
-    best, best_margin = (box.lower + box.upper) / 2, labels.new_full(labels.shape, torch.inf, dtype=width.dtype)
+    best, best_margin = _inside(box.lower + width / 2, box), labels.new_full(labels.shape, torch.inf, dtype=width.dtype)
     for restart in range(restarts):
-        x = best if restart == 0 else box.lower + width * _uniform(width, generator)
+        x = best if restart == 0 else _inside(box.lower + width * _uniform(width, generator), box)
         for step in range(steps + 1):
             x = x.detach().requires_grad_()
             with torch.enable_grad():
@@ -39,7 +39,7 @@ def pgd(
                 break
             (slope,) = torch.autograd.grad(margin.sum(), x)
             stride = width * (0.25 * (1 - step / steps) + 0.01)
-            x = torch.minimum(torch.maximum(x - stride * slope.sign(), box.lower), box.upper)
+            x = _inside(x - stride * slope.sign(), box)
         if bool((best_margin < 0).all()):
             break
     return best, best_margin
@@ -49,6 +49,11 @@ def _margin(logits: Tensor, labels: Tensor) -> Tensor:
     chosen = logits.gather(1, labels[:, None])
     others = logits.scatter(1, labels[:, None], -torch.inf)
     return (chosen - others.amax(1, keepdim=True)).squeeze(1)
+
+
+def _inside(x: Tensor, box: Box) -> Tensor:
+    """Rounding alone may lead out of the box."""
+    return torch.minimum(torch.maximum(x, box.lower), box.upper)
 
 
 def _uniform(like: Tensor, generator: torch.Generator) -> Tensor:

@@ -7,22 +7,25 @@ multipliers that the search found, exceeds the rounding margin.
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from math import isfinite
 
 import torch
 
 from ..bounds.beta_crown import Dual, dual_bound, split_impact, start_dual, tighten
 from ..graph import Graph
-from ..ops import Params
+from ..ops import Box, Params
 from .domains import Domain, clip, split_signs, stacked_dual
 from .problem import Problem, batch
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Per input: seconds of its share of the work. Per problem: open subdomains. Per round: subdomains bounded together."""
+    """seconds: an input's share of the work. domains: open at once, of one problem. memory: bytes that all open
+    subdomains may hold. batch: subdomains bounded together."""
 
     seconds: float
     domains: int = 20_000
+    memory: int = 2**30
     batch: int = 256
     steps: int = 12
     root_steps: int = 20
@@ -47,10 +50,13 @@ class Search:
         self.graph, self.params, self.limits = graph, params, limits
         self.problems, self.margins = problems, margins
         self.progress = [Progress() for _ in problems]
-        self._of_owner: dict[int, list[Progress]] = defaultdict(list)
-        for problem, progress in zip(problems, self.progress, strict=True):
-            self._of_owner[problem.owner].append(progress)
+        self._of_owner: dict[int, list[int]] = defaultdict(list)
+        for number, problem in enumerate(problems):
+            self._of_owner[problem.owner].append(number)
+        self._finished: list[int] = []
         self._rooted = 0
+        neurons = sum(box.lower.numel() for box in problems[0].pre.values()) if problems else 1
+        self._most_open = limits.memory // (8 * max(1, neurons))  # a slope and a multiplier for each
 
     def has_roots(self) -> bool:
         """Some whole boxes have not been bounded yet."""
@@ -59,16 +65,26 @@ class Search:
     def is_open(self) -> bool:
         return any(p.done is None for p in self.progress)
 
-    def stop(self, problem: int, reason: str) -> None:
-        """End a problem from outside: its input is decided otherwise."""
-        progress = self.progress[problem]
-        if progress.done is None:
-            progress.done, progress.open = reason, []
+    def of_owner(self, owner: int) -> dict[int, Progress]:
+        """Where an input's problems stand, by number of their specification row."""
+        return {self.problems[i].number: self.progress[i] for i in self._of_owner[owner]}
+
+    def take_finished(self) -> list[int]:
+        """Owners whose last open problem ended since the last call."""
+        finished, self._finished = self._finished, []
+        return finished
 
     def stop_owner(self, owner: int, reason: str) -> None:
-        for problem, stated in enumerate(self.problems):
-            if stated.owner == owner:
-                self.stop(problem, reason)
+        """End whatever is open of an input."""
+        for i in self._of_owner[owner]:
+            if self.progress[i].done is None:
+                self._end(i, reason)
+
+    def _end(self, problem: int, how: str) -> None:
+        self.progress[problem].done, self.progress[problem].open = how, []
+        owner = self.problems[problem].owner
+        if all(self.progress[i].done is not None for i in self._of_owner[owner]):
+            self._finished.append(owner)
 
     def run_round(self) -> None:
         began = time.perf_counter()
@@ -86,6 +102,7 @@ class Search:
             self.progress[problem].seconds += elapsed * count / len(domains)
             self.progress[problem].visited += count
             self._settle(problem)
+        self._forget()
 
     def _roots(self) -> list[Domain]:
         """The next whole boxes that have not been bounded yet."""
@@ -94,19 +111,22 @@ class Search:
         self._rooted = chosen[-1] + 1 if chosen else len(self.problems)
         roots = []
         for i in chosen:
-            pre = {
-                name: type(b)(b.lower[None].float(), b.upper[None].float()) for name, b in self.problems[i].pre.items()
-            }
-            dual = start_dual(pre, 1)
-            roots.append(Domain(i, (), -float("inf"), *({n: t[0] for n, t in part.items()} for part in dual)))
+            known = self.problems[i].pre
+            dual = start_dual({n: Box(b.lower[None].float(), b.upper[None].float()) for n, b in known.items()}, 1)
+            slopes, multipliers = ({name: value[0] for name, value in part.items()} for part in dual)
+            roots.append(Domain(i, (), -float("inf"), slopes, multipliers))
         return roots
 
     def _next_children(self) -> list[Domain]:
-        """Children of the loosest open subdomains, as many of each problem as its fair share of the batch."""
-        waiting = [p for p in self.progress if p.done is None and p.open]
+        """Children of the loosest open subdomains, as many of each problem as its fair share of the batch.
+
+        Where there are more problems than places, those served least come first.
+        """
+        places = max(1, self.limits.batch // 2)
+        waiting = sorted((p for p in self.progress if p.done is None and p.open), key=lambda p: p.visited)[:places]
         parents: list[Domain] = []
         for left, progress in zip(range(len(waiting), 0, -1), sorted(waiting, key=lambda p: len(p.open)), strict=True):
-            share = max(1, (self.limits.batch // 2 - len(parents)) // left)
+            share = (places - len(parents)) // left
             progress.open.sort(key=lambda domain: -domain.bound)
             parents += progress.open[-share:]
             del progress.open[-share:]
@@ -167,16 +187,28 @@ class Search:
         if progress.done is not None:
             return
         if not progress.open:
-            progress.done = ""
+            self._end(problem, "")
             return
         progress.bound = max(progress.bound, min(domain.bound for domain in progress.open))
         owner = self.problems[problem].owner
-        if sum(each.seconds for each in self._of_owner[owner]) > self.limits.seconds:
+        if not isfinite(progress.bound):
+            self.stop_owner(owner, "the bounds overflow")
+        elif sum(self.progress[i].seconds for i in self._of_owner[owner]) > self.limits.seconds:
             self.stop_owner(owner, f"timeout after {self.limits.seconds:g} s")
         elif len(progress.open) > self.limits.domains:
             self.stop_owner(owner, f"more than {self.limits.domains} open subdomains")
         elif any(domain.branch is None for domain in progress.open):
             self.stop_owner(owner, "every ReLU split, the bound still not positive")
+
+    def _forget(self) -> None:
+        """Where the open subdomains outgrow the memory, gives up the input that holds the most."""
+        held: dict[int, int] = defaultdict(int)
+        for problem, progress in zip(self.problems, self.progress, strict=True):
+            held[problem.owner] += len(progress.open)
+        while sum(held.values()) > self._most_open:
+            owner = max(held, key=lambda each: held[each])
+            del held[owner]
+            self.stop_owner(owner, "out of memory for open subdomains")
 
 
 def _locate(names: list[str], widths: list[int], index: int) -> tuple[str, int]:

@@ -1,4 +1,6 @@
-"""How many inputs fit through back-substitution at once."""
+"""How many inputs fit through a stage at once."""
+
+from math import prod
 
 from ..bounds.extent import coefficients
 from ..bounds.interval import exact_values
@@ -6,6 +8,7 @@ from ..graph import Graph
 from ..ops import OPERATORS, Affine, Params
 
 _COPIES = 5  # buffers of the widest form that are alive together
+_BOXES = 4  # numbers for each value of the graph that are alive together
 
 
 def inputs_at_once(graph: Graph, params: Params, budget: int, itemsize: int = 8) -> int:
@@ -15,3 +18,8 @@ def inputs_at_once(graph: Graph, params: Params, budget: int, itemsize: int = 8)
         if not isinstance(OPERATORS[node.op], Affine) and node.inputs[0] not in exact:
             widest = max(widest, coefficients(graph, params, node.inputs[0]))
     return max(1, budget // (widest * itemsize * _COPIES))
+
+
+def inputs_per_pass(graph: Graph, budget: int, itemsize: int = 8) -> int:
+    """Inputs whose values, bounded or differentiated from end to end, stay under `budget` bytes; at least 1."""
+    return max(1, budget // (_BOXES * itemsize * sum(prod(shape) for shape in graph.shapes.values())))

@@ -14,9 +14,13 @@ from ..ops import Box, Params
 
 @dataclass(frozen=True)
 class Problem:
-    """To prove: row · y + offset > 0 on the box. All tensors float64, without a batch axis; `pre` from DeepPoly."""
+    """To prove: row · y + offset > 0 on the box. All tensors float64, without a batch axis; `pre` from DeepPoly.
+
+    owner: number of the input; number: of the row among that input's.
+    """
 
     owner: int
+    number: int
     box: Box
     row: Tensor
     offset: Tensor

@@ -1,0 +1,35 @@
+"""One input on its way through the stages: what is known of it so far."""
+
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+import torch
+
+from .bounds import Box
+from .outcome import Outcome, Verdict
+
+
+@dataclass(eq=False)
+class Case:
+    """lower: best float64 bounds of the specification rows [K-1]; pre: boxes of the ReLUs' inputs [*v], by value name.
+
+    needed: what a float64 bound must exceed to prove a row, for rounding.
+    """
+
+    index: int
+    x: np.ndarray
+    label: int
+    lower: torch.Tensor
+    seconds: float = 0.0
+    margin: float | None = None
+    pre: dict[str, Box] | None = None
+    needed: float = float("inf")
+
+    def outcome(self, verdict: Verdict, reason: str, counterexample: np.ndarray | None = None) -> Outcome:
+        return Outcome(self.index, self.label, verdict, self.margin, self.seconds, reason, counterexample)
+
+
+def finite(value: float) -> float | None:
+    """A number that JSON can hold, or None."""
+    return value if isfinite(value) else None

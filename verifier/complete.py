@@ -1,0 +1,73 @@
+"""What bounds and a short attack leave open: α-CROWN, a longer attack, branch and bound."""
+
+from collections.abc import Iterator
+
+from .bounds import Box
+from .case import Case, finite
+from .outcome import Outcome, Verdict
+from .search.branch_and_bound import Limits, Search
+from .search.problem import Problem
+from .stages import Stages, through
+
+RESTARTS, STEPS = 10, 60  # of the longer attack
+
+
+class Completion:
+    """The search over every row that the cases' bounds left open."""
+
+    def __init__(self, stages: Stages, cases: list[Case]) -> None:
+        self._stages, self._pending = stages, dict(enumerate(cases))
+        problems, needed = self._problems(cases)
+        network, limits = stages.network, Limits(stages.settings.timeout)
+        self._search = Search(network.graph, network.exact, problems, needed, limits)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """One outcome for each case, in the order in which they are reached."""
+        search = self._search
+        while search.has_roots():
+            search.run_round()
+            yield from self._finished("alpha-CROWN")
+        left = yield from through(
+            list(self._pending.values()), lambda part: self._stages.attack(part, restarts=RESTARTS, steps=STEPS)
+        )
+        open_still = {id(case) for case in left}
+        for owner in [owner for owner, case in self._pending.items() if id(case) not in open_still]:
+            search.stop_owner(owner, "falsified")
+            del self._pending[owner]
+        while search.is_open():
+            search.run_round()
+            yield from self._finished("branch and bound")
+
+    def _problems(self, cases: list[Case]) -> tuple[list[Problem], list[float]]:
+        """One problem for every specification row that DeepPoly left open, and its margin for rounding."""
+        box, spec = self._stages.proof_box(cases), self._stages.spec(cases)
+        problems, needed = [], []
+        for owner, case in enumerate(cases):
+            if case.pre is None:
+                raise ValueError(f"input {case.index} was never bounded")
+            own = Box(box.lower[owner], box.upper[owner])
+            for row in (~(case.lower > case.needed)).nonzero().flatten().tolist():
+                problems.append(Problem(owner, row, own, spec.rows[owner, row], spec.offset[owner, row], case.pre))
+                needed.append(case.needed)
+        return problems, needed
+
+    def _finished(self, stage: str) -> Iterator[Outcome]:
+        """Outcomes of the inputs that the search is newly done with."""
+        for owner in self._search.take_finished():
+            case = self._pending.pop(owner, None)
+            if case is None:
+                continue
+            rows = self._search.of_owner(owner)
+            for row, progress in rows.items():
+                bound = progress.proved if not progress.done else min(progress.bound, progress.proved)
+                case.lower[row] = max(float(case.lower[row]), bound)
+            case.margin = finite(float(case.lower.min()))
+            case.seconds += sum(progress.seconds for progress in rows.values())
+            reason = next((progress.done for progress in rows.values() if progress.done), "")
+            if reason:
+                yield case.outcome(Verdict.UNKNOWN, reason)
+            elif stage == "alpha-CROWN":
+                yield case.outcome(Verdict.VERIFIED, stage)
+            else:
+                visited = sum(progress.visited for progress in rows.values())
+                yield case.outcome(Verdict.VERIFIED, f"{stage}, {visited} subdomains")

@@ -1,0 +1,46 @@
+"""How far above zero a float64 bound must lie to count as a proof.
+
+    needed = max(1e-9 · largest pre-activation bound, 1e-12 · largest |W_k| … |W_1| |x| + biases)
+
+The second term is what the rounding errors of a back-substitution grow with, cancellation included (Higham 2002,
+section 3.1: a sum of n products errs by at most n·u times the sum of their magnitudes, u = 1.1e-16). A stated margin,
+not yet an error analysis.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ..graph import Graph
+from ..ops import OPERATORS, Affine, Box, Params
+
+ROUNDING_MARGIN = 1e-9  # of the bounds' own size
+PATHS_MARGIN = 1e-12  # of the size they would have without any cancellation
+
+
+def rounding_margins(graph: Graph, params: Params, box: Box, pre: Mapping[str, Box]) -> Tensor:
+    """The margin [B] of every input of the box [B, *v]; infinite where a bound is not a finite number."""
+    largest = [torch.ones(len(box.lower), dtype=box.lower.dtype)]
+    largest += [_magnitude(known).flatten(1).amax(1) for known in pre.values()]
+    paths = path_magnitudes(graph, params, _magnitude(box)).flatten(1).amax(1)
+    margins = torch.maximum(ROUNDING_MARGIN * torch.stack(largest).amax(0), PATHS_MARGIN * paths)
+    return torch.where(margins.isfinite(), margins, torch.inf)
+
+
+def path_magnitudes(graph: Graph, params: Params, magnitude: Tensor) -> Tensor:
+    """|W_k| (… (|W_1| m + |b_1|) …) + |b_k| at the output [B, K], for magnitudes m [B, *v] of the input."""
+    values = {graph.input: magnitude}
+    for node in graph.nodes:
+        operator, inputs = OPERATORS[node.op], [values[name] for name in node.inputs]
+        if not isinstance(operator, Affine):
+            values[node.output] = inputs[0]
+            continue
+        reached = operator.spread(node, params, *inputs)
+        offset = operator.offset(node, params, tuple(graph.shapes[name] for name in node.inputs))
+        values[node.output] = reached if offset is None else reached + offset.abs()
+    return values[graph.output]
+
+
+def _magnitude(box: Box) -> Tensor:
+    return torch.maximum(box.lower.abs(), box.upper.abs())

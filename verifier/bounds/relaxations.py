@@ -4,6 +4,7 @@ All are pure and differentiable in params and box, and may run under `torch.func
 """
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
@@ -79,15 +80,24 @@ def preactivations(
 
 
 def _neuron_bounds(graph: Graph, params: Params, base: Anchor, name: str, lines: Mapping[str, Lines]) -> Box:
-    """Both bounds of every neuron of a value [B, *v]; on a CPU a few inputs at a time, so that forms stay in cache."""
-    point = base.centres[graph.input]
-    rows, total = identity(graph.shapes[name], point), len(point)
-    size = total
+    """Both bounds of every neuron of a value [B, *v].
+
+    On a CPU a few inputs at a time, or a few channels of one input, so that the forms stay in cache.
+    """
+    shape, point = graph.shapes[name], base.centres[graph.input]
+    total, channels = len(point), shape[0] if len(shape) == 3 else prod(shape)
+    size, width = total, channels
     if point.device.type == "cpu":
-        size = min(size, max(1, _CACHE // (coefficients(graph, params, name) * point.element_size())))
-    cuts = (_tiles(values, size, total) for values in (lines, base.centres, base.radii))
-    bounds = [lower_bound(graph, params, name, rows, *parts) for parts in zip(*cuts, strict=True)]
-    return Box(*identity_bounds(torch.cat(bounds) if len(bounds) > 1 else bounds[0], graph.shapes[name]))
+        room = _CACHE // point.element_size() * channels // coefficients(graph, params, name)  # channels that fit
+        size, width = min(total, max(1, room // channels)), min(channels, max(1, room))
+    cuts = [_tiles(values, size, total) for values in (lines, base.centres, base.radii)]
+    tiles = []
+    for parts in zip(*cuts, strict=True):
+        starts = [identity(shape, point, slice(first, first + width)) for first in range(0, channels, width)]
+        bounds = [identity_bounds(lower_bound(graph, params, name, start, *parts), shape) for start in starts]
+        tiles.append(tuple(torch.cat(ends, 1) if len(ends) > 1 else ends[0] for ends in zip(*bounds, strict=True)))
+    lower, upper = (torch.cat(ends) if len(ends) > 1 else ends[0] for ends in zip(*tiles, strict=True))
+    return Box(lower.reshape(total, *shape), upper.reshape(total, *shape))
 
 
 def relax(graph: Graph, pre: Mapping[str, Box], slopes: Mapping[str, Tensor] | None = None) -> dict[str, Lines]:

@@ -73,19 +73,23 @@ def inside(form: Form, shape: Shape) -> Form:
     return form._replace(coef=form.coef * mask, clean=True)
 
 
-def identity(shape: Shape, like: Tensor) -> Form:
-    """Rows v and -v for every entry of a value: lower bounds of these are both bounds of v."""
+def identity(shape: Shape, like: Tensor, part: slice = slice(None)) -> Form:
+    """Rows v and -v for every entry of a value: lower bounds of these are both bounds of v.
+
+    part: only these of its channels [C, H, W], or of its entries if it has other axes.
+    """
     size = shape[0] if len(shape) == 3 else int(torch.Size(shape).numel())
-    eye = torch.eye(size, dtype=like.dtype, device=like.device)
+    eye = torch.eye(size, dtype=like.dtype, device=like.device)[part]
     window = Window((shape[1], shape[2]), (1, 1), (1, 1), (0, 0)) if len(shape) == 3 else None
     return Form(torch.cat([eye, -eye])[None, None], window)
 
 
 def identity_bounds(rows: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
-    """Lower bounds [B, M] of the rows of `identity` -> (lower, upper), each [B, *v]."""
-    channels = shape[0] if len(shape) == 3 else int(torch.Size(shape).numel())
-    lower, minus_upper = rows.reshape(rows.shape[0], -1, 2, channels).transpose(1, 3).unbind(2)
-    return lower.reshape(-1, *shape), -minus_upper.reshape(-1, *shape)
+    """Lower bounds [B, M] of the rows of `identity` -> (lower, upper), each [B, channels or entries, ...]."""
+    positions = shape[1:] if len(shape) == 3 else ()
+    both = rows.reshape(rows.shape[0], int(torch.Size(positions).numel()), 2, -1).permute(2, 0, 3, 1)
+    lower, minus_upper = both.reshape(2, rows.shape[0], -1, *positions).unbind(0)
+    return lower, -minus_upper
 
 
 def neurons(shape: Shape, index: Tensor, like: Tensor) -> Form:

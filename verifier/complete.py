@@ -1,6 +1,7 @@
 """What bounds and a short attack leave open: α-CROWN, a longer attack, branch and bound."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from .bounds import Box
 from .case import Case, finite
@@ -9,7 +10,7 @@ from .search.branch_and_bound import Limits, Search
 from .search.problem import Problem
 from .stages import Stages, through
 
-RESTARTS, STEPS = 10, 60  # of the longer attack
+RESTARTS, STEPS = 5, 50  # of the longer attack
 
 
 class Completion:
@@ -24,19 +25,38 @@ class Completion:
     def outcomes(self) -> Iterator[Outcome]:
         """One outcome for each case, in the order in which they are reached."""
         search = self._search
-        while search.has_roots():
+        while search.has_roots() and search.can_split():
             search.run_round()
+            yield from self._refuted()
             yield from self._finished("alpha-CROWN")
         left = yield from through(
-            list(self._pending.values()), lambda part: self._stages.attack(part, restarts=RESTARTS, steps=STEPS)
+            list(self._pending.values()), lambda part: self._stages.attack_rows(part, restarts=RESTARTS, steps=STEPS)
         )
+        if not search.can_split():
+            yield from (
+                case.outcome(Verdict.UNKNOWN, "the bound is exact and within rounding of zero") for case in left
+            )
+            return
         open_still = {id(case) for case in left}
         for owner in [owner for owner, case in self._pending.items() if id(case) not in open_still]:
             search.stop_owner(owner, "falsified")
             del self._pending[owner]
         while search.is_open():
             search.run_round()
+            yield from self._refuted()
             yield from self._finished("branch and bound")
+
+    def _refuted(self) -> Iterator[Outcome]:
+        """Falsified where a corner that gave a bound breaks the network itself."""
+        for owner, point in self._search.take_candidates().items():
+            case = self._pending.get(owner)
+            outcome = self._stages.replay(case, point) if case is not None else None
+            if case is None or outcome is None:
+                continue
+            spent = sum(progress.seconds for progress in self._search.of_owner(owner).values())
+            self._search.stop_owner(owner, "falsified")
+            del self._pending[owner]
+            yield replace(outcome, seconds=case.seconds + spent, reason="branch and bound")
 
     def _problems(self, cases: list[Case]) -> tuple[list[Problem], list[float]]:
         """One problem for every specification row that DeepPoly left open, and its margin for rounding."""

@@ -21,6 +21,7 @@ from .replay import Runtime, margins
 from .search.attack import pgd
 from .search.boxes import attack_box, proof_box
 from .search.intermediate import unstable_preactivations
+from .search.memory import inputs_per_pass
 from .search.rounding import rounding_margins
 from .settings import Settings
 
@@ -109,26 +110,54 @@ class Stages:
             outcomes.append(None)
         return outcomes
 
+    def attack_box(self, cases: list[Case]) -> Box:
+        return attack_box(np.stack([c.x for c in cases]), self.settings.eps, self.settings.low, self.settings.high)
+
     def attack(self, cases: list[Case], *, restarts: int, steps: int) -> Decided:
-        """Falsified: onnxruntime, given the point alone, does not score the label above all others."""
-        x, settings = np.stack([c.x for c in cases]), self.settings
-        box = attack_box(x, settings.eps, settings.low, settings.high)
-        labels = torch.tensor([c.label for c in cases])
-        graph, runtime = self.network.graph, self.network.runtime
-        found, _ = pgd(
-            graph, self.network.single, box, labels, steps=steps, restarts=restarts, generator=self._generator
-        )
-        points = found.numpy()
-        outcomes: Decided = []
-        for case, point, hopeful in zip(cases, points, margins(runtime.logits(points), labels.numpy()), strict=True):
-            if not hopeful <= 0:
-                outcomes.append(None)
-                continue
-            margin = float(margins(runtime.logits(point[None]), np.array([case.label]))[0])
-            if margin <= 0:
-                case.margin = finite(margin)
-            outcomes.append(case.outcome(Verdict.FALSIFIED, "attack", point.copy()) if margin <= 0 else None)
-        return outcomes
+        """One descent of the margin for each case."""
+        box, labels = self.attack_box(cases), torch.tensor([c.label for c in cases])
+        points, _ = self._pgd(box, labels, None, restarts, steps)
+        return [self.replay(case, point) for case, point in zip(cases, points, strict=True)]
+
+    def attack_rows(self, cases: list[Case], *, restarts: int, steps: int) -> Decided:
+        """One descent for each row that no bound has closed, towards its class."""
+        rows = [(n, r) for n, c in enumerate(cases) for r in (~(c.lower > c.needed)).nonzero().flatten().tolist()]
+        owners = torch.tensor([owner for owner, _ in rows])
+        labels = torch.tensor([case.label for case in cases])[owners]
+        targets = torch.tensor([row for _, row in rows])
+        targets = targets + (targets >= labels)  # a label has no row
+        box = self.attack_box(cases)
+        points, found = self._pgd(Box(box.lower[owners], box.upper[owners]), labels, targets, restarts, steps)
+        best: dict[int, int] = {}
+        for place, owner in enumerate(owners.tolist()):
+            if owner not in best or found[place] < found[best[owner]]:
+                best[owner] = place
+        return [self.replay(case, points[best[owner]]) for owner, case in enumerate(cases)]
+
+    def _pgd(
+        self, box: Box, labels: torch.Tensor, targets: torch.Tensor | None, restarts: int, steps: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`pgd` on as many boxes at a time as an input pass may hold."""
+        graph, size = self.network.graph, inputs_per_pass(self.network.graph, self.settings.memory)
+        parts = []
+        for first in range(0, len(labels), size):
+            here = slice(first, first + size)
+            part = Box(box.lower[here], box.upper[here])
+            aims = None if targets is None else targets[here]
+            options: dict = {"steps": steps, "restarts": restarts, "generator": self._generator}
+            parts.append(pgd(graph, self.network.single, part, labels[here], targets=aims, **options))
+        points, margin = zip(*parts, strict=True)
+        return torch.cat(points), torch.cat(margin)
+
+    def replay(self, case: Case, point: torch.Tensor) -> Outcome | None:
+        """Falsified where onnxruntime, given the point alone, does not score the label above all others."""
+        box = self.attack_box([case])
+        inside = torch.minimum(torch.maximum(point.to(box.lower.dtype)[None], box.lower), box.upper).numpy()
+        margin = float(margins(self.network.runtime.logits(inside), np.array([case.label]))[0])
+        if not margin <= 0:  # NaN is no counterexample
+            return None
+        case.margin = finite(margin)
+        return case.outcome(Verdict.FALSIFIED, "attack", inside[0])
 
 
 def _why_wrong(scores: np.ndarray, label: int) -> str:

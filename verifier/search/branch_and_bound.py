@@ -15,6 +15,7 @@ from ..bounds.beta_crown import Dual, dual_bound, split_impact, start_dual, tigh
 from ..graph import Graph
 from ..ops import Box, Params
 from .domains import Domain, clip, split_signs, stacked_dual
+from .primal import worst_corners
 from .problem import Problem, batch
 
 
@@ -54,6 +55,7 @@ class Search:
         for number, problem in enumerate(problems):
             self._of_owner[problem.owner].append(number)
         self._finished: list[int] = []
+        self._candidates: dict[int, torch.Tensor] = {}
         self._rooted = 0
         neurons = sum(box.lower.numel() for box in problems[0].pre.values()) if problems else 1
         self._most_open = limits.memory // (8 * max(1, neurons))  # a slope and a multiplier for each
@@ -61,6 +63,10 @@ class Search:
     def has_roots(self) -> bool:
         """Some whole boxes have not been bounded yet."""
         return self._rooted < len(self.problems)
+
+    def can_split(self) -> bool:
+        """The network has ReLUs; without any, DeepPoly's bound is exact and nothing here improves it."""
+        return any(problem.pre for problem in self.problems)
 
     def is_open(self) -> bool:
         return any(p.done is None for p in self.progress)
@@ -73,6 +79,11 @@ class Search:
         """Owners whose last open problem ended since the last call."""
         finished, self._finished = self._finished, []
         return finished
+
+    def take_candidates(self) -> dict[int, torch.Tensor]:
+        """Points [*v] of the last round at which a row is broken in float32, by owner."""
+        found, self._candidates = self._candidates, {}
+        return found
 
     def stop_owner(self, owner: int, reason: str) -> None:
         """End whatever is open of an input."""
@@ -150,6 +161,7 @@ class Search:
         )
         proved = self._confirmed(domains, bound[:, 0] > 0, dual)
         impact = split_impact(self.graph, work.params, work.base, work.spec, pre, dual, signs)
+        corners, reached = worst_corners(self.graph, work, pre, dual, signs)
         names = list(impact)
         scores = torch.cat([impact[name].flatten(1) for name in names], 1)
         widths = [impact[name][0].numel() for name in names]
@@ -158,6 +170,8 @@ class Search:
             if proved[row]:
                 continue
             domain.bound = float(bound[row, 0])
+            if reached[row] <= 0:
+                self._candidates[self.problems[domain.problem].owner] = corners[row]
             domain.slopes = {name: dual.slopes[name][row].clone() for name in names}
             domain.multipliers = {name: dual.multipliers[name][row].clone() for name in names}
             domain.branch = _locate(names, widths, best) if scores[row, best] > -torch.inf else None

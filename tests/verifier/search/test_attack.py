@@ -1,0 +1,44 @@
+"""The attack stays inside its box and reports the margin of the point it returns; so does the corner of a bound."""
+
+import pytest
+import torch
+
+from cases import make_case
+from glscert.verifier.bounds.beta_crown import start_dual
+from glscert.verifier.bounds.relaxations import anchor, relax, spec_bound
+from glscert.verifier.ops import Box, evaluate
+from glscert.verifier.search.attack import pgd
+from glscert.verifier.search.intermediate import unstable_preactivations
+from glscert.verifier.search.primal import worst_corners
+from glscert.verifier.search.problem import Problem, batch
+
+
+@pytest.mark.parametrize("targeted", (False, True))
+@pytest.mark.parametrize("name", ("gemm_only", "conv_chain", "normalised"))
+def test_inside_with_its_margin(name, targeted):
+    case = make_case(name, 13, dtype=torch.float32, batch=5)
+    labels = torch.arange(5) % case.graph.output_shape[0]
+    targets = (labels + 1) % case.graph.output_shape[0] if targeted else None
+    points, margin = pgd(
+        case.graph, case.params, case.box, labels, targets=targets, steps=10, restarts=4,
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    assert (points >= case.box.lower).all() and (points <= case.box.upper).all()
+    logits = evaluate(case.graph, case.params, points)
+    rest = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
+    assert torch.allclose(logits.gather(1, labels[:, None]).squeeze(1) - rest, margin, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ("gemm_only", "conv_chain", "dense_residual", "normalised"))
+def test_the_corner_lies_in_the_box_above_the_bound(name):
+    case = make_case(name, 14, batch=1)
+    box, row, offset = Box(case.box.lower[0], case.box.upper[0]), case.spec.rows[0, 0], case.spec.offset[0, 0]
+    known = unstable_preactivations(case.graph, case.params, anchor(case.graph, case.params, case.box))
+    pre = {name: Box(known_box.lower[0], known_box.upper[0]) for name, known_box in known.items()}
+    work = batch(case.graph, case.params, [Problem(0, 0, box, row, offset, pre)], torch.float64)
+    dual = start_dual(work.pre, 1)
+    signs = {name: torch.zeros_like(box.lower) for name, box in work.pre.items()}
+    corner, reached = worst_corners(case.graph, work, work.pre, dual, signs)
+    assert (corner >= case.box.lower).all() and (corner <= case.box.upper).all()
+    bound = spec_bound(case.graph, case.params, work.base, work.spec, relax(case.graph, work.pre, dual.slopes))
+    assert reached[0] >= bound[0, 0] - 1e-9

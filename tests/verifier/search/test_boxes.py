@@ -1,0 +1,52 @@
+"""attack box within the true ball within proof box, in exact numbers."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glscert.verifier.search.boxes import attack_box, proof_box
+
+single = st.floats(0, 1, width=32)
+radii = st.one_of(st.sampled_from([0.0, 0.1, 2 / 255, 1e-12, 1e-45, 5e-324, 3.0]), st.floats(0, 2))
+
+
+def exact(array):
+    return [Fraction(value) for value in array.ravel().tolist()]
+
+
+@given(x=st.lists(single, min_size=1, max_size=8), eps=radii)
+def test_the_ball_lies_between(x, eps):
+    centre = np.array([x], np.float32)
+    inner, outer = attack_box(centre, eps, 0.0, 1.0), proof_box(centre, eps, 0.0, 1.0)
+    ends = [exact(end.numpy()) for end in (outer.lower, inner.lower, inner.upper, outer.upper)]
+    for c, proof_low, low, high, proof_high in zip(exact(centre), *ends, strict=True):
+        ball_low, ball_high = max(c - Fraction(eps), Fraction(0)), min(c + Fraction(eps), Fraction(1))
+        assert proof_low <= ball_low <= low <= c <= high <= ball_high <= proof_high
+
+
+@pytest.mark.parametrize("text", ("0.1", "0.3", "0.007", "0.05"))
+def test_a_decimal_radius_counts_as_written(text):
+    """The float of 0.1 lies above 0.1, that of 0.3 below: neither may matter."""
+    x = np.random.default_rng(1).uniform(0, 1, (1, 500)).astype(np.float32)
+    inner, outer = (box(x, float(text), -10.0, 10.0) for box in (attack_box, proof_box))
+    eps = Fraction(text)
+    for c, low, high in zip(exact(x), exact(inner.lower.numpy()), exact(inner.upper.numpy()), strict=True):
+        assert c - eps <= low and high <= c + eps
+    for c, low, high in zip(exact(x), exact(outer.lower.numpy()), exact(outer.upper.numpy()), strict=True):
+        assert low <= c - eps and c + eps <= high
+
+
+def test_both_are_tight():
+    x = np.full((1, 1), 0.5, np.float32)
+    for box, close in ((attack_box, 1e-7), (proof_box, 1e-15)):
+        lower, upper = box(x, 0.1, 0.0, 1.0)
+        assert abs(lower.item() - 0.4) < close and abs(upper.item() - 0.6) < close
+
+
+def test_without_a_range_and_beyond_float32():
+    x = np.zeros((1, 2), np.float32)
+    lower, upper = attack_box(x, 1e300, -np.inf, np.inf)
+    assert np.isfinite(lower.numpy()).all() and np.isfinite(upper.numpy()).all()

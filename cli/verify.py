@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from glscert.verifier.report import Report
     from glscert.verifier.verify import Settings, Verifier
 
-SECONDS_BETWEEN_SAVES = 10.0
+SECONDS_BETWEEN_SAVES = 5.0
 
 
 def command(

@@ -1,0 +1,169 @@
+"""The result file: strict JSON, whole at any time, taken up again where it fits and refused where it does not."""
+
+import errno
+import json
+import os
+
+import numpy as np
+import pytest
+
+from glscert.verifier.errors import InputError
+from glscert.verifier.outcome import Outcome, Verdict
+from glscert.verifier.report import Report
+
+HEADER = {
+    "model": {"path": "m.onnx", "sha256": "ab"},
+    "property": {"norm": "linf", "eps": 0.1, "range": [0.0, 1.0]},
+    "data": {"source": "s", "sha256": "cd", "first": 0, "last": 4},
+}
+POINT = np.array([0.25, 0.5], np.float32)
+
+
+def outcome(index, verdict, point=None):
+    return Outcome(index, 7, verdict, None, 0.5, "why", point)
+
+
+def filled(path, count=4):
+    report = Report(HEADER, count, path)
+    report.add(outcome(3, Verdict.UNKNOWN))
+    report.add(outcome(0, Verdict.VERIFIED))
+    report.add(outcome(2, Verdict.MISCLASSIFIED))
+    report.add(outcome(1, Verdict.FALSIFIED, POINT))
+    report.seconds = 2.0
+    report.save()
+    return report
+
+
+def strict(path):
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def test_schema(tmp_path):
+    filled(tmp_path / "r.json")
+    found = strict(tmp_path / "r.json")
+    assert found["schema"] == "glscert/verify/1"
+    assert found["complete"] is True
+    assert [image["index"] for image in found["images"]] == [0, 1, 2, 3]
+    assert set(found["images"][0]) == {"index", "label", "verdict", "margin", "seconds", "reason"}
+    expected = {"images": 4, "natural_accuracy": 0.75, "adversarial_accuracy": 0.5, "certified_accuracy": 0.25}
+    expected |= {"verified": 1, "falsified": 1, "misclassified": 1, "unknown": 1, "seconds": 2.0}
+    assert found["summary"] == expected
+
+
+def test_nothing_yet_is_strict_json_too(tmp_path):
+    report = Report(HEADER, 4, tmp_path / "r.json")
+    report.save()
+    found = strict(tmp_path / "r.json")
+    assert found["complete"] is False and found["summary"]["certified_accuracy"] is None and found["images"] == []
+
+
+def test_resumed_without_the_unknowns(tmp_path):
+    filled(tmp_path / "r.json")
+    again = Report(HEADER, 4, tmp_path / "r.json")
+    assert sorted(again.images) == [0, 1, 2]
+    assert again.seconds == 2.0
+    assert np.array_equal(again.counterexamples[1], POINT)
+    again.add(outcome(3, Verdict.VERIFIED))
+    again.save()
+    with np.load(tmp_path / "r.counterexamples.npz") as arrays:
+        assert arrays["index"].tolist() == [1] and arrays["x"].dtype == np.float32
+
+
+def test_falsified_without_its_counterexample_is_tried_again(tmp_path):
+    filled(tmp_path / "r.json")
+    (tmp_path / "r.counterexamples.npz").unlink()
+    assert sorted(Report(HEADER, 4, tmp_path / "r.json").images) == [0, 2]
+
+
+def test_counterexamples_of_an_older_run_do_not_stay(tmp_path):
+    filled(tmp_path / "r.json")
+    (tmp_path / "r.json").unlink()
+    Report(HEADER, 4, tmp_path / "r.json").save()
+    with np.load(tmp_path / "r.counterexamples.npz") as arrays:
+        assert len(arrays["index"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    (
+        ({"model": {"path": "m.onnx", "sha256": "ef"}}, "another model"),
+        ({"property": {**HEADER["property"], "eps": 0.2}}, "another property"),
+        ({"data": {**HEADER["data"], "last": 5}}, "another data"),
+    ),
+)
+def test_results_of_something_else_are_refused(tmp_path, change, what):
+    filled(tmp_path / "r.json")
+    before = (tmp_path / "r.json").read_bytes()
+    with pytest.raises(InputError, match=what):
+        Report({**HEADER, **change}, 4, tmp_path / "r.json")
+    assert (tmp_path / "r.json").read_bytes() == before
+
+
+def test_a_moved_model_is_the_same_model(tmp_path):
+    filled(tmp_path / "r.json")
+    moved = {**HEADER, "model": {"path": "elsewhere.onnx", "sha256": "ab"}}
+    assert len(Report(moved, 4, tmp_path / "r.json").images) == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    (
+        ("{", "["),
+        ('"verified"', '"sure"'),
+        ('"margin": null', '"margin": NaN'),
+        ('"margin": null', '"margin": "low"'),
+        ('"label": 7', '"label": null'),
+        ('"images": [', '"pictures": ['),
+        ('"seconds": 2.0', '"seconds": "long"'),
+    ),
+)
+def test_a_file_of_another_kind_is_refused(tmp_path, before, after):
+    filled(tmp_path / "r.json")
+    content = (tmp_path / "r.json").read_text()
+    assert before in content
+    (tmp_path / "r.json").write_text(content.replace(before, after))
+    with pytest.raises(InputError, match="not a result of this command"):
+        Report(HEADER, 4, tmp_path / "r.json")
+
+
+@pytest.mark.parametrize("content", (b"", b"\xff\xfe", b"[]", b"3", b"[" * 100_000))
+def test_other_bytes_are_refused(tmp_path, content):
+    (tmp_path / "r.json").write_bytes(content)
+    with pytest.raises(InputError, match="not a result of this command"):
+        Report(HEADER, 4, tmp_path / "r.json")
+
+
+def test_a_damaged_file_of_counterexamples_is_refused(tmp_path):
+    filled(tmp_path / "r.json")
+    (tmp_path / "r.counterexamples.npz").write_bytes(b"PK nothing")
+    with pytest.raises(InputError, match="delete it"):
+        Report(HEADER, 4, tmp_path / "r.json")
+
+
+def test_a_folder_that_does_not_exist_is_said_at_once(tmp_path):
+    with pytest.raises(InputError, match="not a folder"):
+        Report(HEADER, 4, tmp_path / "none" / "r.json")
+
+
+@pytest.mark.parametrize("full", (".r.json.part", ".r.counterexamples.npz.part"))
+def test_a_full_disk_keeps_the_earlier_file(tmp_path, monkeypatch, full):
+    report = filled(tmp_path / "r.json")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    report.add(outcome(3, Verdict.FALSIFIED, POINT))
+
+    def replace(source, target):
+        if source.name == full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source))
+        real(source, target)
+
+    real = os.replace
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(OSError, match="No space left"):
+        report.save()
+    monkeypatch.setattr(os, "replace", real)
+    assert (tmp_path / "r.json").read_bytes() == before["r.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(before)
+    assert sorted(Report(HEADER, 4, tmp_path / "r.json").images) == [0, 1, 2]

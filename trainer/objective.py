@@ -1,6 +1,6 @@
 """The loss of some images as a function of the trainable parameters.
 
-    L(theta) = w mean CE_robust + (1 - w) mean CE + c R + l1 |W|_1          (R: `regulariser`, only while eps grows)
+L(theta) = w mean CE_robust + (1 - w) mean CE + c R + l1 |W|_1          (R: `regulariser`, only while eps grows)
 """
 
 from collections.abc import Mapping

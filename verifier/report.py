@@ -144,5 +144,7 @@ def _replace(path: Path, write: Any) -> None:
         with open(unfinished, "wb") as file:
             write(file)
         os.replace(unfinished, path)
+    except OSError as error:  # a write into an open file does not know its name
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         unfinished.unlink(missing_ok=True)

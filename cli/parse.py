@@ -10,14 +10,19 @@ def parse_eps(given: str | None, own: str | None) -> float:
     text = given if given is not None else own
     if text is None:
         raise InputError("the model names no eps; give the radius with --eps, such as --eps 0.1 or --eps 2/255.")
-    upper, slash, lower = text.partition("/")
-    try:
-        value = int(upper) / int(lower) if slash else float(text)
-    except (ValueError, ZeroDivisionError, OverflowError):
-        raise InputError(f"--eps {text} is not a number; write it as 0.1 or 2/255.") from None
+    value = parse_ratio(text)
     if not isfinite(value) or value < 0:
         raise InputError(f"--eps {text} must be finite and not negative.")
     return value
+
+
+def parse_ratio(text: str) -> float:
+    """A decimal or a fraction, as papers write eps."""
+    upper, slash, lower = text.partition("/")
+    try:
+        return int(upper) / int(lower) if slash else float(text)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise InputError(f"--eps {text} is not a number; write 0.1 or 2/255.") from None
 
 
 def parse_range(given: str | None, own: str | None) -> tuple[float, float]:

@@ -1,7 +1,6 @@
 """`glscli train`: images to a run folder with checkpoints."""
 
 import os
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 from glscert.verifier.errors import InputError
 
 from . import render
+from .parse import parse_ratio
 
 if TYPE_CHECKING:
     from glscert.trainer import TrainConfig
@@ -57,7 +57,14 @@ def command(
     Example: glscli train --dataset mnist --net cnn3 --method rgs --relaxation deeppoly --eps 0.1 --epochs 20
     """
     options: dict[str, Any] = {"dataset": dataset, "net": net, "method": method, "relaxation": relaxation}
-    options |= {"eps": _number(eps), "epochs": epochs, "batch": batch, "lr": lr, "seed": seed, "device": device}
+    options |= {
+        "eps": None if eps is None else parse_ratio(eps),
+        "epochs": epochs,
+        "batch": batch,
+        "lr": lr,
+        "seed": seed,
+        "device": device,
+    }
     given = {name: value for name, value in options.items() if value is not None}
     if resume and (given or config is not None):
         named = ", ".join(f"--{name}" for name in given) or "--config"
@@ -88,14 +95,6 @@ def command(
         render.logs().print(f"stopped; to go on: glscli train --resume --runs-dir {runs_dir} --run {folder.name}")
         raise
     _show(folder, resolved, metrics, as_json)
-
-
-def _number(text: str | None) -> float | None:
-    """A decimal or a fraction, as papers write eps."""
-    try:
-        return None if text is None else float(Fraction(text.replace(" ", "")))
-    except (ValueError, ZeroDivisionError, OverflowError):
-        raise InputError(f"--eps {text!r} is not a number; write 0.1 or 2/255.") from None
 
 
 def _cores() -> int:

@@ -1,8 +1,8 @@
 """One matrix product for the bound engine: many rows times a small matrix, the bulk of all back-substitution.
 
 On a CPU in float32 torch sends `mm` to MKL and convolutions to oneDNN; the latter runs the same product two and a half
-times faster on processors with AVX-512 that are not Intel's, and no slower elsewhere. So a large product is written as
-a convolution with a 1×1 kernel.
+times faster on an AMD processor with AVX-512 (the only kind measured). So a large product is written as a convolution
+with a 1×1 kernel.
 """
 
 from typing import Any

@@ -30,20 +30,30 @@ class Terms(NamedTuple):
 
 @dataclass(frozen=True)
 class Objective:
-    """Everything that is minimised, but for the images: network, relaxation, weight of the robust loss."""
+    """Everything that is minimised, but for the images: network, relaxation, weight of the robust loss, region.
+
+    Entry i of an input may move by eps times `scale` [*v], within the valid range `low` [*v] to `high` [*v].
+    """
 
     graph: Graph
     constants: Mapping[str, Tensor]
     relaxation: str
     classes: int
     robust_weight: float = 1.0
+    scale: float | Tensor = 1.0
+    low: float | Tensor = 0.0
+    high: float | Tensor = 1.0
+
+    def box(self, x: Tensor, eps: float) -> Box:
+        """Where inputs x [B, *v] may lie after a perturbation of size eps."""
+        return linf_box(x, eps * self.scale, self.low, self.high)
 
     def bounds(self, params: Params, x: Tensor, y: Tensor, eps: float, relaxation: str | None = None) -> Bounds:
-        """Bounds on the margins of the labels y [B] over the eps-ball around x [B, *v] within [0, 1]."""
+        """Bounds on the margins of the labels y [B] over the box of x [B, *v] at eps."""
         # at a single point every relaxation gives the value itself, and IBP is the cheapest
         name = "ibp" if eps == 0 else relaxation or self.relaxation
-        box = linf_box(x, eps, 0.0, 1.0)
-        return RELAXATIONS[name](self.graph, {**self.constants, **params}, box, margin_spec(y, self.classes, x.dtype))
+        spec = margin_spec(y, self.classes, x.dtype)
+        return RELAXATIONS[name](self.graph, {**self.constants, **params}, self.box(x, eps), spec)
 
     def scores(self, params: Params, x: Tensor) -> Tensor:
         """The network's output [B, K]."""
@@ -64,7 +74,7 @@ class Objective:
             eps, bounds = SMALLEST_EPS, self.bounds(params, x, y, SMALLEST_EPS, "ibp")
         elif bounds is None:
             bounds = self.bounds(params, x, y, eps)
-        return regulariser.statistics(self._entering(linf_box(x, eps, 0.0, 1.0)), bounds.pre)
+        return regulariser.statistics(self._entering(self.box(x, eps)), bounds.pre)
 
     def _entering(self, box: Box) -> Box:
         """The box at the first linear layer: after the normalisation, which is increasing."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .bounds import RELAXATIONS, Bounds, Box, Spec, margin_spec
-from .bounds.relaxations import anchor, relax, spec_bound
+from .bounds.substitution import anchor, relax, spec_bound
 from .case import Case, finite
 from .graph import Graph
 from .ops import Params

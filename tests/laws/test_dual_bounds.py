@@ -7,7 +7,8 @@ import torch
 from cases import make_case, numpy_params
 from glscert.verifier.bounds import RELAXATIONS
 from glscert.verifier.bounds.beta_crown import Dual, dual_bound, start_dual, tighten
-from glscert.verifier.bounds.relaxations import anchor, deeppoly
+from glscert.verifier.bounds.deeppoly import deeppoly
+from glscert.verifier.bounds.substitution import anchor
 from glscert.verifier.search.domains import clip
 from random_graphs import GRAPHS
 from reference import forward

@@ -12,7 +12,9 @@ from typing import Protocol
 from ..graph import Graph
 from ..ops import Box as Box
 from ..ops import Params
-from .relaxations import crown_ibp, deeppoly, ibp
+from .crown_ibp import crown_ibp
+from .deeppoly import deeppoly
+from .ibp import ibp
 from .specification import Bounds as Bounds
 from .specification import Spec as Spec
 from .specification import linf_box as linf_box

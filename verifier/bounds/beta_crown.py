@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ..graph import Graph
 from ..ops import Box, Params
-from .relaxations import Anchor, relax, spec_bound
 from .specification import Spec
+from .substitution import Anchor, relax, spec_bound
 
 
 class Dual(NamedTuple):

@@ -22,6 +22,11 @@ def image(node: Node, params: Params, boxes: Mapping[str, Box]) -> Box:
     return OPERATORS[node.op].interval(node, params, *(boxes[name] for name in node.inputs))
 
 
+def nonlinear_inputs(graph: Graph) -> dict[str, str]:
+    """Output name -> input name of every nonlinearity."""
+    return {node.output: node.inputs[0] for node in graph.nodes if not isinstance(OPERATORS[node.op], Affine)}
+
+
 def affine_values(graph: Graph) -> set[str]:
     """Names of the values that are affine in the input."""
     found = {graph.input}

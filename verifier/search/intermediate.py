@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..bounds.backward import lower_bound
 from ..bounds.interval import exact_values, image
-from ..bounds.relaxations import Anchor, relax
+from ..bounds.substitution import Anchor, relax
 from ..graph import Graph
 from ..ops import OPERATORS, Affine, Box, Params
 from ..ops.forms import neurons

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..bounds.beta_crown import Dual, dual_bound
-from ..bounds.relaxations import anchor
+from ..bounds.substitution import anchor
 from ..graph import Graph
 from ..ops import Box, evaluate
 from .problem import Batch

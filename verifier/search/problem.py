@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..bounds import Spec
-from ..bounds.relaxations import Anchor, anchor
+from ..bounds.substitution import Anchor, anchor
 from ..graph import Graph
 from ..ops import Box, Params
 

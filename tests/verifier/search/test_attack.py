@@ -5,7 +5,7 @@ import torch
 
 from cases import make_case
 from glscert.verifier.bounds.beta_crown import start_dual
-from glscert.verifier.bounds.relaxations import anchor, relax, spec_bound
+from glscert.verifier.bounds.substitution import anchor, relax, spec_bound
 from glscert.verifier.ops import Box, evaluate
 from glscert.verifier.search.attack import pgd
 from glscert.verifier.search.intermediate import unstable_preactivations

@@ -5,7 +5,7 @@ import torch
 
 from cases import make_case, numpy_params
 from glscert.verifier.bounds.backward import lower_bound
-from glscert.verifier.bounds.relaxations import anchor, relax
+from glscert.verifier.bounds.substitution import anchor, relax
 from glscert.verifier.ops.forms import identity, identity_bounds
 from glscert.verifier.search.intermediate import unstable_preactivations
 from random_graphs import GRAPHS

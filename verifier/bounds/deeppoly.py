@@ -1,0 +1,38 @@
+"""DeepPoly (Singh et al. 2019), alias CROWN (Zhang et al. 2018, arXiv:1811.00866)."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from ..graph import Graph
+from ..ops import Box, Params
+from .interval import exact_values, nonlinear_inputs
+from .neurons import neuron_bounds
+from .specification import Bounds, Spec
+from .substitution import Anchor, anchor, relax, spec_bound
+
+
+def deeppoly(
+    graph: Graph, params: Params, box: Box, spec: Spec, *, slopes: Mapping[str, Tensor] | None = None
+) -> Bounds:
+    """Every pre-activation is back-substituted to the input.
+
+    slopes: lower slopes [B, S, *v] of unstable neurons, by name of the nonlinearity's input; default: least area.
+    """
+    base = anchor(graph, params, box)
+    pre = preactivations(graph, params, base, slopes=slopes)
+    return Bounds(spec_bound(graph, params, base, spec, relax(graph, pre, slopes)), pre)
+
+
+def preactivations(
+    graph: Graph, params: Params, base: Anchor, *, slopes: Mapping[str, Tensor] | None = None
+) -> dict[str, Box]:
+    """DeepPoly's box of every nonlinearity's input, by value name; the interval image where that is exact."""
+    exact = exact_values(graph)
+    pre: dict[str, Box] = {}
+    for name in dict.fromkeys(nonlinear_inputs(graph).values()):
+        if name in exact:
+            pre[name] = base.boxes[name]
+            continue
+        pre[name] = neuron_bounds(graph, params, base, name, relax(graph, pre, slopes))
+    return pre

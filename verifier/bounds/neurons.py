@@ -1,0 +1,48 @@
+"""Both bounds of every neuron of a value, a part of them at a time where their forms would outgrow the cache."""
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import torch
+
+from ..graph import Graph
+from ..ops import Box, Lines, Params
+from ..ops.forms import identity, identity_bounds
+from .backward import lower_bound
+from .extent import coefficients
+from .substitution import Anchor
+
+_CACHE = 1 << 22  # bytes of one form, of the few that are alive together
+
+
+def neuron_bounds(graph: Graph, params: Params, base: Anchor, name: str, lines: Mapping[str, Lines]) -> Box:
+    """Both bounds of every neuron of a value [B, *v].
+
+    On a CPU a few inputs at a time, or a few channels of one input, so that the forms stay in cache.
+    """
+    shape, point = graph.shapes[name], base.centres[graph.input]
+    total, channels = len(point), shape[0] if len(shape) == 3 else prod(shape)
+    size, width = total, channels
+    if point.device.type == "cpu":
+        room = _CACHE // point.element_size() * channels // coefficients(graph, params, name)  # channels that fit
+        size, width = min(total, max(1, room // channels)), min(channels, max(1, room))
+    cuts = [_tiles(values, size, total) for values in (lines, base.centres, base.radii)]
+    tiles = []
+    for parts in zip(*cuts, strict=True):
+        starts = [identity(shape, point, slice(first, first + width)) for first in range(0, channels, width)]
+        bounds = [identity_bounds(lower_bound(graph, params, name, start, *parts), shape) for start in starts]
+        tiles.append(tuple(torch.cat(ends, 1) if len(ends) > 1 else ends[0] for ends in zip(*bounds, strict=True)))
+    lower, upper = (torch.cat(ends) if len(ends) > 1 else ends[0] for ends in zip(*tiles, strict=True))
+    return Box(lower.reshape(total, *shape), upper.reshape(total, *shape))
+
+
+def _tiles(values: Mapping[str, Any], size: int, total: int) -> list[dict[str, Any]]:
+    """Tensors, or tuples of them, cut along the batch axis."""
+
+    def cut(value: Any, first: int) -> Any:
+        if isinstance(value, Lines):
+            return Lines._make(None if part is None else part[first : first + size] for part in value)
+        return value[first : first + size]
+
+    return [{name: cut(value, first) for name, value in values.items()} for first in range(0, total, size)]

@@ -1,0 +1,56 @@
+"""Where back-substitution ends, the lines it goes through, and the specification's rows it starts from."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ..graph import Graph
+from ..ops import OPERATORS, Box, Lines, Nonlinear, Params
+from ..ops.forms import Form
+from .backward import lower_bound
+from .interval import affine_values, centre, entry_value, interval_boxes, radius
+from .specification import Spec
+
+
+class Anchor(NamedTuple):
+    """What back-substitution ends on: boxes of the values affine in the input, and the radius of the entry value."""
+
+    boxes: dict[str, Box]
+    centres: dict[str, Tensor]
+    radii: dict[str, Tensor]
+
+
+def anchor(graph: Graph, params: Params, box: Box) -> Anchor:
+    boxes = interval_boxes(graph, params, box, affine_values(graph))
+    entry = entry_value(graph)
+    return Anchor(boxes, {name: centre(known) for name, known in boxes.items()}, {entry: radius(boxes[entry])})
+
+
+def relax(graph: Graph, pre: Mapping[str, Box], slopes: Mapping[str, Tensor] | None = None) -> dict[str, Lines]:
+    """Lines of every nonlinearity whose input box is known, by name of that input."""
+    lines = {}
+    for node in graph.nodes:
+        operator = OPERATORS[node.op]
+        if isinstance(operator, Nonlinear) and node.inputs[0] in pre:
+            name = node.inputs[0]
+            lines[name] = operator.lines(pre[name], slopes.get(name) if slopes else None)
+    return lines
+
+
+def spec_bound(
+    graph: Graph,
+    params: Params,
+    base: Anchor,
+    spec: Spec,
+    lines: Mapping[str, Lines],
+    multipliers: Mapping[str, Tensor] | None = None,
+) -> Tensor:
+    """Lower bounds [B, M] of the specification rows by one back-substitution."""
+    bound = lower_bound(graph, params, graph.output, spec_rows(spec), lines, base.centres, base.radii, multipliers)
+    return bound + spec.offset
+
+
+def spec_rows(spec: Spec) -> Form:
+    """The rows as forms over the network's output."""
+    return Form(spec.rows.unsqueeze(1))

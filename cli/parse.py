@@ -1,19 +1,24 @@
 """What a user types, or a model's metadata says, as numbers: a radius, a range, a slice."""
 
 from math import isfinite
+from typing import TYPE_CHECKING
 
 from glscert.verifier.errors import InputError
 
+if TYPE_CHECKING:
+    import numpy as np
 
-def parse_eps(given: str | None, own: str | None) -> float:
-    """A radius such as 0.1 or 2/255, from the command line or else from the model."""
+
+def parse_eps(given: str | None, own: str | None) -> "float | np.ndarray":
+    """A radius such as 0.1 or 2/255, from the command line or else from the model; several of them, one per entry."""
     text = given if given is not None else own
     if text is None:
         raise InputError("the model names no eps; give the radius with --eps, such as --eps 0.1 or --eps 2/255.")
-    value = parse_ratio(text)
-    if not isfinite(value) or value < 0:
-        raise InputError(f"--eps {text} must be finite and not negative.")
-    return value
+    values = [parse_ratio(part) for part in text.replace(",", " ").split()] or [parse_ratio(text)]
+    for value in values:
+        if not isfinite(value) or value < 0:
+            raise InputError(f"--eps {text} must be finite and not negative.")
+    return _one_or_all(values)
 
 
 def parse_ratio(text: str) -> float:
@@ -25,18 +30,20 @@ def parse_ratio(text: str) -> float:
         raise InputError(f"--eps {text} is not a number; write 0.1 or 2/255.") from None
 
 
-def parse_range(given: str | None, own: str | None) -> tuple[float, float]:
-    """The valid input range; its ends are taken as float32 numbers, as the inputs are."""
+def parse_range(given: str | None, own: str | None) -> "tuple[float | np.ndarray, float | np.ndarray]":
+    """The valid input range, low and high; or such a pair for each entry. Its ends are taken as float32 numbers."""
     if given == "none":
         return float("-inf"), float("inf")
     text = given.replace(",", " ") if given is not None else own or "0 1"
     try:
-        low, high = (_nearest_single(float(part)) for part in text.split())
+        ends = [_nearest_single(float(part)) for part in text.split()]
     except ValueError:
-        raise InputError(f"the input range {text!r} is not two numbers; write --range 0,1 or --range none.") from None
-    if not low < high:
+        ends = []
+    if not ends or len(ends) % 2:
+        raise InputError(f"the input range {text!r} is not two numbers; write --range 0,1 or --range none.")
+    if not all(low < high for low, high in zip(ends[::2], ends[1::2], strict=True)):
         raise InputError(f"the input range {text!r} is empty; write the lower end first.")
-    return low, high
+    return _one_or_all(ends[::2]), _one_or_all(ends[1::2])
 
 
 def parse_slice(images: str | None, count: int) -> tuple[int, int]:
@@ -52,6 +59,12 @@ def parse_slice(images: str | None, count: int) -> tuple[int, int]:
     if not 0 <= first < last or first >= count:
         raise InputError(f"--images {images} selects nothing of {count} inputs; write first:last within 0:{count}.")
     return first, min(last, count)
+
+
+def _one_or_all(values: list[float]) -> "float | np.ndarray":
+    import numpy as np
+
+    return values[0] if len(values) == 1 else np.array(values)
 
 
 def _nearest_single(value: float) -> float:

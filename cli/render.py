@@ -37,6 +37,14 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     return built
 
 
+def radius(eps: Any) -> str:
+    """A radius, or the span of those of the entries: 0.1, or 0…0.2 by entry."""
+    import numpy as np
+
+    least, most = f"{np.min(eps):g}", f"{np.max(eps):g}"
+    return least if np.ndim(eps) == 0 else f"{least}…{most} by entry"
+
+
 def print_json(value: Any) -> None:
     """One object on stdout, as strict JSON: no NaN, no colours."""
     import typer

@@ -18,6 +18,7 @@ from .parse import parse_eps, parse_range, parse_slice
 if TYPE_CHECKING:
     import numpy as np
 
+    from glscert.verifier.region import Entries, Region
     from glscert.verifier.report import Report
     from glscert.verifier.verify import Settings, Verifier
 
@@ -27,7 +28,14 @@ SECONDS_BETWEEN_SAVES = 5.0
 def command(
     model: Annotated[Path, typer.Argument(help="ONNX file (.onnx or .onnx.gz).")],
     eps: Annotated[
-        str | None, typer.Option(help="Radius in input units, 0.1 or 2/255.", show_default="the model's own")
+        str | None,
+        typer.Option(
+            help="Radius in input units, 0.1 or 2/255; or one per entry, 0.1,0,0.2.", show_default="the model's own"
+        ),
+    ] = None,
+    eps_file: Annotated[
+        Path | None,
+        typer.Option(help="Radius of each entry, 0 freezes it: .csv with a column eps (and low, high), or .npz."),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Labelled inputs, .npz (x, y) or .csv.", show_default="the model's data set")
@@ -71,9 +79,9 @@ def command(
 
         torch.set_num_threads(threads)
     verifier = Verifier(model)
-    low, high = parse_range(range, verifier.model.metadata.get("input_range"))
-    settings = Settings(parse_eps(eps, verifier.model.metadata.get("eps")), low, high, timeout, seed=seed)
-    x, y, source = _inputs(verifier, data, data_dir)
+    x, y, source, own = _inputs(verifier, data, data_dir)
+    radius, low, high = _region(verifier, own, eps, eps_file, range).complete()
+    settings = Settings(radius, low, high, timeout, seed=seed)
     first, last = parse_slice(images, len(x))
     x, y = x[first:last], y[first:last]
     header = _header(
@@ -155,7 +163,7 @@ def _show(report: "Report", model: Path, settings: "Settings") -> None:
         summary["unknown"],
         f"{summary['seconds']:.1f}",
     )
-    render.results().print(render.table(f"{model.name}, l∞ eps {settings.eps:g}", columns, [row]))
+    render.results().print(render.table(f"{model.name}, l∞ eps {render.radius(settings.eps)}", columns, [row]))
     reasons: dict[str, int] = {}
     for image in report.images.values():
         if image["verdict"] == "unknown":
@@ -172,11 +180,14 @@ def _exit_code(summary: dict[str, Any], min_certified: float | None) -> int:
     return 3 if summary["unknown"] else 0
 
 
-def _inputs(verifier: "Verifier", data: Path | None, data_dir: Path) -> "tuple[np.ndarray, np.ndarray, str]":
+def _inputs(verifier: "Verifier", data: Path | None, data_dir: Path) -> "tuple[np.ndarray, np.ndarray, str, Region]":
+    from glscert.verifier.region import Region
+
     if data is not None:
         from glscert.verifier.inputs import read_inputs
 
-        return *read_inputs(data, verifier.graph.input_shape), data.name
+        found = read_inputs(data, verifier.graph.input_shape)
+        return found.x, found.y, data.name, found.region
     name = verifier.model.metadata.get("dataset")
     if name is None:
         raise InputError(
@@ -185,21 +196,51 @@ def _inputs(verifier: "Verifier", data: Path | None, data_dir: Path) -> "tuple[n
     from glscert.verifier.data import load_dataset
 
     known = load_dataset(name, "test", data_dir)
-    return known.x, known.y, f"{name} test"
+    return known.x, known.y, f"{name} test", Region()
+
+
+def _region(verifier: "Verifier", own: "Region", eps: str | None, eps_file: Path | None, range: str | None) -> "Region":
+    """What the command line says, else the file of radii, else the inputs' own file, else the model."""
+    from glscert.verifier.region import Region, read_region, region
+
+    if eps is not None and eps_file is not None:
+        raise InputError("--eps and --eps-file both state the radius; leave one out.")
+    shape, metadata = verifier.graph.input_shape, verifier.model.metadata
+    found = Region()
+    if range is not None:
+        found = region(dict(zip(("low", "high"), parse_range(range, None), strict=True)), shape, "--range")
+    if eps is not None:
+        found = found.over(region({"eps": parse_eps(eps, None)}, shape, "--eps"))
+    if eps_file is not None:
+        found = found.over(read_region(eps_file, shape))
+    found = found.over(own)
+    if found.eps is None:
+        found = found.over(region({"eps": parse_eps(None, metadata.get("eps"))}, shape, str(verifier.path)))
+    if found.low is None:
+        ends = dict(zip(("low", "high"), parse_range(None, metadata.get("input_range")), strict=True))
+        found = found.over(region(ends, shape, str(verifier.path)))
+    return found
 
 
 def _digest(x: "np.ndarray", y: "np.ndarray") -> str:
     return hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()
 
 
+def _plain(entries: "Entries") -> Any:
+    """A number, None for an infinite one, or a row-major list of them."""
+    import numpy as np
+
+    numbers = [value if abs(value) < float("inf") else None for value in np.ravel(entries).tolist()]
+    return numbers if np.ndim(entries) else numbers[0]
+
+
 def _header(verifier: "Verifier", settings: "Settings", norm: str, data: dict[str, Any]) -> dict[str, Any]:
     from importlib.metadata import version
 
     packages = ("glscert", "torch", "onnx", "numpy")
-    bounds = [None if value in (float("inf"), float("-inf")) else value for value in (settings.low, settings.high)]
     return {
         "model": {"path": str(verifier.path), "sha256": verifier.sha256},
-        "property": {"norm": norm, "eps": settings.eps, "range": bounds},
+        "property": {"norm": norm, "eps": _plain(settings.eps), "range": [_plain(settings.low), _plain(settings.high)]},
         "data": data,
         "settings": {"timeout": settings.timeout, "seed": settings.seed},
         "versions": {name: version(name) for name in packages},

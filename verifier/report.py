@@ -3,6 +3,7 @@
 Schema `glscert/verify/1`:
     schema, complete, model {path, sha256}, property {norm, eps, range}, data {source, sha256, first, last},
     settings {timeout, seed}, versions, summary, images [{index, label, verdict, margin, seconds, reason}]
+eps, and the two ends of range, are numbers (null: no end), or row-major lists with one for each entry of the input.
 summary: images, natural_accuracy, adversarial_accuracy (not misclassified nor falsified), certified_accuracy, the count
 of each verdict, seconds (of the whole run so far).
 """
@@ -92,7 +93,8 @@ class Report:
         if differs:
             what = differs[0].replace("sha256", "model")
             raise InputError(
-                f"{path} holds results for another {what}: {identity[differs[0]]}, not {expected[differs[0]]}. Name "
+                f"{path} holds results for another {what}: {_short(identity[differs[0]])}, not "
+                f"{_short(expected[differs[0]])}. Name "
                 "another file for --out, or delete it."
             )
         self.seconds, self.counterexamples = seconds, _read_counterexamples(_beside(path))
@@ -104,6 +106,11 @@ class Report:
         if verdict == Verdict.FALSIFIED.value:
             return index in self.counterexamples
         return verdict != Verdict.UNKNOWN.value
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 300 else f"{text[:300]}…"
 
 
 def _refuse(constant: str) -> None:

@@ -87,10 +87,19 @@ class Verifier:
             )
         if not np.isfinite(x).all():
             raise InputError("the inputs hold NaN or values beyond float32; remove them.")
-        if len(x) and (float(x.min()) < settings.low or float(x.max()) > settings.high):
+        for name in ("eps", "low", "high"):
+            shape = np.shape(getattr(settings, name))
+            if shape not in ((), self.graph.input_shape):
+                raise InputError(f"{name} has shape {shape}; give one number, or one per entry {x.shape[1:]}.")
+        exact = x.astype(np.float64)  # else numpy would round the ends to float32
+        outside = np.argwhere((exact < settings.low) | (exact > settings.high))
+        if len(outside):
+            place = tuple(outside[0].tolist())
+            low, high = (np.broadcast_to(end, x.shape)[place] for end in (settings.low, settings.high))
             raise InputError(
-                f"inputs run from {x.min():g} to {x.max():g}, outside the valid range "
-                f"[{settings.low:g}, {settings.high:g}]; scale them, or state the range they live in."
+                f"inputs run from {x.min():g} to {x.max():g}, outside the valid range: entry {list(place[1:])} of "
+                f"input {place[0]} is {x[place]:g}, its range [{low:g}, {high:g}]. Scale them, or state the range "
+                "they live in."
             )
 
     def _outcomes(self, x: np.ndarray, y: np.ndarray, numbers: list[int], settings: Settings) -> Iterator[Outcome]:

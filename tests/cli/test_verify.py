@@ -91,6 +91,54 @@ def test_the_object(files):
     assert found["summary"]["certified_accuracy"] == 0.6
 
 
+FROZEN = ["0.2,0", "0.2 0", "1/5,0"]
+
+
+@pytest.mark.parametrize("eps", FROZEN)
+def test_a_radius_for_every_entry(files, eps):
+    """|x0 - x1| stays below 0.25 around (c, c) where only x0 may move by 0.2, and not where both may."""
+    found = summary(invoke(files, "--eps", eps, "--images", "0:2", "--json"))
+    assert found["property"]["eps"] == [0.2, 0.0]
+    assert [i["verdict"] for i in found["images"]] == ["verified"] * 2
+    both = summary(invoke(files, "--eps", "0.2", "--images", "0:2", "--json"))
+    assert [i["verdict"] for i in both["images"]] == ["falsified"] * 2
+
+
+@pytest.mark.parametrize("kind", ("csv", "npz", "the inputs' own"))
+def test_a_file_of_radii(files, kind):
+    """The range lets entry 0 move by 0.05 only, which leaves the label alone."""
+    arguments = ["--images", "0:1", "--json"]
+    if kind == "csv":
+        (files / "eps.csv").write_text("name,eps,low,high\nfirst,3,0.4,0.6\nsecond,0,0,1\n")
+        np.savez(files / "data.npz", x=np.array([[0.5, 0.5]]), y=np.array([0]))
+        arguments += ["--eps-file", str(files / "eps.csv")]
+    else:
+        stated = {"eps": np.array([3.0, 0.0]), "low": np.array([0.4, 0.0]), "high": np.array([0.6, 1.0])}
+        data = {"x": np.array([[0.5, 0.5]]), "y": np.array([0])}
+        np.savez(files / "eps.npz", **stated)
+        np.savez(files / "data.npz", **data, **(stated if kind == "the inputs' own" else {}))
+        arguments += [] if kind == "the inputs' own" else ["--eps-file", str(files / "eps.npz")]
+    found = summary(invoke(files, *arguments))
+    assert found["property"]["eps"] == [3.0, 0.0]
+    assert found["property"]["range"] == [[float(np.float32(0.4)), 0.0], [float(np.float32(0.6)), 1.0]]
+    assert found["images"][0]["verdict"] == "verified"
+    assert summary(invoke(files, *arguments, "--range", "none"))["images"][0]["verdict"] == "falsified"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    (
+        (["--eps", "0.1,0.2,0.3"], "eps holds 3 numbers; the input has 2 entries"),
+        (["--eps", "0.1,-0.2"], "not negative"),
+        (["--eps", "0.1", "--eps-file", "none.csv"], "leave one out"),
+        (["--eps-file", "none.csv"], "does not exist"),
+    ),
+)
+def test_radii_that_do_not_fit(files, arguments, message):
+    done = invoke(files, *arguments)
+    assert isinstance(done.exception, InputError) and message in str(done.exception)
+
+
 def test_the_table(files):
     done = invoke(files, "--eps", "0.05")
     assert "60.00 %" in done.stdout and "80.00 %" in done.stdout

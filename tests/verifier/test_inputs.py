@@ -25,7 +25,7 @@ def text(path, content, encoding="utf-8"):
 @pytest.mark.parametrize("shaped", (X, X.reshape(3, 4), X.astype(np.float32)))
 @pytest.mark.parametrize("labels", (Y, Y.astype(np.uint8), Y.astype(np.float64)))
 def test_npz(tmp_path, shaped, labels):
-    x, y = read_inputs(npz(tmp_path / "a.npz", x=shaped, y=labels), (2, 2))
+    x, y, _ = read_inputs(npz(tmp_path / "a.npz", x=shaped, y=labels), (2, 2))
     assert (x.dtype, y.dtype, x.shape) == (np.float32, np.int64, (3, 2, 2))
     assert np.array_equal(x, X.astype(np.float32)) and np.array_equal(y, Y)
 
@@ -43,7 +43,7 @@ def test_npz(tmp_path, shaped, labels):
     ids=("bare", "named", "label first", "blank lines", "byte order mark", "byte order mark and header"),
 )
 def test_csv(tmp_path, content):
-    x, y = read_inputs(text(tmp_path / "a.CSV", content), (2,))
+    x, y, _ = read_inputs(text(tmp_path / "a.CSV", content), (2,))
     assert x.tolist() == [[0.5, 1], [0.25, 0]]
     assert y.tolist() == [3, 2]
 
@@ -101,7 +101,7 @@ def test_a_flipped_byte_is_an_error_or_harmless(tmp_path):
     for place in range(0, len(whole), 7):
         (tmp_path / "a.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
         try:
-            x, y = read_inputs(tmp_path / "a.npz", (2, 2))
+            x, y, _ = read_inputs(tmp_path / "a.npz", (2, 2))
         except InputError:
             continue
         assert x.shape == (3, 2, 2) and len(y) == 3

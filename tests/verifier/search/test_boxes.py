@@ -27,6 +27,22 @@ def test_the_ball_lies_between(x, eps):
         assert proof_low <= ball_low <= low <= c <= high <= ball_high <= proof_high
 
 
+entries = st.tuples(single, radii, st.floats(-1, 0, width=32), st.floats(1, 2, width=32))
+
+
+@given(rows=st.lists(entries, min_size=1, max_size=6))
+def test_the_ball_lies_between_where_every_entry_has_its_own(rows):
+    x, eps, low, high = (np.array(column) for column in zip(*rows, strict=True))
+    centre = x[None].astype(np.float32)
+    inner, outer = attack_box(centre, eps, low, high), proof_box(centre, eps, low, high)
+    ends = [exact(end.numpy()) for end in (outer.lower, inner.lower, inner.upper, outer.upper)]
+    for c, e, l, h, proof_low, least, most, proof_high in zip(
+        exact(centre), exact(eps), exact(low), exact(high), *ends, strict=True
+    ):
+        assert proof_low <= max(c - e, l) <= least <= c <= most <= min(c + e, h) <= proof_high
+        assert e > 0 or least == c == most
+
+
 @pytest.mark.parametrize("text", ("0.1", "0.3", "0.007", "0.05"))
 def test_a_decimal_radius_counts_as_written(text):
     """The float of 0.1 lies above 0.1, that of 0.3 below: neither may matter."""

@@ -1,0 +1,104 @@
+"""How far each entry of an input may move, and the valid range it stays in: one number each, or one per entry.
+
+    .npz    arrays eps, low, high, each a single number or of the input's shape *v
+    .csv    a header naming the columns eps, low, high (and others, which are passed over), one row per entry of the
+            input, row-major: for a table of features, one row per column
+
+A radius of 0 freezes an entry. Ends are taken as float32 numbers, as inputs are.
+"""
+
+import csv
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .arrays import read_arrays
+from .errors import InputError
+
+NAMES = ("eps", "low", "high")
+Entries = float | np.ndarray
+
+
+class Region(NamedTuple):
+    """Radius and range; float64 arrays are of the input's shape *v. None: not stated."""
+
+    eps: Entries | None = None
+    low: Entries | None = None
+    high: Entries | None = None
+
+    def over(self, other: "Region") -> "Region":
+        """This one, completed by `other` where it states nothing; a range goes as a whole."""
+        eps = other.eps if self.eps is None else self.eps
+        stated = self.low is not None or self.high is not None
+        low, high = (self.low, self.high) if stated else (other.low, other.high)
+        return Region(eps, low, high)
+
+    def complete(self) -> tuple[Entries, Entries, Entries]:
+        """eps, low and high. Raises InputError where one of them is not stated."""
+        if self.eps is None or self.low is None or self.high is None:
+            raise InputError("no radius or no input range is stated; give them with --eps and --range.")
+        return self.eps, self.low, self.high
+
+
+def region(arrays: Mapping[str, Entries], shape: tuple[int, ...], where: str) -> Region:
+    """A checked region for inputs [*shape] from what `where` states. Raises InputError: counts, NaN, empty ranges."""
+    stated = {name: _entries(arrays[name], shape, f"{where}: {name}") for name in NAMES if name in arrays}
+    eps = stated.get("eps")
+    if eps is not None and not (np.isfinite(eps).all() and np.min(eps) >= 0):
+        raise InputError(f"{where}: eps must be finite and not negative in every entry.")
+    if ("low" in stated) != ("high" in stated):
+        raise InputError(f"{where} states one end of the range; state both low and high.")
+    low, high = (_single(stated[name]) if name in stated else None for name in ("low", "high"))
+    if low is not None and high is not None and not np.all(np.less(low, high)):
+        raise InputError(f"{where}: the range of some entry is empty; low must lie below high in every entry.")
+    return Region(eps, low, high)
+
+
+def read_region(path: Path, shape: tuple[int, ...]) -> Region:
+    """The region in a file for inputs [*shape]. Raises InputError: no such file, another format, what `region` says."""
+    if not path.is_file():
+        raise InputError(f"{path} does not exist or is not a file.")
+    if path.suffix.lower() == ".csv":
+        found: dict[str, np.ndarray] = _read_csv(path)
+    elif path.suffix.lower() == ".npz":
+        found = read_arrays(path, (), NAMES)
+    else:
+        raise InputError(
+            f"{path}: radii are read from .csv or .npz files (eps, and low and high where they are known)."
+        )
+    if not found:
+        raise InputError(f"{path} states none of {', '.join(NAMES)}.")
+    return region(found, shape, str(path))
+
+
+def _read_csv(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is not a CSV text file ({error}).") from None
+    names = [cell.strip().lower() for cell in rows[0]] if rows else []
+    try:
+        return {name: np.array([float(row[names.index(name)]) for row in rows[1:]]) for name in NAMES if name in names}
+    except (ValueError, IndexError) as error:
+        raise InputError(f"{path}: {error}; every row needs a number under {', '.join(NAMES)}.") from None
+
+
+def _entries(numbers: Entries, shape: tuple[int, ...], what: str) -> Entries:
+    array = np.asarray(numbers)
+    if np.isnan(array).any():
+        raise InputError(f"{what} holds NaN; state a number for every entry.")
+    if array.ndim == 0:
+        return float(array)
+    if array.size != prod(shape):
+        raise InputError(f"{what} holds {array.size} numbers; the input has {prod(shape)} entries {list(shape)}.")
+    return array.astype(np.float64).reshape(shape)
+
+
+def _single(ends: Entries) -> Entries:
+    with np.errstate(over="ignore"):
+        rounded = np.asarray(ends, np.float32).astype(np.float64)
+    return float(rounded) if rounded.ndim == 0 else rounded

@@ -118,7 +118,7 @@ BY_NET: dict[str, dict[str, Any]] = {"cnn5": {"chunk": 4}, "cnn5-l": {"chunk": 1
 
 
 def resolve(*layers: Mapping[str, Any]) -> TrainConfig:
-    """The configuration from `layers`, later ones winning, over the defaults of the data set (digits) and the net.
+    """The configuration from `layers`, later ones winning, over the defaults of method, net and data set (digits).
 
     Raises InputError: values out of range, unknown names; all of them in one message.
     """
@@ -127,8 +127,10 @@ def resolve(*layers: Mapping[str, Any]) -> TrainConfig:
         given.update(layer)
     dataset = str(given.setdefault("dataset", "digits"))
     values = DEFAULTS.get(dataset, {"net": "cnn3"}) | given
+    method = METHODS.get(str(values.get("method")))
+    values = BY_NET.get(str(values["net"]), {}) | values | (dict(method.defaults) if method else {}) | given
     try:
-        return TrainConfig(**(BY_NET.get(str(values["net"]), {}) | values))
+        return TrainConfig(**values)
     except ValidationError as error:
         raise InputError("; ".join(_sentence(detail) for detail in error.errors()) + ".") from None
 

@@ -11,10 +11,13 @@ Params = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Loss (mean over images, with regularisers), share of images proved, and gradient per trainable parameter."""
+    """Loss (mean over images, with regularisers), share of images proved, and gradient per trainable parameter.
+
+    The share is None where what is minimised proves nothing of the whole eps-box.
+    """
 
     loss: float
-    certified: float
+    certified: float | None
     gradient: Params
 
 
@@ -25,4 +28,5 @@ def mean(parts: Sequence[Evaluation]) -> Evaluation:
     """The mean of loss, share and gradient."""
     n = len(parts)
     gradient = {name: torch.stack([part.gradient[name] for part in parts]).mean(0) for name in parts[0].gradient}
-    return Evaluation(sum(part.loss for part in parts) / n, sum(part.certified for part in parts) / n, gradient)
+    shares = [part.certified for part in parts if part.certified is not None]
+    return Evaluation(sum(part.loss for part in parts) / n, sum(shares) / n if shares else None, gradient)

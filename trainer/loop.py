@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,9 @@ class _Loop:
         """One update of the parameters from the images `chosen` [B]; returns the loss."""
         config, plan, state = self.config, self.plan, self.state
         x, y = self.setup.train_images(chosen, state.step), self.setup.train_y[chosen]
+        method = METHODS[config.method]
+        options = method.options(**config.options)
+        annealing = state.step < plan.at(config.anneal_end)
         evaluate = Minibatch(
             self.setup.objective,
             x,
@@ -102,10 +106,10 @@ class _Loop:
             reg_weight=plan.reg_weight(state.step),
             l1=config.l1,
             weights=self.setup.net.weights,
+            loss=method.loss and partial(method.loss, options=options, annealing=annealing),
+            stream=partial(stream, config.seed, "attack", state.step),
         )
-        method = METHODS[config.method]
         noise = stream(config.seed, "noise", state.step)
-        options = method.options(**config.options)
         found = method.gradient(evaluate, state.params, noise, options, plan.decays(state.step))
         gradient, norm = clip(found.gradient, config.grad_clip)
         if not (math.isfinite(found.loss) and math.isfinite(norm)):
@@ -116,7 +120,8 @@ class _Loop:
         state.params, state.moments = adam(state.params, state.moments, gradient, state.step, plan.lr(state.step))
         state.step += 1
         for name, value in (("loss", found.loss), ("certified", found.certified), ("images", 1.0)):
-            state.sums[name] = state.sums.get(name, 0.0) + value * len(chosen)
+            if value is not None:
+                state.sums[name] = state.sums.get(name, 0.0) + value * len(chosen)
         return found.loss
 
     def measure(self, seconds: float, images: int, loss: float) -> None:
@@ -145,8 +150,7 @@ class _Loop:
             "epoch": state.step // plan.steps_per_epoch,
             "eps": plan.eps(state.step - 1),
             "lr": plan.lr(state.step - 1),
-            "train_loss": state.sums["loss"] / images,
-            "train_certified": state.sums["certified"] / images,
+            **{f"train_{name}": total / images for name, total in state.sums.items()},
             **accuracies,
             "seconds": round(state.seconds, 3),
         }

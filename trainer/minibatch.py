@@ -1,28 +1,53 @@
 """Loss and gradient of a mini-batch, evaluated in chunks that fit the cache and added up.
 
-The cross-entropies are sums over images. The regulariser R is not, but it is a function of sums s over images; so
-where there are several chunks, one pass without gradients finds s, and each chunk then adds its part of
-dR/ds · s, whose gradient is that of R: equal to the whole batch up to rounding. Chunks run on a pool of threads and
-are added in their order, so that the result does not depend on the number of threads.
+Every part of the loss is a function F of sums s over images (the cross-entropies, the regulariser's statistics), so
+its gradient is dF/ds at the whole batch's sums, carried back chunk by chunk: equal to the whole batch's up to rounding.
+Chunks run on a pool of threads and are added in their order, so that the result does not depend on the number of
+threads.
 """
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from . import regulariser
 from .evaluation import Evaluation, Params
-from .losses import l1_norm
-from .objective import Objective
+from .losses import l1_norm, nominal_cross_entropy
+from .objective import LossParts, Objective
+
+
+class Chunk(NamedTuple):
+    """Images x [b, *v] with labels y [b], the first of which is number `first` of the batch."""
+
+    first: int
+    x: Tensor
+    y: Tensor
+
+
+# Over some images: "robust", the robust loss's terms [T]; where they count, "natural", the plain cross-entropy, and
+# "statistics", the regulariser's.
+Sums = dict[str, Tensor]
+
+
+class Forward(NamedTuple):
+    """A chunk's sums, the number of images proved (None: not known), and how the means of the terms make the loss."""
+
+    sums: Sums
+    proved: Tensor | None
+    combine: Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Minibatch:
     """Images x [B, *v] with labels y [B]; called with parameters it gives loss and gradient (an `Evaluate`).
 
-    `reg_weight` (c) and `l1` weigh the regulariser and the L1 norm of the parameters named in `weights`.
+    `loss(objective, params, x, y, eps, generator=…)` is a method's own; None: the objective's robust loss. `stream(i)`
+    is the generator of the chunk that begins with image i. `reg_weight` (c) and `l1` weigh the regulariser and the L1
+    norm of the parameters named in `weights`.
     """
 
     objective: Objective
@@ -34,50 +59,92 @@ class Minibatch:
     reg_weight: float = 0.0
     l1: float = 0.0
     weights: tuple[str, ...] = ()
+    loss: Callable[..., LossParts] | None = None
+    stream: Callable[[int], torch.Generator] | None = None
 
     def __call__(self, params: Params) -> Evaluation:
         leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
-        chunks = list(zip(self.x.split(self.chunk), self.y.split(self.chunk), strict=True))
-        reg = _Linearised.of(self, leaves, chunks) if self.reg_weight > 0 and len(chunks) > 1 else None
-        parts = list(self.pool.map(lambda chunk: self._differentiate(leaves, chunk, reg), chunks))
+        cuts = zip(range(0, len(self.x), self.chunk), self.x.split(self.chunk), self.y.split(self.chunk), strict=True)
+        forwards, gradients = self._evaluate(leaves, [Chunk(*cut) for cut in cuts])
+        loss = self._total(_added(forwards), forwards[0].combine)
         if self.l1 > 0:
             norm = self.l1 * l1_norm(leaves, self.weights)
-            parts.append((norm.detach(), torch.zeros(()), _gradients(norm, leaves)))
-        loss = float(torch.stack([part[0] for part in parts]).sum())
-        columns = zip(*(part[2] for part in parts), strict=True)
+            loss = loss + norm.detach()
+            gradients.append(_gradients([norm], leaves))
+        columns = zip(*gradients, strict=True)
         gradient = {name: torch.stack(column).sum(0) for name, column in zip(leaves, columns, strict=True)}
-        constant = 0.0 if reg is None else self.reg_weight * reg.constant
-        return Evaluation(loss + constant, float(sum(part[1] for part in parts)) / len(self.x), gradient)
+        proved = [forward.proved for forward in forwards if forward.proved is not None]
+        return Evaluation(float(loss), float(sum(proved)) / len(self.x) if proved else None, gradient)
 
-    def _differentiate(
-        self, leaves: Params, chunk: tuple[Tensor, Tensor], reg: "_Linearised | None"
-    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        terms = self.objective.terms(leaves, *chunk, self.eps, self.reg_weight > 0)
-        loss = terms.cross_entropy / len(self.x)
-        if terms.sums is not None:
-            penalty = regulariser.value(terms.sums) if reg is None else (reg.slope * terms.sums).sum()
-            loss = loss + self.reg_weight * penalty.to(loss.dtype)
-        return loss.detach(), terms.proved, _gradients(loss, leaves)
+    def _evaluate(self, leaves: Params, chunks: Sequence[Chunk]) -> tuple[list[Forward], list[tuple[Tensor, ...]]]:
+        """Forward and gradient of every chunk.
+
+        Where the slopes wait for the whole batch's sums, a chunk's graph is kept for the way back if it is small, as
+        IBP's is; what back-substitution leaves behind would fill the memory and is made a second time.
+        """
+        keep = len(chunks) == 1 or self.objective.relaxation == "ibp"
+
+        def forth(chunk: Chunk) -> tuple[Forward, tuple[Tensor, ...] | None]:
+            with torch.set_grad_enabled(keep or self.reg_weight == 0):
+                forward = self._forward(leaves, chunk)
+            if self.reg_weight == 0 and forward.combine is torch.sum:
+                return _detached(forward), self._back(leaves, forward, self._slopes(forward.sums, forward.combine))
+            return forward if keep else _detached(forward), None
+
+        def back(chunk: Chunk, done: tuple[Forward, tuple[Tensor, ...] | None]) -> tuple[Tensor, ...]:
+            forward, gradient = done
+            if gradient is None:
+                gradient = self._back(leaves, forward if keep else self._forward(leaves, chunk), slopes)
+            return gradient
+
+        done = list(self.pool.map(forth, chunks))
+        forwards = [forward for forward, _ in done]
+        slopes = self._slopes(_added(forwards), forwards[0].combine)
+        return forwards, list(self.pool.map(back, chunks, done))
+
+    def _forward(self, leaves: Params, chunk: Chunk) -> Forward:
+        objective, (first, x, y) = self.objective, chunk
+        if self.loss is None or self.stream is None:
+            parts = objective.robust_loss(leaves, x, y, self.eps)
+        else:
+            parts = self.loss(objective, leaves, x, y, self.eps, generator=self.stream(first))
+        sums = {"robust": parts.terms}
+        if objective.robust_weight < 1:
+            sums["natural"] = nominal_cross_entropy(objective.scores(leaves, x), y)
+        if self.reg_weight > 0:
+            known = None if parts.box is None or parts.bounds is None else (parts.box, parts.bounds)
+            sums["statistics"] = objective.statistics(leaves, x, y, self.eps, known)
+        return Forward(sums, parts.proved, parts.combine)
+
+    def _back(self, leaves: Params, forward: Forward, slopes: Sums) -> tuple[Tensor, ...]:
+        return _gradients(list(forward.sums.values()), leaves, [slopes[name] for name in forward.sums])
+
+    def _total(self, sums: Sums, combine: Callable[[Tensor], Tensor]) -> Tensor:
+        """F: the loss, but for the L1 norm, from the sums over the whole batch."""
+        weight, images = self.objective.robust_weight, len(self.x)
+        loss = weight * combine(sums["robust"] / images)
+        if "natural" in sums:
+            loss = loss + (1 - weight) * sums["natural"] / images
+        if "statistics" in sums:
+            loss = loss + self.reg_weight * regulariser.value(sums["statistics"]).to(loss.dtype)
+        return loss
+
+    def _slopes(self, sums: Sums, combine: Callable[[Tensor], Tensor]) -> Sums:
+        """dF/ds at the sums of the batch."""
+        at = {name: value.detach().requires_grad_() for name, value in sums.items()}
+        return dict(zip(at, _gradients([self._total(at, combine)], at), strict=True))
 
 
-def _gradients(loss: Tensor, leaves: Params) -> tuple[Tensor, ...]:
-    return torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
+def _gradients(values: Sequence[Tensor], leaves: Params, slopes: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(values, list(leaves.values()), slopes, allow_unused=True, materialize_grads=True)
 
 
-@dataclass(frozen=True)
-class _Linearised:
-    """R(s) near the batch's sums S: R = slope · s + constant at s = S, with R's gradient."""
+def _added(forwards: Sequence[Forward]) -> Sums:
+    return {
+        name: torch.stack([forward.sums[name].detach() for forward in forwards]).sum(0) for name in forwards[0].sums
+    }
 
-    slope: Tensor
-    constant: float
 
-    @classmethod
-    def of(cls, batch: Minibatch, leaves: Params, chunks: list[tuple[Tensor, Tensor]]) -> "_Linearised":
-        @torch.no_grad()
-        def sums(chunk: tuple[Tensor, Tensor]) -> Tensor:
-            return batch.objective.statistics(leaves, *chunk, batch.eps)
-
-        totals = torch.stack(list(batch.pool.map(sums, chunks))).sum(0).requires_grad_()
-        value = regulariser.value(totals)
-        (slope,) = torch.autograd.grad(value, totals)
-        return cls(slope, float(value.detach() - (slope * totals.detach()).sum()))
+def _detached(forward: Forward) -> Forward:
+    """Without the graph that led to the sums."""
+    return forward._replace(sums={name: value.detach() for name, value in forward.sums.items()})

@@ -3,10 +3,11 @@
 L(theta) = w mean CE_robust + (1 - w) mean CE + c R + l1 |W|_1          (R: `regulariser`, only while eps grows)
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from glscert.verifier.bounds import RELAXATIONS, Bounds, Box, linf_box, margin_spec
@@ -15,17 +16,24 @@ from glscert.verifier.ops import evaluate
 
 from . import regulariser
 from .evaluation import Params
-from .losses import nominal_cross_entropy, robust_cross_entropy
+from .losses import robust_cross_entropy
 
 SMALLEST_EPS = 1e-6  # the regulariser's boxes are never smaller
 
 
-class Terms(NamedTuple):
-    """Sums over some images: cross-entropy (weighted), images proved, and the regulariser's sums if asked for."""
+class LossParts(NamedTuple):
+    """The robust loss of some images, as a method gives it: a function of sums, so that chunks of a batch add up.
 
-    cross_entropy: Tensor
-    proved: Tensor
-    sums: Tensor | None
+    terms [T]: sums over the images; `combine` makes the loss from their means [T] over the whole batch.
+    proved: how many images the bounds prove over all of their boxes; None where they cover less than that.
+    box, bounds: an input box and what was found on it, for the regulariser; None where nothing was bounded.
+    """
+
+    terms: Tensor
+    proved: Tensor | None
+    box: Box | None = None
+    bounds: Bounds | None = None
+    combine: Callable[[Tensor], Tensor] = torch.sum
 
 
 @dataclass(frozen=True)
@@ -51,30 +59,32 @@ class Objective:
     def bounds(self, params: Params, x: Tensor, y: Tensor, eps: float, relaxation: str | None = None) -> Bounds:
         """Bounds on the margins of the labels y [B] over the box of x [B, *v] at eps."""
         # at a single point every relaxation gives the value itself, and IBP is the cheapest
-        name = "ibp" if eps == 0 else relaxation or self.relaxation
-        spec = margin_spec(y, self.classes, x.dtype)
-        return RELAXATIONS[name](self.graph, {**self.constants, **params}, self.box(x, eps), spec)
+        return self.bounds_on(params, self.box(x, eps), y, "ibp" if eps == 0 else relaxation)
+
+    def bounds_on(self, params: Params, box: Box, y: Tensor, relaxation: str | None = None) -> Bounds:
+        """Bounds on the margins of the labels y [B] over any box [B, *v]; None: by the objective's own relaxation."""
+        spec = margin_spec(y, self.classes, box.lower.dtype)
+        return RELAXATIONS[relaxation or self.relaxation](self.graph, {**self.constants, **params}, box, spec)
 
     def scores(self, params: Params, x: Tensor) -> Tensor:
         """The network's output [B, K]."""
         return evaluate(self.graph, {**self.constants, **params}, x)
 
-    def terms(self, params: Params, x: Tensor, y: Tensor, eps: float, regularised: bool) -> Terms:
-        """The loss of x [B, *v] with labels y [B]."""
+    def robust_loss(self, params: Params, x: Tensor, y: Tensor, eps: float) -> LossParts:
+        """The robust cross-entropy of x [B, *v] with labels y [B]: of methods without a loss of their own."""
         bounds = self.bounds(params, x, y, eps)
-        loss = self.robust_weight * robust_cross_entropy(bounds.lower)
-        if self.robust_weight < 1:
-            loss = loss + (1 - self.robust_weight) * nominal_cross_entropy(self.scores(params, x), y)
-        proved = (bounds.lower.detach() > 0).all(1).sum()
-        return Terms(loss, proved, self.statistics(params, x, y, eps, bounds) if regularised else None)
+        return LossParts(robust_cross_entropy(bounds.lower)[None], proved(bounds), self.box(x, eps), bounds)
 
-    def statistics(self, params: Params, x: Tensor, y: Tensor, eps: float, bounds: Bounds | None = None) -> Tensor:
-        """The regulariser's sums over x; `bounds` are those at eps, where they are known already."""
+    def statistics(
+        self, params: Params, x: Tensor, y: Tensor, eps: float, known: tuple[Box, Bounds] | None = None
+    ) -> Tensor:
+        """The regulariser's sums over x, from a box and the bounds on it where they are known already."""
         if eps < SMALLEST_EPS:
-            eps, bounds = SMALLEST_EPS, self.bounds(params, x, y, SMALLEST_EPS, "ibp")
-        elif bounds is None:
-            bounds = self.bounds(params, x, y, eps)
-        return regulariser.statistics(self._entering(self.box(x, eps)), bounds.pre)
+            box = self.box(x, SMALLEST_EPS)
+            bounds = self.bounds_on(params, box, y, "ibp")
+        else:
+            box, bounds = known or (self.box(x, eps), self.bounds(params, x, y, eps))
+        return regulariser.statistics(self._entering(box), bounds.pre)
 
     def _entering(self, box: Box) -> Box:
         """The box at the first linear layer: after the normalisation, which is increasing."""
@@ -84,3 +94,8 @@ class Objective:
         nodes = self.graph.nodes[:first]
         prefix = Graph(self.graph.input, nodes[-1].output, nodes, self.graph.shapes)
         return Box(*(evaluate(prefix, dict(self.constants), side) for side in box))
+
+
+def proved(bounds: Bounds) -> Tensor:
+    """The number of inputs whose rows are all positive."""
+    return (bounds.lower.detach() > 0).all(1).sum()

@@ -1,5 +1,6 @@
 """What a user types, or a model's metadata says, as numbers: a radius, a range, a slice."""
 
+from collections.abc import Collection
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,24 @@ def parse_eps(given: str | None, own: str | None) -> "float | np.ndarray":
     return _one_or_all(values)
 
 
-def parse_ratio(text: str) -> float:
+def parse_ratio(text: str, option: str = "--eps") -> float:
     """A decimal or a fraction, as papers write eps."""
     upper, slash, lower = text.partition("/")
     try:
         return int(upper) / int(lower) if slash else float(text)
     except (ValueError, ZeroDivisionError, OverflowError):
-        raise InputError(f"--eps {text} is not a number; write 0.1 or 2/255.") from None
+        raise InputError(f"{option} {text} is not a number; write 0.1 or 2/255.") from None
+
+
+def parse_names(given: str | None, known: Collection[str], option: str) -> list[str]:
+    """Names out of `known`, separated by commas, each once; all of them where none is given."""
+    if given is None:
+        return list(known)
+    names = list(dict.fromkeys(given.replace(",", " ").split()))
+    strange = [name for name in names if name not in known]
+    if strange or not names:
+        raise InputError(f"{option} {given}: {(strange or ['nothing'])[0]} is not known (known: {', '.join(known)}).")
+    return names
 
 
 def parse_range(given: str | None, own: str | None) -> "tuple[float | np.ndarray, float | np.ndarray]":

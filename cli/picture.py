@@ -1,11 +1,12 @@
 """A picture of a few images with their verdicts; below a falsified one, the counterexample that was found."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from . import figure as figures
 
 COLOURS = {"verified": "tab:green", "falsified": "tab:red", "misclassified": "tab:orange", "unknown": "tab:gray"}
 
@@ -33,11 +34,7 @@ def choose(verdicts: Sequence[str], count: int) -> list[int]:
 
 def draw(path: Path, shown: Sequence[Shown], title: str) -> None:
     """Writes a PNG to `path`, in place of an earlier one only when it is complete."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(1.25 * len(shown), 3.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = figures.blank(1.25 * len(shown), 3.4)
     figure.suptitle(title, fontsize=10)
     for place, one in enumerate(shown):
         colour = COLOURS.get(one.verdict, "black")
@@ -49,12 +46,7 @@ def draw(path: Path, shown: Sequence[Shown], title: str) -> None:
             below = figure.add_subplot(2, len(shown), len(shown) + place + 1)
             _image(below, one.counterexample, colour)
             below.set_title(f"read as {one.answer}", fontsize=8, color=colour)
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
-        figure.savefig(unfinished, format="png", dpi=150, metadata={"Software": None})
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    figures.save(figure, path)
 
 
 def _image(axes, pixels: np.ndarray, colour: str) -> None:  # type: ignore[no-untyped-def]  # matplotlib has few types

@@ -1,6 +1,5 @@
 """`glscli train`: images to a run folder with checkpoints."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ from glscert.verifier.errors import InputError
 
 from . import render
 from .parse import parse_ratio
+from .threads import share_chunks
 
 if TYPE_CHECKING:
     from glscert.trainer import TrainConfig
@@ -70,20 +70,17 @@ def command(
         named = ", ".join(f"--{name}" for name in given) or "--config"
         raise InputError(f"--resume continues with the run's own configuration; leave {named} out, or start a new run.")
 
-    import torch
-
     from glscert import trainer
 
     from .watch import watch_training
 
-    torch.set_num_threads(1)  # threads share the chunks of a batch, which gains more than sharing each operator
     if resume:
         folder = runs_dir / run if run else trainer.newest_run(runs_dir)
         resolved = trainer.read_config(folder)
     else:
         resolved = trainer.resolve(trainer.read_toml(config) if config else {}, given)
         folder = runs_dir / (run or _free_name(runs_dir, resolved))
-    workers = (threads or _cores()) if resolved.device == "cpu" else 1
+    workers = share_chunks(threads, resolved.device)
     render.logs().print(f"{'resuming' if resume else 'training'} {folder}", markup=False)
     try:
         with watch_training(resolved) as report:
@@ -95,11 +92,6 @@ def command(
         render.logs().print(f"stopped; to go on: glscli train --resume --runs-dir {runs_dir} --run {folder.name}")
         raise
     _show(folder, resolved, metrics, as_json)
-
-
-def _cores() -> int:
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _free_name(runs_dir: Path, config: "TrainConfig") -> str:

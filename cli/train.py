@@ -26,9 +26,16 @@ def command(
         str | None, typer.Option(help="digits, cnn3-tiny, cnn3, cnn5 or cnn5-l.", show_default=BY_DATASET)
     ] = None,
     method: Annotated[
-        str | None, typer.Option(help="grad, or rgs: smoothed over the weights.", show_default="rgs")
+        str | None,
+        typer.Option(
+            help="grad; rgs: smoothed over the weights; pgd, sabr, taps, staps, mtl-ibp, cc-ibp or exp-ibp: with an "
+            "attack.",
+            show_default="rgs",
+        ),
     ] = None,
-    relaxation: Annotated[str | None, typer.Option(help="ibp, crown-ibp or deeppoly.", show_default="deeppoly")] = None,
+    relaxation: Annotated[
+        str | None, typer.Option(help="ibp, crown-ibp or deeppoly; pgd only measures by it.", show_default="by method")
+    ] = None,
     eps: Annotated[
         str | None, typer.Option(help="Radius in raw pixels, 0.1 or 2/255.", show_default=BY_DATASET)
     ] = None,

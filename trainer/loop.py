@@ -95,7 +95,6 @@ class _Loop:
         x, y = self.setup.train_images(chosen, state.step), self.setup.train_y[chosen]
         method = METHODS[config.method]
         options = method.options(**config.options)
-        annealing = state.step < plan.at(config.anneal_end)
         evaluate = Minibatch(
             self.setup.objective,
             x,
@@ -106,8 +105,9 @@ class _Loop:
             reg_weight=plan.reg_weight(state.step),
             l1=config.l1,
             weights=self.setup.net.weights,
-            loss=method.loss and partial(method.loss, options=options, annealing=annealing),
+            loss=method.loss and partial(method.loss, options=options),
             stream=partial(stream, config.seed, "attack", state.step),
+            annealing=state.step < plan.at(config.anneal_end),
         )
         noise = stream(config.seed, "noise", state.step)
         found = method.gradient(evaluate, state.params, noise, options, plan.decays(state.step))

@@ -17,7 +17,7 @@ from torch import Tensor
 from . import regulariser
 from .evaluation import Evaluation, Params
 from .losses import l1_norm, nominal_cross_entropy
-from .objective import LossParts, Objective
+from .objective import Images, LossParts, Objective
 
 
 class Chunk(NamedTuple):
@@ -45,9 +45,9 @@ class Forward(NamedTuple):
 class Minibatch:
     """Images x [B, *v] with labels y [B]; called with parameters it gives loss and gradient (an `Evaluate`).
 
-    `loss(objective, params, x, y, eps, generator=…)` is a method's own; None: the objective's robust loss. `stream(i)`
-    is the generator of the chunk that begins with image i. `reg_weight` (c) and `l1` weigh the regulariser and the L1
-    norm of the parameters named in `weights`.
+    `loss(objective, params, images)` is a method's own; None: the objective's robust loss. `stream(i)` is the generator
+    of the chunk that begins with image i, `annealing` whether eps still grows. `reg_weight` (c) and `l1` weigh the
+    regulariser and the L1 norm of the parameters named in `weights`.
     """
 
     objective: Objective
@@ -61,6 +61,7 @@ class Minibatch:
     weights: tuple[str, ...] = ()
     loss: Callable[..., LossParts] | None = None
     stream: Callable[[int], torch.Generator] | None = None
+    annealing: bool = False
 
     def __call__(self, params: Params) -> Evaluation:
         leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
@@ -107,7 +108,7 @@ class Minibatch:
         if self.loss is None or self.stream is None:
             parts = objective.robust_loss(leaves, x, y, self.eps)
         else:
-            parts = self.loss(objective, leaves, x, y, self.eps, generator=self.stream(first))
+            parts = self.loss(objective, leaves, Images(x, y, self.eps, self.stream(first), self.annealing))
         sums = {"robust": parts.terms}
         if objective.robust_weight < 1:
             sums["natural"] = nominal_cross_entropy(objective.scores(leaves, x), y)

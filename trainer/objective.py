@@ -21,6 +21,19 @@ from .losses import robust_cross_entropy
 SMALLEST_EPS = 1e-6  # the regulariser's boxes are never smaller
 
 
+class Images(NamedTuple):
+    """Some images x [B, *v] of a mini-batch with labels y [B] and all else that a method's own loss may depend on.
+
+    `generator` (CPU) is theirs alone; `annealing` says whether eps still grows.
+    """
+
+    x: Tensor
+    y: Tensor
+    eps: float
+    generator: torch.Generator
+    annealing: bool = False
+
+
 class LossParts(NamedTuple):
     """The robust loss of some images, as a method gives it: a function of sums, so that chunks of a batch add up.
 

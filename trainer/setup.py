@@ -15,6 +15,7 @@ from .augmentation import flip_and_shift
 from .config import TrainConfig
 from .evaluation import Params
 from .initialisation import INITIALISATIONS
+from .methods import METHODS
 from .objective import Objective
 from .plan import Plan
 from .randomness import stream
@@ -74,10 +75,11 @@ class Setup:
 
 
 def prepare(config: TrainConfig, data_dir: Path | None) -> Setup:
-    """Loads the data and builds the network. Raises InputError: no data, no such device."""
+    """Loads the data and builds the network. Raises InputError: no data, no such device, no way to train such a net."""
     device = _device(config.device)
     source = SOURCES[config.dataset]
     net = build(config.net, source)
+    METHODS[config.method].verify(net.graph, config.relaxation, config.options)
     constants = {name: torch.from_numpy(value).to(device) for name, value in net.constants.items()}
     objective = Objective(net.graph, constants, config.relaxation, source.classes, config.robust_weight)
     data = {split: load_dataset(config.dataset, split, data_dir) for split in ("train", "test")}

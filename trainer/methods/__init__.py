@@ -4,9 +4,9 @@ A method is its `Options` (pydantic) and `gradient(evaluate, params, generator, 
 `evaluate(params)` gives loss and gradient of the mini-batch and `decays` counts the milestones passed.
 
 A method may bring the robust loss that is minimised, in place of the cross-entropy of the relaxation's bounds:
-`loss(objective, params, x, y, eps, *, options, generator, annealing) -> LossParts` for some images x [B, *v] with
-labels y [B], on threads of their own; `generator` is theirs alone, `annealing` says whether eps still grows.
-`defaults` are the values of a configuration that suit the method better than the data set's.
+`loss(objective, params, images, options) -> LossParts` for some `Images`, called on several threads. `check(graph,
+relaxation, options)` raises InputError where that cannot be. `defaults` are the values of a configuration that suit the
+method better than the data set's.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,21 +14,41 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from glscert.verifier.graph import Graph
+
 from ..evaluation import Evaluation
 from ..objective import LossParts
-from . import grad, rgs
+from . import grad, mtl_ibp, pgd, rgs, sabr, staps, taps
 
 
 class Method(NamedTuple):
     options: type[BaseModel]
     gradient: Callable[..., Evaluation]
     loss: Callable[..., LossParts] | None = None
+    check: Callable[..., None] | None = None
     defaults: Mapping[str, Any] = {}
 
+    def verify(self, graph: Graph, relaxation: str, options: Mapping[str, Any]) -> None:
+        """Raises InputError where the method cannot train this network with these bounds."""
+        if self.check is not None:
+            self.check(graph, relaxation, self.options(**options))
+
+
+# The authors' library starts adversarial training from He's weights and regularises no bounds, which it has not; the
+# others train with IBP's. All are measured by tighter bounds than that.
+ATTACKED: Mapping[str, Any] = {"init": "kaiming", "fast_reg": 0.0}
+BOUNDED: Mapping[str, Any] = {"relaxation": "ibp", "eval_relaxation": "deeppoly"}
 
 METHODS: dict[str, Method] = {
     "grad": Method(grad.Options, grad.gradient),
     "rgs": Method(rgs.Options, rgs.gradient),
+    "pgd": Method(pgd.Options, grad.gradient, pgd.loss, defaults=ATTACKED),
+    "sabr": Method(sabr.Options, grad.gradient, sabr.loss, sabr.check, BOUNDED),
+    "taps": Method(taps.Options, grad.gradient, taps.loss, taps.check, BOUNDED),
+    "staps": Method(staps.Options, grad.gradient, staps.loss, staps.check, BOUNDED),
+    "mtl-ibp": Method(mtl_ibp.Options, grad.gradient, mtl_ibp.mtl_loss, defaults=BOUNDED),
+    "cc-ibp": Method(mtl_ibp.Options, grad.gradient, mtl_ibp.cc_loss, defaults=BOUNDED),
+    "exp-ibp": Method(mtl_ibp.Options, grad.gradient, mtl_ibp.exp_loss, defaults=BOUNDED),
 }
 
 

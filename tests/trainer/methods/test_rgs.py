@@ -1,12 +1,11 @@
-"""Every training method: what its gradient is, and that the loss falls with every relaxation."""
+"""RGS: the mean gradient at shifted weights."""
 
 import pytest
 import torch
 
-from glscert.trainer import METHODS, train
+from glscert.trainer import METHODS
 from glscert.trainer.evaluation import Evaluation
 from glscert.trainer.methods import rgs
-from glscert.verifier.bounds import RELAXATIONS
 
 
 def quadratic(params):
@@ -37,14 +36,3 @@ def test_without_noise_rgs_is_grad():
     smooth = METHODS["rgs"].gradient(*given, rgs.Options(sigma=0.0), 0)
     plain = METHODS["grad"].gradient(*given, METHODS["grad"].options(), 0)
     assert torch.equal(smooth.gradient["p"], plain.gradient["p"]) and smooth.loss == plain.loss
-
-
-@pytest.mark.parametrize("relaxation", RELAXATIONS)
-@pytest.mark.parametrize("method", METHODS)
-def test_loss_falls(tmp_path, small, method, relaxation):
-    config = small(method=method, relaxation=relaxation, lr=0.02, eps=0.02, batch=96, anneal_end=0.0, epochs=1)
-    losses = []
-    metrics = train(tmp_path / "run", config, report=lambda news: losses.append(getattr(news, "loss", None)))
-    assert losses.pop() is None  # the epoch's report; the steps' come before
-    assert sum(losses[-3:]) / 3 < losses[0] - 0.05 and losses[0] < 2.6
-    assert 0 <= metrics["certified"] <= metrics["natural"] <= 1

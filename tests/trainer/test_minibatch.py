@@ -10,7 +10,7 @@ from glscert.trainer.architectures import SOURCES, build
 from glscert.trainer.initialisation import fast
 from glscert.trainer.losses import robust_cross_entropy
 from glscert.trainer.minibatch import Minibatch
-from glscert.trainer.objective import Objective
+from glscert.trainer.objective import LossParts, Objective
 from glscert.verifier.bounds import RELAXATIONS, linf_box, margin_spec
 from glscert.verifier.ops import evaluate
 
@@ -73,6 +73,40 @@ def test_threads_change_no_bit(parts, pool):
         three = at(parts, several, chunk=4, reg_weight=0.5)
     assert one.loss == three.loss
     assert all(torch.equal(one.gradient[name], three.gradient[name]) for name in NET.parameters)
+
+
+def product(objective, params, images):
+    """A loss that does not add up over images: the product of two means."""
+    bounds = objective.bounds(params, images.x, images.y, images.eps)
+    natural = torch.nn.functional.cross_entropy(objective.scores(params, images.x), images.y, reduction="sum")
+    terms = torch.stack([robust_cross_entropy(bounds.lower), natural])
+    return LossParts(terms, None, objective.box(images.x, images.eps), bounds, torch.prod)
+
+
+@pytest.mark.parametrize("relaxation", RELAXATIONS)
+@pytest.mark.parametrize("reg_weight", [0.0, 0.5])
+def test_chunks_of_a_method_s_own_loss_are_the_whole(parts, pool, relaxation, reg_weight):
+    terms = {"relaxation": relaxation, "loss": product, "stream": lambda first: None, "reg_weight": reg_weight}
+    whole = at(parts, pool, chunk=21, robust_weight=0.7, **terms)
+    split = at(parts, pool, chunk=8, robust_weight=0.7, **terms)
+    assert split.loss == pytest.approx(whole.loss, rel=1e-9) and split.certified is None
+    for name in NET.parameters:
+        torch.testing.assert_close(split.gradient[name], whole.gradient[name], rtol=1e-9, atol=1e-12)
+    alone = [at(parts, pool, chunk=8, robust_weight=w, **(terms | {"reg_weight": 0.0})).loss for w in (0, 1, 0.7)]
+    robust = at(parts, pool, chunk=8, relaxation=relaxation).loss
+    assert alone[1] == pytest.approx(robust * alone[0], rel=1e-9)
+    assert alone[2] == pytest.approx(0.7 * alone[1] + 0.3 * alone[0], rel=1e-9)
+
+
+def test_a_chunk_s_generator_is_that_of_its_first_image(parts, pool):
+    seen = []
+
+    def listen(objective, params, images):
+        seen.append((images.generator, len(images.x), images.annealing))
+        return objective.robust_loss(params, images.x, images.y, images.eps)
+
+    at(parts, pool, chunk=8, loss=listen, stream=lambda first: first, annealing=True)
+    assert seen == [(0, 8, True), (8, 8, True), (16, 5, True)]
 
 
 def test_input_boxes_of_the_regulariser_are_normalised(pool):

@@ -29,7 +29,6 @@ def command(
     """
     from glscert import trainer
     from glscert.export import FORMATS, export_model
-    from glscert.verifier.data import load_dataset
 
     folder = runs_dir / run if run else trainer.newest_run(runs_dir)
     config = trainer.read_config(folder)
@@ -37,7 +36,7 @@ def command(
         names = {name: known.default_name.partition(".")[2] for name, known in FORMATS.items()}
         format = next((name for name, end in names.items() if output and output.name.endswith(f".{end}")), "onnx")
     target = output or Path(FORMATS[format].default_name if format in FORMATS else "model.onnx")
-    images = load_dataset(config.dataset, "test", data_dir).x[:CHECKED_IMAGES]
+    images = trainer.load_test(config, data_dir)[0][:CHECKED_IMAGES]
     report = export_model(trainer.model_folder(folder), target, format, images)
     if as_json:
         render.print_json(

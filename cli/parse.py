@@ -2,24 +2,25 @@
 
 from collections.abc import Collection
 from math import isfinite
-from typing import TYPE_CHECKING
 
 from glscert.verifier.errors import InputError
 
-if TYPE_CHECKING:
-    import numpy as np
 
-
-def parse_eps(given: str | None, own: str | None) -> "float | np.ndarray":
-    """A radius such as 0.1 or 2/255, from the command line or else from the model; several of them, one per entry."""
+def parse_eps(given: str | None, own: str | None) -> list[float]:
+    """A radius such as 0.1 or 2/255, or one for each entry, from the command line or else from the model."""
     text = given if given is not None else own
     if text is None:
         raise InputError("the model names no eps; give the radius with --eps, such as --eps 0.1 or --eps 2/255.")
-    values = [parse_ratio(part) for part in text.replace(",", " ").split()] or [parse_ratio(text)]
+    values = parse_ratios(text if given is not None else ",".join(text.split()))
     for value in values:
         if not isfinite(value) or value < 0:
             raise InputError(f"--eps {text} must be finite and not negative.")
-    return _one_or_all(values)
+    return values
+
+
+def parse_ratios(text: str) -> list[float]:
+    """Radii separated by commas, often one."""
+    return [parse_ratio(part) for part in text.split(",")]
 
 
 def parse_ratio(text: str, option: str = "--eps") -> float:
@@ -42,11 +43,18 @@ def parse_names(given: str | None, known: Collection[str], option: str) -> list[
     return names
 
 
-def parse_range(given: str | None, own: str | None) -> "tuple[float | np.ndarray, float | np.ndarray]":
-    """The valid input range, low and high; or such a pair for each entry. Its ends are taken as float32 numbers."""
-    if given == "none":
+def parse_range(text: str) -> tuple[float, float]:
+    """The valid input range that a user states; its ends are taken as float32 numbers, as the inputs are."""
+    if text == "none":
         return float("-inf"), float("inf")
-    text = given.replace(",", " ") if given is not None else own or "0 1"
+    lows, highs = read_ranges(text.replace(",", " "))
+    if len(lows) > 1:
+        raise InputError(f"--range {text} is not two numbers; write --range 0,1 or --range none.")
+    return lows[0], highs[0]
+
+
+def read_ranges(text: str) -> tuple[list[float], list[float]]:
+    """Ends of the range, or of each entry's, from a model's metadata: low high low high …"""
     try:
         ends = [_nearest_single(float(part)) for part in text.split()]
     except ValueError:
@@ -55,7 +63,7 @@ def parse_range(given: str | None, own: str | None) -> "tuple[float | np.ndarray
         raise InputError(f"the input range {text!r} is not two numbers; write --range 0,1 or --range none.")
     if not all(low < high for low, high in zip(ends[::2], ends[1::2], strict=True)):
         raise InputError(f"the input range {text!r} is empty; write the lower end first.")
-    return _one_or_all(ends[::2]), _one_or_all(ends[1::2])
+    return ends[::2], ends[1::2]
 
 
 def parse_slice(images: str | None, count: int) -> tuple[int, int]:
@@ -71,12 +79,6 @@ def parse_slice(images: str | None, count: int) -> tuple[int, int]:
     if not 0 <= first < last or first >= count:
         raise InputError(f"--images {images} selects nothing of {count} inputs; write first:last within 0:{count}.")
     return first, min(last, count)
-
-
-def _one_or_all(values: list[float]) -> "float | np.ndarray":
-    import numpy as np
-
-    return values[0] if len(values) == 1 else np.array(values)
 
 
 def _nearest_single(value: float) -> float:

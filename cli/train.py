@@ -1,4 +1,4 @@
-"""`glscli train`: images to a run folder with checkpoints."""
+"""`glscli train`: images or table rows to a run folder with checkpoints."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,7 +8,7 @@ import typer
 from glscert.verifier.errors import InputError
 
 from . import render
-from .parse import parse_ratio
+from .parse import parse_range, parse_ratios
 from .threads import share_chunks
 
 if TYPE_CHECKING:
@@ -22,9 +22,16 @@ def command(
     data_dir: Annotated[
         Path, typer.Option(help="Folder with the data set's files; missing ones are downloaded.")
     ] = Path("data"),
-    net: Annotated[
-        str | None, typer.Option(help="digits, cnn3-tiny, cnn3, cnn5 or cnn5-l.", show_default=BY_DATASET)
+    data: Annotated[
+        Path | None, typer.Option(help="Your own inputs in place of a data set: .npz (x, y) or .csv (label last).")
     ] = None,
+    test_data: Annotated[
+        Path | None, typer.Option(help="Test inputs to --data.", show_default="a fifth of the rows")
+    ] = None,
+    net: Annotated[
+        str | None, typer.Option(help="digits, cnn3-tiny, cnn3, cnn5, cnn5-l or mlp.", show_default=BY_DATASET)
+    ] = None,
+    hidden: Annotated[str | None, typer.Option(help="Widths of mlp's layers.", show_default="64,64")] = None,
     method: Annotated[
         str | None,
         typer.Option(
@@ -37,8 +44,14 @@ def command(
         str | None, typer.Option(help="ibp, crown-ibp or deeppoly; pgd only measures by it.", show_default="by method")
     ] = None,
     eps: Annotated[
-        str | None, typer.Option(help="Radius in raw pixels, 0.1 or 2/255.", show_default=BY_DATASET)
+        str | None,
+        typer.Option(help="Radius in input units, 0.1 or 2/255; or one per entry, 0.1,0,0.2.", show_default=BY_DATASET),
     ] = None,
+    eps_file: Annotated[
+        Path | None,
+        typer.Option(help="Radius of each entry, 0 freezes it: .csv with a column eps (and low, high), or .npz."),
+    ] = None,
+    range: Annotated[str | None, typer.Option(help="Valid input range low,high or none.", show_default="0,1")] = None,
     epochs: Annotated[int | None, typer.Option(help="Length of the whole schedule.", show_default=BY_DATASET)] = None,
     batch: Annotated[int | None, typer.Option(help="Images per step.", show_default=BY_DATASET)] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate at the start.", show_default=BY_DATASET)] = None,
@@ -62,19 +75,27 @@ def command(
     """Train a network whose robustness can be proved, and keep it in a run folder.
 
     Example: glscli train --dataset mnist --net cnn3 --method rgs --relaxation deeppoly --eps 0.1 --epochs 20
+
+    Your own table, its last column the label, one feature frozen: glscli train --data rows.csv --eps 0.1,0,0.05
     """
     options: dict[str, Any] = {"dataset": dataset, "net": net, "method": method, "relaxation": relaxation}
     options |= {
-        "eps": None if eps is None else parse_ratio(eps),
+        "data": _absolute(data),
+        "test_data": _absolute(test_data),
+        "hidden": None if hidden is None else hidden.split(","),
+        "eps": None if eps is None else parse_ratios(eps),
+        "eps_file": _absolute(eps_file),
         "epochs": epochs,
         "batch": batch,
         "lr": lr,
         "seed": seed,
         "device": device,
     }
+    if range is not None:
+        options["low"], options["high"] = parse_range(range)
     given = {name: value for name, value in options.items() if value is not None}
     if resume and (given or config is not None):
-        named = ", ".join(f"--{name}" for name in given) or "--config"
+        named = ", ".join(f"--{name.replace('_', '-')}" for name in given) or "--config"
         raise InputError(f"--resume continues with the run's own configuration; leave {named} out, or start a new run.")
 
     from glscert import trainer
@@ -101,9 +122,15 @@ def command(
     _show(folder, resolved, metrics, as_json)
 
 
+def _absolute(path: Path | None) -> str | None:
+    """As the run's folder keeps it, for a resume from elsewhere."""
+    return None if path is None else str(path.absolute())
+
+
 def _free_name(runs_dir: Path, config: "TrainConfig") -> str:
     """A name that says what is trained, with a number where it is taken."""
-    name = f"{config.dataset}-{config.net}-{config.relaxation}-{config.method}-eps{config.eps:g}-seed{config.seed}"
+    what = Path(config.data).stem if config.data else config.dataset
+    name = f"{what}-{config.net}-{config.relaxation}-{config.method}-eps{config.eps:g}-seed{config.seed}"
     number = 1
     while (runs_dir / (name if number == 1 else f"{name}-{number}")).exists():
         number += 1
@@ -116,6 +143,9 @@ def _show(folder: Path, config: "TrainConfig", metrics: dict[str, Any], as_json:
         return
     row = (str(folder), f"{100 * metrics['natural']:.2f} %", f"{100 * metrics['certified']:.2f} %")
     columns = ("run", "natural", f"certified ({config.eval_relaxation or config.relaxation})", "train seconds")
-    title = f"test images, eps {config.eps:g}"
+    title = f"test {'rows' if config.data else 'images'}, eps {render.radius(config.eps_columns or config.eps)}"
     render.results().print(render.table(title, columns, [(*row, f"{metrics['seconds']:.0f}")]))
     render.logs().print(f"next: glscli export model.onnx --run {folder.name}", markup=False)
+    if config.data:
+        rows = config.test_data or folder / "test.npz"
+        render.logs().print(f"then: glscli verify model.onnx --data {rows}", markup=False)

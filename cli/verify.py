@@ -13,7 +13,7 @@ import typer
 from glscert.verifier.errors import InputError
 
 from . import render
-from .parse import parse_eps, parse_range, parse_slice
+from .parse import parse_eps, parse_range, parse_slice, read_ranges
 
 if TYPE_CHECKING:
     import numpy as np
@@ -208,18 +208,27 @@ def _region(verifier: "Verifier", own: "Region", eps: str | None, eps_file: Path
     shape, metadata = verifier.graph.input_shape, verifier.model.metadata
     found = Region()
     if range is not None:
-        found = region(dict(zip(("low", "high"), parse_range(range, None), strict=True)), shape, "--range")
+        low, high = parse_range(range)
+        found = region({"low": low, "high": high}, shape, "--range")
     if eps is not None:
-        found = found.over(region({"eps": parse_eps(eps, None)}, shape, "--eps"))
+        found = found.over(region({"eps": _numbers(parse_eps(eps, None))}, shape, "--eps"))
     if eps_file is not None:
         found = found.over(read_region(eps_file, shape))
     found = found.over(own)
     if found.eps is None:
-        found = found.over(region({"eps": parse_eps(None, metadata.get("eps"))}, shape, str(verifier.path)))
+        own_eps = _numbers(parse_eps(None, metadata.get("eps")))
+        found = found.over(region({"eps": own_eps}, shape, str(verifier.path)))
     if found.low is None:
-        ends = dict(zip(("low", "high"), parse_range(None, metadata.get("input_range")), strict=True))
-        found = found.over(region(ends, shape, str(verifier.path)))
+        lows, highs = map(_numbers, read_ranges(metadata.get("input_range", "0 1")))
+        found = found.over(region({"low": lows, "high": highs}, shape, str(verifier.path)))
     return found
+
+
+def _numbers(values: list[float]) -> "Entries":
+    """One number counts for all entries, several for one each."""
+    import numpy as np
+
+    return values[0] if len(values) == 1 else np.array(values)
 
 
 def _digest(x: "np.ndarray", y: "np.ndarray") -> str:

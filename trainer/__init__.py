@@ -19,3 +19,4 @@ from .methods import METHODS as METHODS
 from .reports import EpochReport as EpochReport
 from .reports import Report as Report
 from .reports import StepReport as StepReport
+from .setup import load_test as load_test

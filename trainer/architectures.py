@@ -1,4 +1,4 @@
-"""The networks of Table 7 of the paper, and a small one for 8x8 digits, as canonical graphs.
+"""The networks of Table 7 of the paper, a small one for 8x8 digits, and a dense one for tables, as canonical graphs.
 
 Every layer but the last is followed by a ReLU. Where a data set is normalised, (x - mean) / std stands inside the
 graph, so that eps and the input range are always those of raw pixels.
@@ -27,7 +27,7 @@ class Dense(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What a network needs to know of its data: input shape, classes, per-channel mean and std (None: left as is)."""
+    """What a network needs to know of its data: input shape, classes, mean and std per channel or column (or None)."""
 
     shape: tuple[int, ...]
     classes: int = 10
@@ -41,6 +41,7 @@ NETS: dict[str, tuple[Conv | Dense, ...]] = {
     "cnn3": (Conv(8, 5, 2, 2), Conv(8, 4, 2, 1)),
     "cnn5": (Conv(16, 5, 2, 2), Conv(16, 4, 2, 1), Conv(32, 4, 2, 1), Dense(512)),
     "cnn5-l": (Conv(64, 5, 2, 2), Conv(64, 4, 2, 1), Conv(128, 4, 2, 1), Dense(512)),
+    "mlp": (Dense(64), Dense(64)),
 }
 
 SOURCES: dict[str, Source] = {
@@ -69,18 +70,27 @@ class Architecture:
         return tuple(name for name, shape in self.parameters.items() if len(shape) > 1)
 
 
-def build(net: str, source: Source) -> Architecture:
+def build(net: str, source: Source, hidden: tuple[int, ...] | None = None) -> Architecture:
     """The network `net`, a key of `NETS`, for data such as `source`; the last layer gives one score per class.
 
-    Raises InputError: an unknown net, or one whose strides leave nothing of such small images.
+    `hidden`: widths of the layers of "mlp" before the last, where not those of `NETS`.
+    Raises InputError: an unknown net, hidden widths for another than "mlp", a convolutional net for what is no image,
+    or one whose strides leave nothing of such small images.
     """
     if net not in NETS:
         raise InputError(f"there is no network named {net!r} (known: {', '.join(NETS)}).")
+    layers = NETS[net]
+    if hidden is not None:
+        if net != "mlp":
+            raise InputError(f"hidden widths are those of the net mlp; {net} has its own.")
+        layers = tuple(Dense(width) for width in hidden)
+    if len(source.shape) != 3 and any(isinstance(layer, Conv) for layer in layers):
+        raise InputError(f"{net} takes images [C, H, W], and an input here is {list(source.shape)}; take the net mlp.")
     builder = _Builder(source.shape)
     if source.mean is not None and source.std is not None:
         builder.constant("Sub", "mean", source.mean)
         builder.constant("Div", "std", source.std)
-    for layer in NETS[net]:
+    for layer in layers:
         if isinstance(layer, Conv):
             builder.conv(layer, net)
         else:
@@ -109,7 +119,7 @@ class _Builder:
         self.shapes[self.value] = shape
 
     def constant(self, op: str, name: str, per_channel: tuple[float, ...]) -> None:
-        self.constants[name] = np.array(per_channel, dtype=np.float32).reshape(-1, 1, 1)
+        self.constants[name] = np.array(per_channel, dtype=np.float32).reshape(-1, *[1] * (len(self.shape) - 1))
         self.add(op, self.shape, (name,))
 
     def conv(self, layer: Conv, net: str) -> None:

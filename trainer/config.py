@@ -5,7 +5,8 @@ fractions of the schedule, so that --epochs shortens all of it alike.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from math import isinf
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,15 @@ from glscert.verifier.errors import InputError
 from .architectures import NETS, SOURCES
 from .initialisation import INITIALISATIONS
 from .methods import METHODS, resolve_options
+from .own_data import OWN, own_values
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-NAMES: dict[str, Mapping[str, object]] = {
-    "dataset": SOURCES,
+NAMES: dict[str, Collection[str]] = {
+    "dataset": (*SOURCES, OWN),
     "net": NETS,
     "method": METHODS,
     "relaxation": RELAXATIONS,
@@ -40,11 +42,19 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     dataset: str
+    data: str | None = None  # a user's own .npz or .csv in place of a data set
+    test_data: str | None = None  # its test inputs; None: `test_share` of the rows, chosen by the seed
+    test_share: float = Field(0.2, gt=0, lt=1)
+    low: tuple[float | None, ...] = (0.0,)  # of the valid range: one number, or one per entry; None: no end
+    high: tuple[float | None, ...] = (1.0,)
+    normalise: bool = True  # own data, inside the network: by the training rows' mean and standard deviation
     net: str
+    hidden: tuple[int, ...] | None = Field(None, min_length=1)  # widths of mlp's layers
     method: str = "rgs"
     options: dict[str, Any] = Field(default={}, validate_default=True)  # the method's own
     relaxation: str = "deeppoly"
-    eps: float = Field(0.1, ge=0, le=1)
+    eps: float = Field(0.1, ge=0)
+    eps_columns: tuple[float, ...] | None = None  # of each entry of an input, row-major; the largest is eps
     seed: int = Field(0, ge=0)
 
     epochs: int = Field(70, ge=1)
@@ -83,6 +93,19 @@ class TrainConfig(BaseModel):
     def _options(cls, value: dict[str, Any], info: Any) -> dict[str, Any]:
         return resolve_options(info.data["method"], value) if "method" in info.data else value
 
+    @field_validator("low", "high", mode="before")
+    @classmethod
+    def _ends(cls, value: Any) -> Any:
+        ends = value if isinstance(value, list | tuple) else [value]
+        return tuple(None if isinstance(end, float) and isinf(end) else end for end in ends)
+
+    @field_validator("hidden")
+    @classmethod
+    def _widths(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if value is not None and min(value) < 1:
+            raise PydanticCustomError("widths", "must be positive widths")
+        return value
+
     @field_validator("milestones")
     @classmethod
     def _fractions(cls, value: tuple[float, ...]) -> tuple[float, ...]:
@@ -96,10 +119,29 @@ class TrainConfig(BaseModel):
             raise PydanticCustomError("ramp", "anneal_end must not lie before anneal_start")
         return self
 
+    @model_validator(mode="after")
+    def _region(self) -> "TrainConfig":
+        if (self.data is None) == (self.dataset == OWN):
+            raise PydanticCustomError("data", "data names the file that dataset = own is read from")
+        if self.eps_columns is not None and (min(self.eps_columns) < 0 or max(self.eps_columns) != self.eps):
+            raise PydanticCustomError("radii", "radii of entries must not be negative; write them as a list, eps = […]")
+        ends = (*self.low, *self.high)
+        widest = max((end for end in self.high if end is not None), default=0.0) - min(
+            (end for end in self.low if end is not None), default=0.0
+        )
+        if None not in ends and self.eps > widest:
+            raise PydanticCustomError(
+                "radius",
+                "eps = {eps} is more than the range of the inputs is wide ({widest}); give both in the inputs' units",
+                {"eps": self.eps, "widest": widest},
+            )
+        return self
+
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {"net": "digits", "epochs": 30, "batch": 64, "lr": 0.02},
     "mnist": {"net": "cnn3"},
+    OWN: {"net": "mlp", "batch": 64, "lr": 0.005},
     "cifar10": {
         "net": "cnn3",
         "eps": 2 / 255,
@@ -120,13 +162,22 @@ BY_NET: dict[str, dict[str, Any]] = {"cnn5": {"chunk": 4}, "cnn5-l": {"chunk": 1
 def resolve(*layers: Mapping[str, Any]) -> TrainConfig:
     """The configuration from `layers`, later ones winning, over the defaults of method, net and data set (digits).
 
-    Raises InputError: values out of range, unknown names; all of them in one message.
+    In a layer eps may be a list, one radius per entry of an input, and `eps_file` name a file of them.
+    Raises InputError: values out of range, unknown names, all of them in one message; unusable files.
     """
     given: dict[str, Any] = {}
     for layer in layers:
+        for name, rival in (("eps", "eps_file"), ("eps_file", "eps")):  # a later layer wins over either
+            if name in layer:
+                given.pop(rival, None)
         given.update(layer)
-    dataset = str(given.setdefault("dataset", "digits"))
-    values = DEFAULTS.get(dataset, {"net": "cnn3"}) | given
+    if not given.get("data"):
+        given.setdefault("dataset", "digits")
+    if isinstance(given.get("eps"), list | tuple) and len(given["eps"]) == 1:
+        (given["eps"],) = given["eps"]
+    given |= own_values(given)
+    given.pop("eps_file", None)
+    values = DEFAULTS.get(str(given["dataset"]), {"net": "cnn3"}) | given
     method = METHODS.get(str(values.get("method")))
     values = BY_NET.get(str(values["net"]), {}) | values | (dict(method.defaults) if method else {}) | given
     try:

@@ -27,7 +27,7 @@ from .minibatch import Minibatch
 from .optimiser import adam, clip
 from .randomness import stream
 from .reports import EpochReport, Report, StepReport
-from .setup import Setup, prepare
+from .setup import Setup, keep_held_out, prepare
 
 
 def train(
@@ -40,6 +40,7 @@ def train(
     """
     setup = prepare(config, data_dir)
     checkpoint.create_run(run, config)
+    keep_held_out(run, config)
     return _continue(run, setup, State(setup.initial_params(), {}), report, workers)
 
 

@@ -1,14 +1,17 @@
 """What a run holds from start to end: network, objective, schedule, and the images on the device."""
 
+import os
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from glscert.verifier.data import load_dataset
 from glscert.verifier.errors import InputError
+from glscert.verifier.region import Entries, check_inside
 
 from .architectures import SOURCES, Architecture, build
 from .augmentation import flip_and_shift
@@ -17,6 +20,8 @@ from .evaluation import Params
 from .initialisation import INITIALISATIONS
 from .methods import METHODS
 from .objective import Objective
+from .own_data import HELD_OUT, Splits, load_own
+from .perturbation import as_text, stated_region
 from .plan import Plan
 from .randomness import stream
 
@@ -61,13 +66,13 @@ class Setup:
     def metadata(self) -> dict[str, str]:
         """What an exported network says of itself."""
         config = self.config
+        known = {} if config.data is not None else {"dataset": config.dataset}
         return {
-            "dataset": config.dataset,
-            "input_range": "0.0 1.0",
+            **known,
+            **as_text(stated_region(config, self.net.graph.input_shape)),
             "classes": str(self.objective.classes),
             "method": config.method,
             "relaxation": config.relaxation,
-            "eps": repr(config.eps),
             "norm": "linf",
             "net": config.net,
             "seed": str(config.seed),
@@ -75,18 +80,68 @@ class Setup:
 
 
 def prepare(config: TrainConfig, data_dir: Path | None) -> Setup:
-    """Loads the data and builds the network. Raises InputError: no data, no such device, no way to train such a net."""
+    """Loads the data and builds the network. Raises InputError: no data, no such device, radii that do not fit."""
+    splits = load_splits(config, data_dir)
+    return assemble(config, build(config.net, splits.source, config.hidden), splits)
+
+
+def load_splits(config: TrainConfig, data_dir: Path | None) -> Splits:
+    """The images or rows that a configuration trains and tests on. Raises InputError: no data, or unusable."""
+    if config.data is not None:
+        share, seed = config.test_share, config.seed
+        return load_own(config.data, config.test_data, share=share, seed=seed, normalise=config.normalise)
+    train, test = (load_dataset(config.dataset, split, data_dir) for split in ("train", "test"))
+    return Splits(SOURCES[config.dataset], train.x, train.y, test.x, test.y)
+
+
+def load_test(config: TrainConfig, data_dir: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """The test images or rows [N, *v] in float32, and labels [N], of a configuration. Raises InputError: no data."""
+    if config.data is not None:
+        splits = load_splits(config, data_dir)
+        return splits.test_x, splits.test_y
+    test = load_dataset(config.dataset, "test", data_dir)
+    return test.x, test.y
+
+
+def keep_held_out(run: Path, config: TrainConfig) -> None:
+    """Writes the test rows that were split off a user's own data, with their region, to `test.npz` in the run."""
+    if config.data is None or config.test_data is not None:
+        return
+    splits = load_splits(config, None)
+    eps, low, high = stated_region(config, splits.source.shape).complete()
+    beside = run / f".{HELD_OUT}.tmp"
+    with beside.open("wb") as file:
+        np.savez(file, x=splits.test_x, y=splits.test_y, eps=eps, low=low, high=high)
+    os.replace(beside, run / HELD_OUT)
+
+
+def assemble(config: TrainConfig, net: Architecture, splits: Splits) -> Setup:
+    """The network and the data on the device.
+
+    Raises InputError: no such device, radii or inputs that do not fit, a network that the method cannot train.
+    """
     device = _device(config.device)
-    source = SOURCES[config.dataset]
-    net = build(config.net, source)
     METHODS[config.method].verify(net.graph, config.relaxation, config.options)
-    constants = {name: torch.from_numpy(value).to(device) for name, value in net.constants.items()}
-    objective = Objective(net.graph, constants, config.relaxation, source.classes, config.robust_weight)
-    data = {split: load_dataset(config.dataset, split, data_dir) for split in ("train", "test")}
-    images = {split: (torch.from_numpy(d.x).to(device), torch.from_numpy(d.y).to(device)) for split, d in data.items()}
-    test_x, test_y = (part[: config.eval_images] for part in images["test"])
-    plan = Plan(config, len(images["train"][0]))
-    return Setup(config, plan, net, objective, device, *images["train"], test_x, test_y)
+    region = stated_region(config, splits.source.shape)
+    eps, low, high = region.complete()
+    check_inside(splits.train_x, low, high, "the training inputs")
+    check_inside(splits.test_x, low, high, "the test inputs")
+    scale = eps / config.eps if isinstance(eps, np.ndarray) and config.eps > 0 else 1.0
+    objective = Objective(
+        net.graph,
+        {name: torch.from_numpy(value).to(device) for name, value in net.constants.items()},
+        config.relaxation,
+        splits.source.classes,
+        config.robust_weight,
+        *(_on(device, entries) for entries in (scale, low, high)),
+    )
+    train = (torch.from_numpy(part).to(device) for part in (splits.train_x, splits.train_y))
+    test = (torch.from_numpy(part[: config.eval_images]).to(device) for part in (splits.test_x, splits.test_y))
+    return Setup(config, Plan(config, len(splits.train_x)), net, objective, device, *train, *test)
+
+
+def _on(device: torch.device, entries: Entries) -> float | Tensor:
+    return torch.tensor(entries, dtype=torch.float32, device=device) if isinstance(entries, np.ndarray) else entries
 
 
 def _device(name: str) -> torch.device:

@@ -74,6 +74,23 @@ def read_region(path: Path, shape: tuple[int, ...]) -> Region:
     return region(found, shape, str(path))
 
 
+def check_inside(x: np.ndarray, low: Entries, high: Entries, what: str) -> None:
+    """Raises InputError where some of x [N, *v] lies outside the valid range."""
+    if len(x) == 0:
+        return
+    # as float64, else numpy would round the ends to float32
+    least, most = x.min(axis=0).astype(np.float64), x.max(axis=0).astype(np.float64)
+    outside = np.argwhere((least < low) | (most > high))
+    if len(outside):
+        place = tuple(outside[0].tolist())
+        low, high = (np.broadcast_to(end, least.shape)[place] for end in (low, high))
+        raise InputError(
+            f"{what} run from {x.min():g} to {x.max():g}, outside the valid range: entry {list(place)} from "
+            f"{least[place]:g} to {most[place]:g}, its range is [{low:g}, {high:g}]. Scale them, or state the range "
+            "they live in, as --range low,high (or none), or as low and high in their file."
+        )
+
+
 def _read_csv(path: Path) -> dict[str, np.ndarray]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:

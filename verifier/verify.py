@@ -18,6 +18,7 @@ from .complete import Completion
 from .errors import InputError, UnsupportedError
 from .graph import Model, load_model
 from .outcome import Outcome
+from .region import check_inside
 from .replay import Runtime
 from .search.memory import inputs_at_once, inputs_per_pass
 from .settings import Settings as Settings
@@ -91,16 +92,7 @@ class Verifier:
             shape = np.shape(getattr(settings, name))
             if shape not in ((), self.graph.input_shape):
                 raise InputError(f"{name} has shape {shape}; give one number, or one per entry {x.shape[1:]}.")
-        exact = x.astype(np.float64)  # else numpy would round the ends to float32
-        outside = np.argwhere((exact < settings.low) | (exact > settings.high))
-        if len(outside):
-            place = tuple(outside[0].tolist())
-            low, high = (np.broadcast_to(end, x.shape)[place] for end in (settings.low, settings.high))
-            raise InputError(
-                f"inputs run from {x.min():g} to {x.max():g}, outside the valid range: entry {list(place[1:])} of "
-                f"input {place[0]} is {x[place]:g}, its range [{low:g}, {high:g}]. Scale them, or state the range "
-                "they live in."
-            )
+        check_inside(x, settings.low, settings.high, "inputs")
 
     def _outcomes(self, x: np.ndarray, y: np.ndarray, numbers: list[int], settings: Settings) -> Iterator[Outcome]:
         stages, network = Stages(self.network, settings), self.network

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -32,6 +33,34 @@ def test_train_then_export_with_nothing_but_defaults(tmp_path, monkeypatch):
     assert exported.exit_code == 0, exported.output
     report = json.loads(exported.stdout)
     assert report["images_checked"] > 0 and report["bytes"] == (tmp_path / "model.onnx").stat().st_size
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+def test_own_rows_from_training_to_proof(tmp_path, kind):
+    """The exported file alone knows radii and ranges; the held-out rows are verified with them."""
+    rng = np.random.default_rng(0)
+    x, eps = rng.uniform(0, 10, (80, 2)), np.array([0.5, 0.0])
+    y = (x[:, 0] > 5).astype(int)
+    if kind == "csv":
+        rows = [f"{a},{b},{label}" for (a, b), label in zip(x.tolist(), y, strict=True)]
+        (tmp_path / "rows.csv").write_text("\n".join(["first,second,label", *rows]))
+        stated = ["--eps", "0.5,0", "--range", "0,10"]
+    else:
+        np.savez(tmp_path / "rows.npz", x=x, y=y, eps=eps, low=np.zeros(2), high=np.array([10.0, 11.0]))
+        stated = []
+    own = ["--data", tmp_path / f"rows.{kind}", "--hidden", "8", "--runs-dir", tmp_path / "runs", "--run", "a"]
+    done = invoke("train", "--relaxation", "ibp", "--epochs", "20", "--threads", "1", *own, *stated, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["eps_columns"] == [0.5, 0.0]
+    model = tmp_path / "m.onnx"
+    assert invoke("export", model, "--runs-dir", tmp_path / "runs").exit_code == 0
+    np.savez(tmp_path / "plain.npz", x=x[:5], y=y[:5])
+    for held_out in (tmp_path / "runs" / "a" / "test.npz", tmp_path / "plain.npz"):
+        found = json.loads(invoke("verify", model, "--data", held_out, "--json").stdout)
+        assert found["property"]["eps"] == [0.5, 0.0]
+        assert found["property"]["range"] == [0.0, 10.0] if kind == "csv" else [[0.0, 0.0], [10.0, 11.0]]
+        assert found["summary"]["verified"] > 0 and found["complete"]
+    assert "does not name a data set" in str(invoke("verify", model).exception)
 
 
 def test_a_second_run_of_the_same_options_gets_a_name_of_its_own(tmp_path):

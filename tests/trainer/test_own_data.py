@@ -1,0 +1,161 @@
+"""A user's own rows and images: what is trained on, with which radii, and a sentence for each file that is none."""
+
+import numpy as np
+import pytest
+import torch
+
+from glscert.trainer import resolve
+from glscert.trainer.setup import assemble, load_splits, prepare
+from glscert.verifier.errors import InputError
+from glscert.verifier.inputs import read_inputs
+from glscert.verifier.ops import evaluate
+
+X = np.random.default_rng(0).uniform(0, 1, (50, 3)).astype(np.float32)
+Y = (X[:, 0] > 0.5).astype(np.int64)
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """A table of three columns, as rows.npz with radii 0.1, 0, 0.2."""
+
+    def write(name="rows.npz", **changes):
+        arrays = {"x": X, "y": Y, "eps": np.array([0.1, 0, 0.2])} | changes
+        np.savez(tmp_path / name, **{key: value for key, value in arrays.items() if value is not None})
+        return str(tmp_path / name)
+
+    return write
+
+
+def test_rows_are_held_out_by_the_seed_alone(rows):
+    data = rows()
+    first, again, other = (load_splits(resolve({"data": data, "seed": seed}), None) for seed in (1, 1, 2))
+    assert len(first.test_x) == 10 and len(first.train_x) == 40
+    everything = np.concatenate([first.train_x, first.test_x])
+    assert np.array_equal(np.unique(everything, axis=0), np.unique(X, axis=0))
+    assert np.array_equal(first.test_x, again.test_x) and not np.array_equal(first.test_x, other.test_x)
+    assert np.array_equal(first.test_y, (first.test_x[:, 0] > 0.5))
+
+
+def test_a_file_of_test_rows(rows):
+    splits = load_splits(resolve({"data": rows(), "test_data": rows("test.npz", x=X[:4], y=Y[:4])}), None)
+    assert len(splits.train_x) == 50 and np.array_equal(splits.test_x, X[:4])
+
+
+@pytest.mark.parametrize("where", ["npz", "list", "file"])
+def test_every_column_moves_by_its_own_radius(rows, tmp_path, where):
+    (tmp_path / "eps.csv").write_text("eps,low,high\n0.1,0,1\n0,0,1\n0.2,0,1\n")
+    stated = {
+        "npz": {"data": rows()},
+        "list": {"data": rows("bare.npz", eps=None), "eps": [0.1, 0, 0.2]},
+        "file": {"data": rows("bare.npz", eps=None), "eps_file": str(tmp_path / "eps.csv")},
+    }[where]
+    config = resolve(stated)
+    assert (config.eps, config.eps_columns) == (0.2, (0.1, 0.0, 0.2))
+    setup = prepare(config, None)
+    x = torch.tensor([[0.5, 0.5, 0.9]])
+    for share in (1.0, 0.5):
+        lower, upper = setup.objective.box(x, config.eps * share)
+        torch.testing.assert_close(lower, torch.tensor([[0.5 - 0.1 * share, 0.5, 0.9 - 0.2 * share]]))
+        torch.testing.assert_close(upper, torch.tensor([[0.5 + 0.1 * share, 0.5, min(1, 0.9 + 0.2 * share)]]))
+    assert setup.metadata["eps"] == "0.1 0.0 0.2" and "dataset" not in setup.metadata
+
+
+def test_later_layers_win_over_the_radii_of_earlier_ones(rows, tmp_path):
+    (tmp_path / "eps.csv").write_text("eps\n0.1\n0\n0.2\n")
+    data = rows()
+    one = resolve({"data": data, "eps_file": str(tmp_path / "eps.csv")}, {"eps": 0.3})
+    assert (one.eps, one.eps_columns) == (0.3, None)
+    assert resolve({"data": data, "eps": 0.3}, {"eps_file": str(tmp_path / "eps.csv")}).eps == 0.2
+    with pytest.raises(InputError, match="leave one out"):
+        resolve({"data": data, "eps": 0.3, "eps_file": str(tmp_path / "eps.csv")})
+
+
+def test_a_radius_for_every_pixel_of_a_known_data_set():
+    config = resolve({"dataset": "digits", "eps": [0.1] * 63 + [0.0]})
+    lower, upper = prepare(config, None).objective.box(torch.full((1, 1, 8, 8), 0.5), config.eps)
+    assert (upper - lower > 0).sum() == 63 and lower[0, 0, 7, 7] == upper[0, 0, 7, 7]
+
+
+def test_the_range_of_every_column(rows):
+    low, high = np.array([-np.inf, 0.0, -1.0]), np.array([5.0, 1.0, np.inf])
+    config = resolve({"data": rows(low=low, high=high)})
+    assert (config.low, config.high) == ((None, 0.0, -1.0), (5.0, 1.0, None))
+    setup = prepare(config, None)
+    assert setup.metadata["input_range"] == "-inf 5.0 0.0 1.0 -1.0 inf"
+    lower, upper = setup.objective.box(torch.tensor([[0.0, 0.0, -1.0]]), 0.2)
+    assert lower[0, 2] == -1 and lower[0, 0] < 0 and upper[0, 2] > -0.9
+
+
+def test_the_normalisation_stands_inside_the_network(rows):
+    x = X * np.float32([100, 1, 0]) + np.float32([0, 5, 7])  # the last column never varies
+    data = rows(x=x, low=0.0, high=200.0)
+    setup, plain = (prepare(resolve({"data": data, "normalise": n, "net": "mlp"}), None) for n in (True, False))
+    assert [node.op for node in setup.net.graph.nodes][:2] == ["Sub", "Div"]
+    params = setup.initial_params()
+    seen = (setup.train_x - setup.train_x.mean(0)) / torch.where(setup.train_x.std(0) > 1e-3, setup.train_x.std(0), 1.0)
+    expected = evaluate(plain.net.graph, params, seen)
+    found = evaluate(setup.net.graph, {**setup.objective.constants, **params}, setup.train_x)
+    torch.testing.assert_close(found, expected, rtol=0.1, atol=0.05)  # torch divides by N - 1
+
+
+def test_networks_for_tables_and_images(rows):
+    assert resolve({"data": rows()}).net == "mlp"
+    images = rows(x=np.random.default_rng(1).uniform(0, 1, (50, 2, 12, 12)), eps=0.1)
+    assert resolve({"data": images}).net == "cnn3"
+    assert prepare(resolve({"data": images}), None).net.graph.input_shape == (2, 12, 12)
+    widths = prepare(resolve({"data": rows(), "hidden": [5, 7]}), None).net.parameters
+    assert [shape for shape in widths.values() if len(shape) == 2] == [(5, 3), (7, 5), (2, 7)]
+    for values, message in (
+        ({"net": "cnn3"}, "cnn3 takes images"),
+        ({"net": "cnn3", "hidden": [3]}, "hidden widths are those of the net mlp"),
+    ):
+        with pytest.raises(InputError, match=message):
+            prepare(resolve({"data": rows()}, values), None)
+    with pytest.raises(InputError, match="positive widths"):
+        resolve({"data": rows(), "hidden": [3, 0]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "values", "message"),
+    [
+        ({"eps": None}, {}, "no radius is stated"),
+        ({"eps": np.ones(2)}, {}, "eps holds 2 numbers; the input has 3"),
+        ({}, {"eps": [0.1, 0.2]}, "eps holds 2 numbers; the input has 3"),
+        ({}, {"eps": ["a", 1]}, "must be a number, or a list"),
+        ({}, {"dataset": "digits"}, "leave one out"),
+        ({}, {"eps": 3}, "more than the range of the inputs"),
+        ({}, {"test_data": "none.npz"}, "does not exist"),
+        ({}, {"test_share": 0.001}, "too few to hold out"),
+        ({"x": X + 1}, {}, "training inputs run from .* outside the valid range"),
+        ({"y": Y + 1}, {}, r"are 1, 2; classes are numbered 0 … K - 1"),
+        ({"y": Y * 0}, {}, "at least two"),
+        ({"y": Y - 1}, {}, "classes are numbered"),
+        ({"x": X[:, 0], "eps": 0.1}, {}, "one row of numbers per input"),
+        ({"x": X[:0], "y": Y[:0]}, {}, "too few to hold out"),
+        ({"low": 0.0}, {}, "state both"),
+    ],
+)
+def test_a_bad_file_or_value_is_a_sentence(rows, changes, values, message):
+    with pytest.raises(InputError, match=message):
+        prepare(resolve({"data": rows(**changes)}, values), None)
+
+
+def test_own_data_needs_a_file():
+    with pytest.raises(InputError, match="names the file"):
+        resolve({"dataset": "own"})
+
+
+def test_held_out_rows_are_kept_in_the_run(rows, tmp_path):
+    from glscert.trainer import train
+
+    config = resolve({"data": rows(), "epochs": 1, "relaxation": "ibp", "hidden": [4]})
+    train(tmp_path / "run", config, report=lambda news: None)
+    kept = read_inputs(tmp_path / "run" / "test.npz")
+    assert np.array_equal(kept.x, load_splits(config, None).test_x)
+    assert kept.region.eps.tolist() == [0.1, 0, 0.2] and (kept.region.low, kept.region.high) == (0, 1)
+
+
+def test_a_network_that_is_given_takes_the_place_of_a_named_one(rows):
+    config = resolve({"data": rows()})
+    setup = prepare(config, None)
+    assert assemble(config, setup.net, load_splits(config, None)).metadata == setup.metadata

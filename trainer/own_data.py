@@ -1,0 +1,120 @@
+"""A user's own labelled inputs: what their file says for the configuration, and how they are split.
+
+Without a file of test inputs a share of the rows is held out, chosen by the seed; the run's folder keeps those rows as
+`test.npz`, for `glscli verify`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from glscert.verifier.errors import InputError
+from glscert.verifier.inputs import Inputs, read_inputs
+from glscert.verifier.region import Entries, Region, read_region, region
+
+from .architectures import SOURCES, Source
+from .randomness import stream
+
+OWN = "own"  # the name of the data set where `data` names a file
+HELD_OUT = "test.npz"
+SMALLEST_STD = 1e-6  # of the largest magnitude in a channel: what varies less is a constant
+
+
+class Splits(NamedTuple):
+    """Images or rows [N, *v] and labels [N] for training and testing."""
+
+    source: Source
+    train_x: np.ndarray
+    train_y: np.ndarray
+    test_x: np.ndarray
+    test_y: np.ndarray
+
+
+def own_values(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the files named in `given` (data, eps_file) and a list of eps there say, as values of a configuration.
+
+    Raises InputError: unusable files, or a radius that is stated twice or not at all.
+    """
+    eps, file, values, stated = given.get("eps"), given.get("eps_file"), {}, Region()
+    listed = isinstance(eps, list | tuple)
+    shape = SOURCES[str(given.get("dataset"))].shape if str(given.get("dataset")) in SOURCES else ()
+    if given.get("data"):
+        if given.get("dataset", OWN) != OWN:
+            raise InputError(f"data and dataset = {given['dataset']!r} both say what to train on; leave one out.")
+        inputs = _read(given["data"])
+        shape, stated = inputs.x.shape[1:], inputs.region
+        values = {"dataset": OWN, "net": given.get("net", "cnn3" if len(shape) == 3 else "mlp")}
+    if file:
+        if eps is not None:
+            raise InputError("eps and eps_file both state the radius; leave one out.")
+        stated = read_region(Path(file), shape).over(stated)
+    if listed:
+        try:
+            numbers = np.array(eps, np.float64)
+        except (TypeError, ValueError):
+            raise InputError(f"eps = {eps!r} must be a number, or a list of them.") from None
+        stated = region({"eps": numbers}, shape, "eps").over(stated)
+    if stated.eps is not None and (eps is None or listed):
+        values |= {"eps": float(np.max(stated.eps)), "eps_columns": _columns(stated.eps)}
+    elif eps is None and given.get("data"):
+        raise InputError(
+            f"no radius is stated for {given['data']}; give --eps, --eps-file, or an array eps in the file."
+        )
+    if stated.low is not None and stated.high is not None and not {"low", "high"} & given.keys():
+        values |= {"low": tuple(np.ravel(stated.low).tolist()), "high": tuple(np.ravel(stated.high).tolist())}
+    return values
+
+
+def _columns(eps: Entries) -> tuple[float, ...] | None:
+    return tuple(np.ravel(eps).tolist()) if np.ndim(eps) else None
+
+
+def load_own(data: str, test_data: str | None, *, share: float, seed: int, normalise: bool) -> Splits:
+    """The rows of `data`, and of `test_data` or else a random `share` of the rows held out.
+
+    Raises InputError: files that are unusable or do not fit each other, too few rows, labels that are not 0 … K - 1.
+    """
+    train = _read(data)
+    if test_data is not None:
+        test = _read(test_data, train.x.shape[1:])
+    else:
+        order = torch.randperm(len(train.y), generator=stream(seed, "split")).numpy()
+        held_out = round(share * len(order))
+        if not 0 < held_out < len(order):
+            raise InputError(f"{data} holds {len(order)} rows, too few to hold out {share:g} of them; give test_data.")
+        test = Inputs(train.x[order[:held_out]], train.y[order[:held_out]], train.region)
+        train = Inputs(train.x[order[held_out:]], train.y[order[held_out:]], train.region)
+    if not (len(train.y) and len(test.y)):
+        raise InputError(f"{data if not len(train.y) else test_data} holds no rows.")
+    classes = 1 + int(max(train.y.max(), test.y.max()))
+    if min(train.y.min(), test.y.min()) < 0 or len(np.unique(train.y)) != classes or classes < 2:
+        raise InputError(
+            f"the labels of {data} are {_some(np.unique(train.y))}; classes are numbered 0 … K - 1, at least two of "
+            "them, each with rows to train on."
+        )
+    shape = train.x.shape[1:]
+    mean, std = _moments(train.x) if normalise else (None, None)
+    return Splits(Source(shape, classes, mean, std), train.x, train.y, test.x, test.y)
+
+
+def _read(path: str, shape: tuple[int, ...] | None = None) -> Inputs:
+    found = read_inputs(Path(path), shape)
+    if found.x.ndim < 2:
+        raise InputError(f"{path}: x has shape {found.x.shape}; give one row of numbers per input, [N, columns].")
+    return found
+
+
+def _some(labels: np.ndarray) -> str:
+    shown = ", ".join(map(str, labels[:12].tolist()))
+    return shown if len(labels) <= 12 else f"{shown}, …"
+
+
+def _moments(x: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel, or per column of a table; 1 for what does not vary."""
+    axes = (0, *range(2, x.ndim))
+    mean, std = x.mean(axes, dtype=np.float64), x.std(axes, dtype=np.float64)
+    constant = std <= SMALLEST_STD * np.maximum(np.abs(mean), 1e-30)
+    return tuple(mean.tolist()), tuple(np.where(constant, 1.0, std).tolist())

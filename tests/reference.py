@@ -113,22 +113,24 @@ def ibp_boxes(network, lower, upper):
     return boxes
 
 
-def relu_lines(l, u):
-    """Slopes and intercepts of the lines below and above max(v, 0) on [l, u]: (lower slope, upper slope, intercept)."""
+def relu_lines(l, u, slope=None):
+    """Slopes and intercepts of the lines below and above max(v, 0) on [l, u]: (lower slope, upper slope, intercept).
+    `slope` [size] for l < 0 < u instead of the least area's."""
     lower, upper, intercept = np.zeros_like(l), np.zeros_like(l), np.zeros_like(l)
     for k in range(len(l)):
         if l[k] >= 0:
             lower[k] = upper[k] = 1.0
         elif u[k] > 0:
-            lower[k] = 1.0 if u[k] > -l[k] else 0.0
+            lower[k] = (1.0 if u[k] > -l[k] else 0.0) if slope is None else slope[k]
             upper[k] = u[k] / (u[k] - l[k])
             intercept[k] = -upper[k] * l[k]
     return lower, upper, intercept
 
 
-def back_substitute(network, box, pre, value, rows, offset, stop=()):
+def back_substitute(network, box, pre, value, rows, offset, stop=(), slopes=None, coefficients=None):
     """Lower bounds of rows @ value + offset: [M]. `pre` gives the box of every ReLU's input above `value`;
-    coefficients are concretised at the input, or at the values in `stop`, each with its (lower, upper)."""
+    coefficients are concretised at the input, or at the values in `stop`, each with its (lower, upper).
+    `slopes` of the lower lines by ReLU input. `coefficients` is filled with those of ReLU outputs and of the input."""
     graph, forms = network
     ends = {graph.input: box, **dict(stop)}
     waiting, bound = {value: np.asarray(rows, dtype=np.float64)}, np.asarray(offset, dtype=np.float64)
@@ -137,7 +139,9 @@ def back_substitute(network, box, pre, value, rows, offset, stop=()):
             continue
         a = waiting.pop(node.output)
         if node.op == "Relu":
-            lower, upper, intercept = relu_lines(*pre[node.inputs[0]])
+            lower, upper, intercept = relu_lines(*pre[node.inputs[0]], slopes and slopes[node.inputs[0]])
+            if coefficients is not None:
+                coefficients[node.output] = a
             plus, minus = np.maximum(a, 0.0), np.minimum(a, 0.0)
             bound = bound + minus @ intercept
             terms = [plus * lower + minus * upper]
@@ -147,6 +151,8 @@ def back_substitute(network, box, pre, value, rows, offset, stop=()):
         for name, term in zip(node.inputs, terms, strict=True):
             waiting[name] = waiting.get(name, 0.0) + term
     for name, a in waiting.items():
+        if coefficients is not None:
+            coefficients[name] = a
         bound = bound + np.maximum(a, 0.0) @ ends[name][0] + np.minimum(a, 0.0) @ ends[name][1]
     return bound
 
@@ -181,4 +187,104 @@ def deeppoly(network, lower, upper, rows, offset):
     return back_substitute(network, box, pre, graph.output, rows, offset), pre
 
 
-REFERENCE = {"ibp": ibp, "crown-ibp": crown_ibp, "deeppoly": deeppoly}
+def alpha_crown(network, lower, upper, rows, offset):
+    """One signed step of 1/2 from slopes of 1/2, row by row, over DeepPoly's boxes: slopes 1 where the bound rises
+    with them, else 0. With x the corner that the row's bound is taken at and z the value there of a ReLU's input
+    through the lines chosen above it, the bound's slope by the neuron's lower slope is max(coefficient, 0) z."""
+    graph, box = network.graph, flat_box(lower, upper)
+    pre, bounds = deeppoly(network, lower, upper, rows, offset)[1], []
+    for row, constant in zip(np.asarray(rows), np.asarray(offset), strict=True):
+        half, chosen = {value: np.full(len(ends[0]), 0.5) for value, ends in pre.items()}, {}
+        back_substitute(network, box, pre, graph.output, row[None], constant[None], slopes=half, coefficients=chosen)
+        at, slopes = relaxed_forward(network, box, pre, half, chosen), {}
+        for value in pre:
+            met = [chosen[node.output][0] for node in graph.nodes if node.op == "Relu" and node.inputs[0] == value]
+            slopes[value] = (sum(np.maximum(a, 0.0) for a in met) * at[value] > 0.0).astype(float)
+        bounds.append(back_substitute(network, box, pre, graph.output, row[None], constant[None], slopes=slopes)[0])
+    return np.array(bounds), pre
+
+
+def relaxed_forward(network, box, pre, slopes, chosen):
+    """All values at the corner of the box where a row's bound is taken, each ReLU replaced by the line it took."""
+    graph, forms = network
+    values = {graph.input: np.where(chosen[graph.input][0] > 0, box[0], box[1])}
+    for node in graph.nodes:
+        if node.op == "Relu":
+            lower, upper, intercept = relu_lines(*pre[node.inputs[0]], slopes[node.inputs[0]])
+            z = values[node.inputs[0]]
+            values[node.output] = np.where(chosen[node.output][0] > 0, lower * z, upper * z + intercept)
+        else:
+            matrices = zip(forms[node.output].matrices, node.inputs, strict=True)
+            values[node.output] = forms[node.output].bias + sum(matrix @ values[name] for matrix, name in matrices)
+    return values
+
+
+def deeppoly_ibp(network, lower, upper, rows, offset):
+    """Each ReLU's box and the specification intersected with IBP's, before it is used for the next."""
+    graph, box, pre = network.graph, flat_box(lower, upper), {}
+    interval, boxes = ibp(network, lower, upper, rows, offset)
+    for value in relu_inputs(graph):
+        eye = np.eye(int(np.prod(graph.shapes[value])))
+        zero = np.zeros(len(eye))
+        below = back_substitute(network, box, pre, value, eye, zero)
+        above = -back_substitute(network, box, pre, value, -eye, zero)
+        pre[value] = (np.maximum(below, boxes[value][0]), np.minimum(above, boxes[value][1]))
+    return np.maximum(back_substitute(network, box, pre, graph.output, rows, offset), interval), pre
+
+
+def hbox(network, lower, upper, rows, offset):
+    """Hybrid zonotope (Mirman et al. 2018), forwards, one generator per input entry: every value is head, errors
+    [entries, inputs] and deviation. ReLU: u <= 0 zero; l >= 0 identity; else head = deviation = u / 2, no errors."""
+    graph, forms = network
+    l, u = flat_box(lower, upper)
+    state, pre = {graph.input: ((l + u) / 2, np.diag((u - l) / 2), np.zeros_like(l))}, {}
+    for node in graph.nodes:
+        if node.op != "Relu":
+            state[node.output] = transform(forms[node.output], [state[name] for name in node.inputs])
+            continue
+        head, errors, deviation = state[node.inputs[0]]
+        l, u = pre[node.inputs[0]] = concretise(head, errors, deviation)
+        keep, cross = (l >= 0) & (u > 0), (l < 0) & (u > 0)
+        head = np.where(keep, head, np.where(cross, u / 2, 0.0))
+        deviation = np.where(keep, deviation, np.where(cross, u / 2, 0.0))
+        state[node.output] = head, errors * keep[:, None], deviation
+    stop = {node.output for node in graph.nodes if node.op == "Relu"} | {graph.input}
+    head, errors, deviation = transform(*merged(network, rows, offset, stop, state))
+    return concretise(head, errors, deviation)[0], {value: pre[value] for value in relu_inputs(graph)}
+
+
+def transform(form, states):
+    """An affine map of hybrid zonotopes that share their errors."""
+    head, errors, deviation = form.bias, 0.0, 0.0
+    for matrix, (h, e, d) in zip(form.matrices, states, strict=True):
+        head, errors, deviation = head + matrix @ h, errors + matrix @ e, deviation + np.abs(matrix) @ d
+    return head, errors, deviation
+
+
+def concretise(head, errors, deviation):
+    width = np.abs(errors).sum(1) + deviation
+    return head - width, head + width
+
+
+def merged(network, rows, offset, stop, state):
+    """The specification as one affine map of the values in `stop`, and their states."""
+    graph, forms = network
+    waiting, bias = {graph.output: np.asarray(rows, dtype=np.float64)}, np.asarray(offset, dtype=np.float64)
+    for node in reversed(graph.nodes):
+        if node.output not in waiting or node.output in stop:
+            continue
+        a = waiting.pop(node.output)
+        bias = bias + a @ forms[node.output].bias
+        for name, matrix in zip(node.inputs, forms[node.output].matrices, strict=True):
+            waiting[name] = waiting.get(name, 0.0) + a @ matrix
+    return Affine(list(waiting.values()), bias), [state[name] for name in waiting]
+
+
+REFERENCE = {
+    "ibp": ibp,
+    "hbox": hbox,
+    "crown-ibp": crown_ibp,
+    "deeppoly": deeppoly,
+    "deeppoly-ibp": deeppoly_ibp,
+    "alpha-crown": alpha_crown,
+}

@@ -12,8 +12,11 @@ from typing import Protocol
 from ..graph import Graph
 from ..ops import Box as Box
 from ..ops import Params
+from .alpha_crown import alpha_crown
 from .crown_ibp import crown_ibp
 from .deeppoly import deeppoly
+from .deeppoly_ibp import deeppoly_ibp
+from .hbox import hbox
 from .ibp import ibp
 from .specification import Bounds as Bounds
 from .specification import Spec as Spec
@@ -27,6 +30,9 @@ class Relaxation(Protocol):
 
 RELAXATIONS: Mapping[str, Relaxation] = {
     "ibp": ibp,
+    "hbox": hbox,
     "crown-ibp": crown_ibp,
     "deeppoly": deeppoly,
+    "deeppoly-ibp": deeppoly_ibp,
+    "alpha-crown": alpha_crown,
 }

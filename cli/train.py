@@ -41,7 +41,11 @@ def command(
         ),
     ] = None,
     relaxation: Annotated[
-        str | None, typer.Option(help="ibp, crown-ibp or deeppoly; pgd only measures by it.", show_default="by method")
+        str | None,
+        typer.Option(
+            help="ibp, hbox, crown-ibp, deeppoly, deeppoly-ibp or alpha-crown; pgd only measures by it.",
+            show_default="by method",
+        ),
     ] = None,
     eps: Annotated[
         str | None,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from glscert.verifier.bounds import RELAXATIONS
+from glscert.verifier.bounds import resolve_options as resolve_relaxation
 from glscert.verifier.errors import InputError
 
 from .architectures import NETS, SOURCES
@@ -53,6 +54,7 @@ class TrainConfig(BaseModel):
     method: str = "rgs"
     options: dict[str, Any] = Field(default={}, validate_default=True)  # the method's own
     relaxation: str = "deeppoly"
+    relaxation_options: dict[str, Any] = Field(default={}, validate_default=True)  # the relaxation's own
     eps: float = Field(0.1, ge=0)
     eps_columns: tuple[float, ...] | None = None  # of each entry of an input, row-major; the largest is eps
     seed: int = Field(0, ge=0)
@@ -92,6 +94,16 @@ class TrainConfig(BaseModel):
     @classmethod
     def _options(cls, value: dict[str, Any], info: Any) -> dict[str, Any]:
         return resolve_options(info.data["method"], value) if "method" in info.data else value
+
+    @field_validator("relaxation_options")
+    @classmethod
+    def _relaxation_options(cls, value: dict[str, Any], info: Any) -> dict[str, Any]:
+        try:
+            return dict(resolve_relaxation(info.data["relaxation"], value)) if "relaxation" in info.data else value
+        except InputError as error:
+            raise PydanticCustomError(
+                "relaxation_options", "cannot be used: {why}", {"why": str(error).rstrip(".")}
+            ) from None
 
     @field_validator("low", "high", mode="before")
     @classmethod

@@ -4,8 +4,8 @@ L(theta) = w mean CE_robust + (1 - w) mean CE + c R + l1 |W|_1          (R: `reg
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -64,6 +64,7 @@ class Objective:
     scale: float | Tensor = 1.0
     low: float | Tensor = 0.0
     high: float | Tensor = 1.0
+    relaxation_options: Mapping[str, Any] = field(default_factory=dict)  # of `relaxation`, and of no other
 
     def box(self, x: Tensor, eps: float) -> Box:
         """Where inputs x [B, *v] may lie after a perturbation of size eps."""
@@ -77,7 +78,9 @@ class Objective:
     def bounds_on(self, params: Params, box: Box, y: Tensor, relaxation: str | None = None) -> Bounds:
         """Bounds on the margins of the labels y [B] over any box [B, *v]; None: by the objective's own relaxation."""
         spec = margin_spec(y, self.classes, box.lower.dtype)
-        return RELAXATIONS[relaxation or self.relaxation](self.graph, {**self.constants, **params}, box, spec)
+        name = relaxation or self.relaxation
+        options = self.relaxation_options if name == self.relaxation else {}
+        return RELAXATIONS[name](self.graph, {**self.constants, **params}, box, spec, **options)
 
     def scores(self, params: Params, x: Tensor) -> Tensor:
         """The network's output [B, K]."""

@@ -133,7 +133,10 @@ def assemble(config: TrainConfig, net: Architecture, splits: Splits) -> Setup:
         config.relaxation,
         splits.source.classes,
         config.robust_weight,
-        *(_on(device, entries) for entries in (scale, low, high)),
+        scale=_on(device, scale),
+        low=_on(device, low),
+        high=_on(device, high),
+        relaxation_options=config.relaxation_options,
     )
     train = (torch.from_numpy(part).to(device) for part in (splits.train_x, splits.train_y))
     test = (torch.from_numpy(part[: config.eval_images]).to(device) for part in (splits.test_x, splits.test_y))

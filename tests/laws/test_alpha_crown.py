@@ -5,7 +5,7 @@ import torch
 from torch.func import vmap
 
 from cases import make_case, numpy_params
-from glscert.verifier.bounds import RELAXATIONS
+from glscert.verifier.bounds import OPTIONS, RELAXATIONS, resolve_options
 from glscert.verifier.bounds.alpha_crown import alpha_crown, climb
 from glscert.verifier.bounds.substitution import anchor
 from random_graphs import GRAPHS
@@ -16,6 +16,14 @@ def slopes(case, **options):
     base = anchor(case.graph, case.params, case.box)
     pre = RELAXATIONS["deeppoly"](case.graph, case.params, case.box, case.spec).pre
     return climb(case.graph, case.params, base, case.spec, pre, **options)
+
+
+@pytest.mark.parametrize("relaxation", OPTIONS)
+def test_options_left_out_are_the_defaults_of_the_function(relaxation):
+    case = make_case("conv_chain", 84)
+    arguments = (case.graph, case.params, case.box, case.spec)
+    bounds = RELAXATIONS[relaxation](*arguments, **resolve_options(relaxation, {}))
+    assert torch.equal(bounds.lower, RELAXATIONS[relaxation](*arguments).lower)
 
 
 @pytest.mark.parametrize("name", GRAPHS)

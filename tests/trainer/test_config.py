@@ -54,6 +54,28 @@ def test_method_options_are_filled_in(method):
     assert resolve({"method": method}).options == METHODS[method].options().model_dump()
 
 
+def test_relaxation_options_are_filled_in():
+    assert resolve({"relaxation": "deeppoly"}).relaxation_options == {}
+    given = resolve({"relaxation": "alpha-crown", "relaxation_options": {"steps": 4}}).relaxation_options
+    assert given == {"steps": 4, "step_size": 0.5}
+
+
+@pytest.mark.parametrize(
+    "relaxation, options, sentence",
+    [
+        ("deeppoly", {"steps": 2}, "steps is not an option of the relaxation deeppoly .it has none."),
+        ("alpha-crown", {"step": 2}, "step is not an option .* .its options: steps, step_size."),
+        ("alpha-crown", {"steps": 0}, "steps = 0 must be a whole number from 1 to 1000"),
+        ("alpha-crown", {"steps": 1.5}, "steps = 1.5 must be a whole number"),
+        ("alpha-crown", {"steps": True}, "steps = True must be a whole number"),
+        ("alpha-crown", {"step_size": "half"}, "step_size = 'half' must be a number from 0.0 to 1.0"),
+    ],
+)
+def test_a_bad_relaxation_option_is_a_sentence(relaxation, options, sentence):
+    with pytest.raises(InputError, match=sentence):
+        resolve({"relaxation": relaxation, "relaxation_options": options})
+
+
 def test_toml(tmp_path):
     path = tmp_path / "run.toml"
     path.write_text('method = "rgs"\neps = 0.05\n[options]\nsigma = 0.01\n', encoding="utf-8")

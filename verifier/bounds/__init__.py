@@ -1,34 +1,28 @@
 """Sound bounds on a network's outputs over a box of inputs: one engine for training and for verifying.
 
-    RELAXATIONS[name](graph, params, box, spec) -> Bounds(lower [B, M], pre)
+    RELAXATIONS[name](graph, params, box, spec, **options) -> Bounds(lower [B, M], pre)
 
-Specifications are rows C·y + d to prove positive; every number is a lower bound. No function here looks at tensor
-values to decide what to compute, so all run under vmap and autograd.
+Most take no options; `OPTIONS` lists those there are. Specifications are rows C·y + d to prove positive; every number
+is a lower bound. No function here looks at tensor values to decide what to compute, so all run under vmap and autograd.
 """
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
-from ..graph import Graph
 from ..ops import Box as Box
-from ..ops import Params
 from .alpha_crown import alpha_crown
 from .crown_ibp import crown_ibp
 from .deeppoly import deeppoly
 from .deeppoly_ibp import deeppoly_ibp
 from .hbox import hbox
 from .ibp import ibp
+from .options import OPTIONS as OPTIONS
+from .options import resolve_options as resolve_options
 from .specification import Bounds as Bounds
 from .specification import Spec as Spec
 from .specification import linf_box as linf_box
 from .specification import margin_spec as margin_spec
 
-
-class Relaxation(Protocol):
-    def __call__(self, graph: Graph, params: Params, box: Box, spec: Spec) -> Bounds: ...
-
-
-RELAXATIONS: Mapping[str, Relaxation] = {
+RELAXATIONS: Mapping[str, Callable[..., Bounds]] = {
     "ibp": ibp,
     "hbox": hbox,
     "crown-ibp": crown_ibp,

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from glscert.trainer import attack
 from glscert.trainer.architectures import SOURCES, build
 from glscert.trainer.attack import AttackOptions, adversarial_inputs, ascend, input_decays, latent_decays
 from glscert.trainer.initialisation import kaiming
+from glscert.trainer.methods import sabr
 from glscert.trainer.objective import Images, Objective
 from glscert.verifier.bounds import Box
 
@@ -80,3 +82,20 @@ def test_decays_are_the_librarys():
     assert latent_decays(10) == pytest.approx([1] * 7 + [0.2] * 3)
     assert latent_decays(60) == pytest.approx([1] * 24 + [0.2] * 18 + [0.04] * 18)
     assert latent_decays(100) == pytest.approx([1] * 30 + [0.2] * 30 + [0.04] * 20 + [0.008] * 20)
+
+
+@pytest.mark.parametrize(
+    ("options", "strides"),
+    [
+        (AttackOptions(steps=10), [0.125] * 10),
+        (AttackOptions(steps=4), [0.25] * 4),
+        (AttackOptions(steps=2, step_size=0.2), [0.1] * 2),
+        (sabr.Options(steps=12), [0.1] * 10 + [0.02] * 2),
+    ],
+)
+def test_a_step_is_a_share_of_the_half_width(monkeypatch, options, strides):
+    taken = []
+    monkeypatch.setattr(attack, "ascend", lambda *given: taken.extend(given[3]))
+    images = Images(torch.rand(1, 1, 8, 8), torch.tensor([0]), 0.1, seeded())
+    adversarial_inputs(Objective(NET.graph, {}, "ibp", 10), {}, images, 0.1, options)
+    assert taken == pytest.approx(strides)

@@ -35,8 +35,8 @@ def command(
     method: Annotated[
         str | None,
         typer.Option(
-            help="grad; rgs: smoothed over the weights; pgd, sabr, taps, staps, mtl-ibp, cc-ibp or exp-ibp: with an "
-            "attack.",
+            help="grad; rgs: smoothed over the weights; pgpe: likewise, without gradients; pgd, sabr, taps, staps, "
+            "mtl-ibp, cc-ibp or exp-ibp: with an attack.",
             show_default="rgs",
         ),
     ] = None,
@@ -60,6 +60,13 @@ def command(
     batch: Annotated[int | None, typer.Option(help="Images per step.", show_default=BY_DATASET)] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate at the start.", show_default=BY_DATASET)] = None,
     seed: Annotated[int | None, typer.Option(help="Decides every random choice.", show_default="0")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="Run, or folder with a network, of the same net: begin with its weights.")
+    ] = None,
+    memory_budget: Annotated[
+        float | None,
+        typer.Option(help="MiB a thread may take for the bounds of pgpe's population.", show_default="64, cuda: 4096"),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="cpu")] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file with any of these, and more; options here win over it.")
@@ -73,6 +80,10 @@ def command(
     runs_dir: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads; the weights do not depend on them.", show_default="all")
+    ] = None,
+    actors: Annotated[
+        int | None,
+        typer.Option(min=2, help="Processes that share pgpe's population, on Ray; on cuda a GPU each."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")] = False,
 ) -> None:
@@ -93,6 +104,8 @@ def command(
         "batch": batch,
         "lr": lr,
         "seed": seed,
+        "start": None if start is None else str(runs_dir / start if (runs_dir / start).is_dir() else start),
+        "memory_budget": memory_budget,
         "device": device,
     }
     if range is not None:
@@ -116,10 +129,8 @@ def command(
     render.logs().print(f"{'resuming' if resume else 'training'} {folder}", markup=False)
     try:
         with watch_training(resolved) as report:
-            if resume:
-                metrics = trainer.resume(folder, data_dir=data_dir, workers=workers, report=report)
-            else:
-                metrics = trainer.train(folder, resolved, data_dir=data_dir, workers=workers, report=report)
+            how: dict[str, Any] = {"data_dir": data_dir, "workers": workers, "actors": actors or 0, "report": report}
+            metrics = trainer.resume(folder, **how) if resume else trainer.train(folder, resolved, **how)
     except KeyboardInterrupt:
         render.logs().print(f"stopped; to go on: glscli train --resume --runs-dir {runs_dir} --run {folder.name}")
         raise

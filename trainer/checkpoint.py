@@ -111,6 +111,30 @@ def load(run: Path, trainable: Mapping[str, tuple[int, ...]]) -> State | None:
         raise InputError(f"the checkpoint {folder} is damaged ({error}); delete it and start the run anew.") from None
 
 
+def load_weights(path: Path, trainable: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """The weights of the run `path` (its newest checkpoint), or of the network in the folder `path`, on the CPU.
+
+    Raises InputError: nothing there, damaged, or a network whose weights have other names or shapes.
+    """
+    folder = model_folder(path) if (path / CONFIG_FILE).exists() else path
+    if not folder.is_dir():
+        raise InputError(f"start = {path} is not there; name a run folder that holds a checkpoint.")
+    model = read_bundle(folder)
+    for name, shape in trainable.items():
+        found = model.params[name].shape if name in model.params else None
+        if found != shape:
+            held = "is not there" if found is None else f"is {_by(found)} there"
+            raise InputError(
+                f"start = {path} holds another network ({model.metadata.get('net', 'unnamed')}): {name} {held} and "
+                f"{_by(shape)} here. Choose its net and data set, or start from a run of this one."
+            )
+    return {name: torch.tensor(model.params[name], dtype=torch.float32) for name in trainable}
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(size) for size in shape)
+
+
 def model_folder(run: Path) -> Path:
     """The bundle of a run's newest checkpoint. Raises InputError where there is none."""
     folders = _checkpoints(run)

@@ -58,6 +58,7 @@ class TrainConfig(BaseModel):
     eps: float = Field(0.1, ge=0)
     eps_columns: tuple[float, ...] | None = None  # of each entry of an input, row-major; the largest is eps
     seed: int = Field(0, ge=0)
+    start: str | None = None  # a run, or a folder with a network of the same shape, whose weights to start from
 
     epochs: int = Field(70, ge=1)
     batch: int = Field(256, ge=1)
@@ -75,6 +76,8 @@ class TrainConfig(BaseModel):
     augment: bool = False
 
     chunk: int = Field(32, ge=1)  # images per bound evaluation: small enough for the cache
+    members: int = Field(32, ge=1)  # of a population per bound evaluation: its parts, for threads and actors
+    memory_budget: float | None = Field(None, gt=0)  # MiB a thread may take for a part; fewer images, members if less
     device: str = "cpu"
     eval_relaxation: str | None = None  # of the test accuracy after each epoch; None: the training's own
     eval_images: int | None = Field(None, ge=1)  # None: the whole test split
@@ -189,13 +192,19 @@ def resolve(*layers: Mapping[str, Any]) -> TrainConfig:
         (given["eps"],) = given["eps"]
     given |= own_values(given)
     given.pop("eps_file", None)
-    values = DEFAULTS.get(str(given["dataset"]), {"net": "cnn3"}) | given
-    method = METHODS.get(str(values.get("method")))
-    values = BY_NET.get(str(values["net"]), {}) | values | (dict(method.defaults) if method else {}) | given
+    dataset = str(given["dataset"])
+    values = DEFAULTS.get(dataset, {"net": "cnn3"}) | given
     try:
-        return TrainConfig(**values)
+        return TrainConfig(**{**BY_NET.get(str(values["net"]), {}), **values, **_by_method(dataset, values), **given})
     except ValidationError as error:
         raise InputError("; ".join(_sentence(detail) for detail in error.errors()) + ".") from None
+
+
+def _by_method(dataset: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The method's own defaults, where method and eps are such that it can have some."""
+    method, eps = (values.get(name, TrainConfig.model_fields[name].default) for name in ("method", "eps"))
+    known = isinstance(method, str) and method in METHODS and isinstance(eps, int | float)
+    return METHODS[method].defaults(dataset, eps) if known else {}
 
 
 def read_toml(path: Path) -> dict[str, Any]:

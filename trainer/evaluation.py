@@ -1,7 +1,8 @@
-"""What a training method asks for and gets: loss and gradient of one mini-batch at given parameters."""
+"""What a training method asks for and gets, and what it makes of one mini-batch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,3 +31,13 @@ def mean(parts: Sequence[Evaluation]) -> Evaluation:
     gradient = {name: torch.stack([part.gradient[name] for part in parts]).mean(0) for name in parts[0].gradient}
     shares = [part.certified for part in parts if part.certified is not None]
     return Evaluation(sum(part.loss for part in parts) / n, sum(shares) / n if shares else None, gradient)
+
+
+class Update(NamedTuple):
+    """A step taken: new parameters and state of the optimiser; loss and share proved, and the gradient's L2 norm."""
+
+    params: Params
+    moments: Params
+    loss: float
+    certified: float | None
+    norm: float

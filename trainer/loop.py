@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,52 +21,61 @@ from . import checkpoint
 from .checkpoint import State
 from .config import TrainConfig
 from .journal import Journal
-from .methods import METHODS
-from .minibatch import Minibatch
-from .optimiser import adam, clip
 from .randomness import stream
 from .reports import EpochReport, Report, StepReport
 from .setup import Setup, keep_held_out, prepare
+from .updates import Take, updates
 
 
 def train(
-    run: Path, config: TrainConfig, *, report: Report, data_dir: Path | None = None, workers: int = 1
+    run: Path, config: TrainConfig, *, report: Report, data_dir: Path | None = None, workers: int = 1, actors: int = 0
 ) -> dict[str, Any]:
     """Trains from the start, in the new folder `run`; returns the last epoch's metrics.
 
-    `workers` threads share a batch's chunks; the weights do not depend on their number.
-    Raises InputError: the folder holds a run, no data, no such device; GlscertError: the loss is not finite.
+    `workers` threads share a batch's chunks, `actors` processes a population's parts; the weights depend on neither.
+    Raises InputError: the folder holds a run, no data, no such device, no weights to start from, actors without a
+    population; GlscertError: the loss is not finite.
     """
     setup = prepare(config, data_dir)
-    checkpoint.create_run(run, config)
-    keep_held_out(run, config)
-    return _continue(run, setup, State(setup.initial_params(), {}), report, workers)
+    start = config.start
+    params = setup.initial_params() if start is None else checkpoint.load_weights(Path(start), setup.net.parameters)
+    return _run(run, setup, State(params, {}), report, workers, actors, new=True)
 
 
-def resume(run: Path, *, report: Report, data_dir: Path | None = None, workers: int = 1) -> dict[str, Any]:
+def resume(
+    run: Path, *, report: Report, data_dir: Path | None = None, workers: int = 1, actors: int = 0
+) -> dict[str, Any]:
     """Continues a run from its newest checkpoint, or from the start where it has none. As `train` otherwise."""
     setup = prepare(checkpoint.read_config(run), data_dir)
     state = checkpoint.load(run, setup.net.parameters) or State(setup.initial_params(), {})
-    return _continue(run, setup, state, report, workers)
+    return _run(run, setup, state, report, workers, actors, new=False)
 
 
-def _continue(run: Path, setup: Setup, state: State, report: Report, workers: int) -> dict[str, Any]:
+def _run(
+    run: Path, setup: Setup, state: State, report: Report, workers: int, actors: int, *, new: bool
+) -> dict[str, Any]:
     state.params = {name: value.to(setup.device) for name, value in state.params.items()}
     state.moments = {name: value.to(setup.device) for name, value in state.moments.items()}
-    with (
-        ThreadPoolExecutor(workers) as pool,
-        closing(Journal(run, state.journal)) as journal,
-    ):
-        _Loop(run, setup, state, journal, pool, report).run_to_end()
+    with ThreadPoolExecutor(workers) as pool, updates(setup, state, pool, actors) as take:
+        if new:  # only now, when nothing more can be refused
+            checkpoint.create_run(run, setup.config)
+            keep_held_out(run, setup.config)
+        with closing(Journal(run, state.journal)) as journal:
+            loop = _Loop(run, setup, state, journal, pool, take, report)
+            if new and setup.config.start is not None:
+                loop.save()  # the weights there may change before the first checkpoint here
+            loop.run_to_end()
     return state.metrics
 
 
 class _Loop:
     """One sitting of a run: `state` moves on with every step, and reaches the disk in `save`."""
 
-    def __init__(self, run: Path, setup: Setup, state: State, journal: Journal, pool: Executor, report: Report) -> None:
+    def __init__(
+        self, run: Path, setup: Setup, state: State, journal: Journal, pool: Executor, take: Take, report: Report
+    ) -> None:
         self.run, self.setup, self.state = run, setup, state
-        self.journal, self.pool, self.report = journal, pool, report
+        self.journal, self.pool, self.take, self.report = journal, pool, take, report
         self.config, self.plan = setup.config, setup.plan
         self.saved_at = time.monotonic()
         self.step_seconds = self.evaluation_seconds = 0.0
@@ -92,33 +100,16 @@ class _Loop:
 
     def step(self, chosen: Tensor) -> float:
         """One update of the parameters from the images `chosen` [B]; returns the loss."""
-        config, plan, state = self.config, self.plan, self.state
+        plan, state = self.plan, self.state
         x, y = self.setup.train_images(chosen, state.step), self.setup.train_y[chosen]
-        method = METHODS[config.method]
-        options = method.options(**config.options)
-        evaluate = Minibatch(
-            self.setup.objective,
-            x,
-            y,
-            plan.eps(state.step),
-            config.chunk,
-            self.pool,
-            reg_weight=plan.reg_weight(state.step),
-            l1=config.l1,
-            weights=self.setup.net.weights,
-            loss=method.loss and partial(method.loss, options=options),
-            stream=partial(stream, config.seed, "attack", state.step),
-            annealing=state.step < plan.at(config.anneal_end),
-        )
-        noise = stream(config.seed, "noise", state.step)
-        found = method.gradient(evaluate, state.params, noise, options, plan.decays(state.step))
-        gradient, norm = clip(found.gradient, config.grad_clip)
-        if not (math.isfinite(found.loss) and math.isfinite(norm)):
+        found = self.take(x, y)
+        if not (math.isfinite(found.loss) and math.isfinite(found.norm)):
             raise GlscertError(
                 f"training stopped at step {state.step + 1} of {plan.steps}: the loss is {found.loss} and the norm of "
-                f"its gradient {norm}. The last checkpoint in {self.run} is kept; start anew with a smaller lr or eps."
+                f"its gradient {found.norm}. The last checkpoint in {self.run} is kept; start anew with a smaller lr "
+                "or eps."
             )
-        state.params, state.moments = adam(state.params, state.moments, gradient, state.step, plan.lr(state.step))
+        state.params, state.moments = found.params, found.moments
         state.step += 1
         for name, value in (("loss", found.loss), ("certified", found.certified), ("images", 1.0)):
             if value is not None:

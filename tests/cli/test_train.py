@@ -131,3 +131,29 @@ def test_export_refuses_with_a_sentence(tmp_path, arguments, sentence):
     done = invoke("export", tmp_path / "m.onnx", "--runs-dir", tmp_path, *arguments)
     assert isinstance(done.exception, InputError) and sentence in str(done.exception)
     assert not (tmp_path / "m.onnx").exists()
+
+
+def test_pgpe_starts_from_another_run_in_the_same_folder(tmp_path):
+    assert invoke(*QUICK, "--runs-dir", tmp_path, "--run", "first").exit_code == 0
+    (tmp_path / "small.toml").write_text("[options]\npopulation = 4\n")
+    more = ["--method", "pgpe", "--start", "first", "--memory-budget", "8", "--config", tmp_path / "small.toml"]
+    done = invoke(*QUICK, *more, "--runs-dir", tmp_path, "--run", "second", "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result["start"] == str(tmp_path / "first") and result["memory_budget"] == 8
+    assert result["options"]["population"] == 4 and result["lr"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--start", "none"], "start = none is not there"),
+        (["--actors", "2"], "rgs has none; use --method pgpe"),
+        (["--method", "pgpe", "--memory-budget", "0.001"], "memory_budget = 0.001 MiB is too little"),
+        (["--resume", "--memory-budget", "1"], "--memory-budget out"),
+    ],
+)
+def test_populations_and_starts_that_cannot_be(tmp_path, arguments, sentence):
+    done = invoke(*QUICK, "--runs-dir", tmp_path / "runs", *arguments)
+    assert isinstance(done.exception, InputError) and sentence in str(done.exception)
+    assert not (tmp_path / "runs").exists()

@@ -52,12 +52,17 @@ def whole(tmp_path, small):
     return tmp_path / "whole"
 
 
+# One method that follows gradients, and one with a search and a state of its own.
+METHODS = {"rgs": {"method": "rgs"}, "pgpe": {"method": "pgpe", "options": {"population": 8, "sigma_lr": 100.0}}}
+
+
 @pytest.mark.parametrize("stopped", [1, 3, 6, 7, 11])
-def test_resumed_is_uninterrupted(tmp_path, small, whole, stopped):
-    run = tmp_path / "stopped"
-    config = small(method="rgs", checkpoint_steps=2)
+@pytest.mark.parametrize("method", METHODS)
+def test_resumed_is_uninterrupted(tmp_path, small, method, stopped):
+    whole, run = tmp_path / "whole", tmp_path / "stopped"
+    train(whole, small(**METHODS[method]), report=ignore)
     with pytest.raises(Stop):
-        train(run, config, report=stop_at(stopped))
+        train(run, small(**METHODS[method], checkpoint_steps=2), report=stop_at(stopped))
     metrics = resume(run, report=ignore)
     assert weights(run) == weights(whole)
     assert lines(run) == lines(whole) and len(lines(run)) == 14
@@ -65,19 +70,22 @@ def test_resumed_is_uninterrupted(tmp_path, small, whole, stopped):
 
 
 CHILD = """
-import sys, time, torch
+import json, sys, time, torch
 from pathlib import Path
 from glscert.trainer import resolve, train
 torch.set_num_threads(1)
-config = resolve({"relaxation": "ibp", "epochs": 2, "batch": 256, "log_steps": 1, "eval_images": 64, "method": "rgs",
-                  "checkpoint_steps": 3})
+config = resolve({"relaxation": "ibp", "epochs": 2, "batch": 256, "log_steps": 1, "eval_images": 64,
+                  "checkpoint_steps": 3}, json.loads(sys.argv[2]))
 train(Path(sys.argv[1]), config, report=lambda news: time.sleep(60 if getattr(news, "step", 0) == 11 else 0))
 """
 
 
-def test_killed_and_resumed_is_uninterrupted(tmp_path, whole):
-    run = tmp_path / "killed"
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(run)], env={**os.environ, "OMP_NUM_THREADS": "1"})
+@pytest.mark.parametrize("method", METHODS)
+def test_killed_and_resumed_is_uninterrupted(tmp_path, small, method):
+    whole, run = tmp_path / "whole", tmp_path / "killed"
+    train(whole, small(**METHODS[method]), report=ignore)
+    command = [sys.executable, "-c", CHILD, str(run), json.dumps(METHODS[method])]
+    child = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
     deadline = time.monotonic() + 60
     while not (run / "checkpoints" / "00000009" / "state.json").exists() and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -1,12 +1,16 @@
-"""How a step's gradient is found: one file per method, listed here.
+"""How a mini-batch changes the parameters: one file per method, listed here.
 
-A method is its `Options` (pydantic) and `gradient(evaluate, params, generator, options, decays) -> Evaluation`, where
-`evaluate(params)` gives loss and gradient of the mini-batch and `decays` counts the milestones passed.
+A method is its `Options` (pydantic) and either of
 
-A method may bring the robust loss that is minimised, in place of the cross-entropy of the relaxation's bounds:
-`loss(objective, params, images, options) -> LossParts` for some `Images`, called on several threads. `check(graph,
-relaxation, options)` raises InputError where that cannot be. `defaults` are the values of a configuration that suit the
-method better than the data set's.
+- `gradient(evaluate, params, generator, options, decays) -> Evaluation`, where `evaluate(params)` gives loss and
+  gradient of the mini-batch and `decays` counts the milestones passed; Adam follows it;
+- `search(fitness, params, moments, options, *, actors, pool)`, which gives an object that takes the steps itself, from
+  `fitness(stacked parameters, batch)` alone (see `evolution.Evolution`).
+
+A method with a gradient may bring the robust loss that is minimised, in place of the cross-entropy of the relaxation's
+bounds: `loss(objective, params, images, options) -> LossParts` for some `Images`, called on several threads.
+`check(graph, relaxation, options)` raises InputError where that cannot be. `defaults(dataset, eps)` are the values of a
+configuration that suit the method better than the data set's.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,15 +22,23 @@ from glscert.verifier.graph import Graph
 
 from ..evaluation import Evaluation
 from ..objective import LossParts
-from . import grad, mtl_ibp, pgd, rgs, sabr, staps, taps
+from . import grad, mtl_ibp, pgd, pgpe, rgs, sabr, staps, taps
+
+Defaults = Callable[[str, float], Mapping[str, Any]]
+
+
+def always(values: Mapping[str, Any]) -> Defaults:
+    """The same defaults for every data set and eps."""
+    return lambda dataset, eps: values
 
 
 class Method(NamedTuple):
     options: type[BaseModel]
-    gradient: Callable[..., Evaluation]
+    gradient: Callable[..., Evaluation] | None = None
     loss: Callable[..., LossParts] | None = None
     check: Callable[..., None] | None = None
-    defaults: Mapping[str, Any] = {}
+    defaults: Defaults = always({})
+    search: Callable[..., Any] | None = None
 
     def verify(self, graph: Graph, relaxation: str, options: Mapping[str, Any]) -> None:
         """Raises InputError where the method cannot train this network with these bounds."""
@@ -42,13 +54,14 @@ BOUNDED: Mapping[str, Any] = {"relaxation": "ibp", "eval_relaxation": "deeppoly"
 METHODS: dict[str, Method] = {
     "grad": Method(grad.Options, grad.gradient),
     "rgs": Method(rgs.Options, rgs.gradient),
-    "pgd": Method(pgd.Options, grad.gradient, pgd.loss, defaults=ATTACKED),
-    "sabr": Method(sabr.Options, grad.gradient, sabr.loss, sabr.check, BOUNDED),
-    "taps": Method(taps.Options, grad.gradient, taps.loss, taps.check, BOUNDED),
-    "staps": Method(staps.Options, grad.gradient, staps.loss, staps.check, BOUNDED),
-    "mtl-ibp": Method(mtl_ibp.Options, grad.gradient, mtl_ibp.mtl_loss, defaults=BOUNDED),
-    "cc-ibp": Method(mtl_ibp.Options, grad.gradient, mtl_ibp.cc_loss, defaults=BOUNDED),
-    "exp-ibp": Method(mtl_ibp.Options, grad.gradient, mtl_ibp.exp_loss, defaults=BOUNDED),
+    "pgpe": Method(pgpe.Options, search=pgpe.search, defaults=pgpe.defaults),
+    "pgd": Method(pgd.Options, grad.gradient, pgd.loss, defaults=always(ATTACKED)),
+    "sabr": Method(sabr.Options, grad.gradient, sabr.loss, sabr.check, always(BOUNDED)),
+    "taps": Method(taps.Options, grad.gradient, taps.loss, taps.check, always(BOUNDED)),
+    "staps": Method(staps.Options, grad.gradient, staps.loss, staps.check, always(BOUNDED)),
+    "mtl-ibp": Method(mtl_ibp.Options, grad.gradient, mtl_ibp.mtl_loss, defaults=always(BOUNDED)),
+    "cc-ibp": Method(mtl_ibp.Options, grad.gradient, mtl_ibp.cc_loss, defaults=always(BOUNDED)),
+    "exp-ibp": Method(mtl_ibp.Options, grad.gradient, mtl_ibp.exp_loss, defaults=always(BOUNDED)),
 }
 
 

@@ -5,7 +5,7 @@ import pytest
 from glscert.trainer import METHODS, model_folder, resume, train
 from glscert.verifier.bounds import RELAXATIONS
 
-SHORT = {"steps": 2, "restarts": 1, "latent_steps": 2, "latent_restarts": 1}  # attacks that cost little
+SHORT = {"steps": 2, "restarts": 1, "latent_steps": 2, "latent_restarts": 1, "population": 64}  # little cost
 UNBOUNDED = {"pgd"}  # trains without a relaxation
 PAIRS = [(m, r) for m in METHODS for r in (["ibp"] if m in UNBOUNDED else RELAXATIONS)]
 PRODUCTS = {"taps", "staps"}  # of two cross-entropies

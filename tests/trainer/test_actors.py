@@ -1,0 +1,37 @@
+"""Two of evotorch's actors on Ray take the very steps that one process takes, and nothing of theirs reaches stdout."""
+
+import pytest
+
+from glscert.trainer import model_folder, train
+from glscert.verifier.errors import InputError
+
+
+def ignore(news):
+    pass
+
+
+def weights(run):
+    return (model_folder(run) / "params.safetensors").read_bytes()
+
+
+def test_two_actors_take_the_steps_of_one_process(tmp_path, small, capfd):
+    config = small(method="pgpe", relaxation="deeppoly", epochs=1, batch=512, options={"population": 16}, members=4)
+    alone = train(tmp_path / "one", config, report=ignore)
+    capfd.readouterr()
+    shared = train(tmp_path / "two", config, report=ignore, actors=2)
+    assert capfd.readouterr().out == ""
+    assert weights(tmp_path / "one") == weights(tmp_path / "two")
+    assert {**alone, "seconds": 0} == {**shared, "seconds": 0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"method": "rgs"}, "rgs has none; use --method pgpe"),
+        ({"method": "pgpe", "options": {"population": 8}, "members": 8}, "8 is evaluated 8 at a time. Ask for fewer"),
+    ],
+)
+def test_actors_that_would_have_nothing_to_do(tmp_path, small, changes, sentence):
+    with pytest.raises(InputError, match=sentence):
+        train(tmp_path / "run", small(**changes), report=ignore, actors=2)
+    assert not (tmp_path / "run").exists()

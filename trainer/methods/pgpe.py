@@ -1,0 +1,95 @@
+"""PGPE, policy gradients with parameter-based exploration (Sehnke et al., 2010): Gaussian smoothing without gradients.
+
+Pairs theta + e_i, theta - e_i, e_i ~ N(0, sigma^2), of n = P / 2, with losses r+_i and r-_i, give (paper, Sec. 3.3)
+
+    g_theta = 1/n sum_i (r+_i - r-_i) / 2 * e_i
+    g_sigma = 1/n sum_i ((r+_i + r-_i) / 2 - b) (e_i^2 - sigma^2) / sigma,      b = mean of all r
+
+so that g_theta is sigma^2 times an unbiased gradient of the smoothed loss E L(theta + e). No gradient of the bounds is
+taken, so that any relaxation will do. The sampling, the formulas and the optimisers are evotorch's; see `evolution`.
+
+The paper states n_ps = 256, sigma = 1e-3, the schedule, and that evotorch was used. It does not state the ranking
+(`raw`, the losses themselves, is its formula; evotorch's default is `centered`), the optimiser of the centre, the
+learning rate of sigma nor the bound on its change (evotorch's defaults: `clipup`, none, 0.2).
+"""
+
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from glscert.verifier.errors import InputError
+
+from ..evaluation import Params
+from ..population import Population
+
+if TYPE_CHECKING:
+    from ..evolution import Evolution
+
+
+class Options(BaseModel):
+    """population: members; sigma: of the noise at the start, for every parameter alike."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    population: int = Field(256, ge=2)
+    sigma: float = Field(1e-3, gt=0)
+    sigma_lr: float = Field(0.1, ge=0)  # 0: sigma stays
+    sigma_max_change: float = Field(0.2, gt=0)  # of itself, in a step
+    ranking: Literal["raw", "centered", "linear", "nes", "normalized"] = "raw"
+    optimiser: Literal["adam", "clipup", "sgd"] = "adam"
+    symmetric: bool = True  # antithetic pairs; else each member has a noise of its own
+
+    @model_validator(mode="after")
+    def _pairs(self) -> "Options":
+        if self.symmetric and self.population % 2:
+            raise PydanticCustomError(
+                "pairs", "population = {n} must be even: noise comes in pairs", {"n": self.population}
+            )
+        return self
+
+
+def search(
+    fitness: Population,
+    params: Params,
+    moments: Params,
+    options: Options,
+    *,
+    actors: int = 0,
+    pool: Executor | None = None,
+) -> "Evolution":
+    """evotorch's search, begun at `params` or continued from `moments`. Raises InputError: more actors than parts."""
+    from ..evolution import Evolution  # evotorch and Ray take seconds to import
+
+    if actors > 1 and actors * fitness.members >= options.population + fitness.members:
+        raise InputError(
+            f"--actors {actors} would leave some idle: a population of {options.population} is evaluated "
+            f"{fitness.members} at a time. Ask for fewer actors, or set members lower in the configuration."
+        )
+    gpus = fitness.device.type == "cuda"
+    return Evolution(
+        fitness, params, moments, members=fitness.members, actors=actors, gpus=gpus, pool=pool, **dict(options)
+    )
+
+
+# The radii for which the paper lets eps grow over the first 50 of 150 epochs lie above these.
+LARGE_EPS = {"mnist": 0.2, "cifar10": 5 / 255}
+
+
+def defaults(dataset: str, eps: float) -> dict[str, Any]:
+    """The paper's schedule (App. E.2) where it differs from that of gradient training."""
+    schedule: dict[str, Any] = {
+        "epochs": 150,
+        "lr": 3e-4,
+        "lr_decay": 0.4,
+        "milestones": (110 / 150, 130 / 150),
+        "anneal_start": 0.0,
+        "anneal_end": 50 / 150 if eps > LARGE_EPS.get(dataset, 1.0) else 0.0,
+        "fast_reg": 0.0,  # of the warm-up from fresh weights; this one starts from trained ones
+    }
+    by_dataset: dict[str, dict[str, Any]] = {
+        "mnist": {"batch": 512},
+        "digits": {"epochs": 30, "batch": 256, "lr": 0.01},
+    }
+    return schedule | by_dataset.get(dataset, {})

@@ -1,0 +1,86 @@
+"""What a mini-batch does to the parameters: Adam along a method's gradient, or a step of a method's own search."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import closing, contextmanager
+from functools import partial
+
+from torch import Tensor
+
+from glscert.verifier.errors import InputError
+
+from .checkpoint import State
+from .evaluation import Update
+from .methods import METHODS
+from .minibatch import Minibatch
+from .optimiser import adam, clip
+from .population import Batch, Population
+from .randomness import stream
+from .setup import Setup
+
+Take = Callable[[Tensor, Tensor], Update]
+
+BUDGET = {"cpu": 64.0, "cuda": 4096.0}  # MiB: on a CPU more leaves the cache
+
+
+@contextmanager
+def updates(setup: Setup, state: State, pool: Executor, actors: int) -> Iterator[Take]:
+    """The function from images x [B, *v] with labels y [B] to the update of `state`, which it leaves as it is.
+
+    Raises InputError: actors where the method has no population, or too little memory for one.
+    """
+    config = setup.config
+    method = METHODS[config.method]
+    if method.search is not None:
+        options = method.options(**config.options)
+        search = method.search(_fitness(setup, state), state.params, state.moments, options, actors=actors, pool=pool)
+        with closing(search):
+
+            def take(x: Tensor, y: Tensor) -> Update:
+                plan, step = setup.plan, state.step
+                seed = stream(config.seed, "noise", step).initial_seed()
+                return search.step(Batch(x, y, plan.eps(step), plan.reg_weight(step)), seed, plan.lr(step))
+
+            yield take
+    elif method.gradient is not None:
+        if actors:
+            raise InputError(f"--actors shares a population, and {config.method} has none; use --method pgpe.")
+        gradient = method.gradient
+
+        def take(x: Tensor, y: Tensor) -> Update:
+            plan, step = setup.plan, state.step
+            evaluate, options = _minibatch(setup, step, pool, x, y), method.options(**config.options)
+            noise = stream(config.seed, "noise", step)
+            found = gradient(evaluate, state.params, noise, options, plan.decays(step))
+            clipped, norm = clip(found.gradient, config.grad_clip)
+            params, moments = adam(state.params, state.moments, clipped, step, plan.lr(step))
+            return Update(params, moments, found.loss, found.certified, norm)
+
+        yield take
+
+
+def _minibatch(setup: Setup, step: int, pool: Executor, x: Tensor, y: Tensor) -> Minibatch:
+    config, plan, method = setup.config, setup.plan, METHODS[setup.config.method]
+    options = method.options(**config.options)
+    return Minibatch(
+        setup.objective,
+        x,
+        y,
+        plan.eps(step),
+        config.chunk,
+        pool,
+        reg_weight=plan.reg_weight(step),
+        l1=config.l1,
+        weights=setup.net.weights,
+        loss=method.loss and partial(method.loss, options=options),
+        stream=partial(stream, config.seed, "attack", step),
+        annealing=step < plan.at(config.anneal_end),
+    )
+
+
+def _fitness(setup: Setup, state: State) -> Population:
+    config, device = setup.config, setup.device
+    images = config.chunk if device.type == "cpu" else config.batch
+    population = Population(setup.objective, images, config.members, device, config.l1, setup.net.weights)
+    example = Batch(setup.train_x[:1], setup.train_y[:1], config.eps, setup.plan.reg_weight(0))
+    return population.within(config.memory_budget or BUDGET[device.type], state.params, example)

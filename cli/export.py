@@ -17,6 +17,10 @@ def command(
     data_dir: Annotated[
         Path, typer.Option(help="Folder with the data set, whose images the file is checked on.")
     ] = Path("data"),
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Inputs to check the file on, .npz (x, y) or .csv.", show_default="the run's test inputs"),
+    ] = None,
     format: Annotated[
         str | None,
         typer.Option(help="onnx, torchscript or program (torch.export).", show_default="by the file's name, else onnx"),
@@ -29,6 +33,8 @@ def command(
     """
     from glscert import trainer
     from glscert.export import FORMATS, export_model
+    from glscert.verifier.graph import read_bundle
+    from glscert.verifier.inputs import read_inputs
 
     folder = runs_dir / run if run else trainer.newest_run(runs_dir)
     config = trainer.read_config(folder)
@@ -36,8 +42,11 @@ def command(
         names = {name: known.default_name.partition(".")[2] for name, known in FORMATS.items()}
         format = next((name for name, end in names.items() if output and output.name.endswith(f".{end}")), "onnx")
     target = output or Path(FORMATS[format].default_name if format in FORMATS else "model.onnx")
-    images = trainer.load_test(config, data_dir)[0][:CHECKED_IMAGES]
-    report = export_model(trainer.model_folder(folder), target, format, images)
+    bundle = trainer.model_folder(folder)
+    inputs = (
+        read_inputs(data, read_bundle(bundle).graph.input_shape).x if data else trainer.load_test(config, data_dir)[0]
+    )
+    report = export_model(bundle, target, format, inputs[:CHECKED_IMAGES])
     if as_json:
         render.print_json(
             {

@@ -16,6 +16,7 @@ from .config import resolve as resolve
 from .loop import resume as resume
 from .loop import train as train
 from .methods import METHODS as METHODS
+from .module import train_module as train_module
 from .reports import EpochReport as EpochReport
 from .reports import Report as Report
 from .reports import StepReport as StepReport

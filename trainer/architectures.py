@@ -44,6 +44,8 @@ NETS: dict[str, tuple[Conv | Dense, ...]] = {
     "mlp": (Dense(64), Dense(64)),
 }
 
+MODULE = "module"  # the name of a network that a user wrote (`train_module`)
+
 SOURCES: dict[str, Source] = {
     "digits": Source((1, 8, 8)),
     "mnist": Source((1, 28, 28)),
@@ -66,8 +68,9 @@ class Architecture:
 
     @property
     def weights(self) -> tuple[str, ...]:
-        """Names of the weights, biases left out, in layer order."""
-        return tuple(name for name, shape in self.parameters.items() if len(shape) > 1)
+        """Names of the weights of linear layers, biases left out, in layer order."""
+        layers = (node.params[0] for node in self.graph.nodes if node.op in ("Conv", "Gemm"))
+        return tuple(dict.fromkeys(name for name in layers if name in self.parameters))
 
 
 def build(net: str, source: Source, hidden: tuple[int, ...] | None = None) -> Architecture:

@@ -17,10 +17,10 @@ from glscert.verifier.bounds import RELAXATIONS
 from glscert.verifier.bounds import resolve_options as resolve_relaxation
 from glscert.verifier.errors import InputError
 
-from .architectures import NETS, SOURCES
+from .architectures import MODULE, NETS, SOURCES
 from .initialisation import INITIALISATIONS
 from .methods import METHODS, resolve_options
-from .own_data import OWN, own_values
+from .own_data import OWN, TENSORS, own_values
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -28,8 +28,8 @@ else:
     import tomli as tomllib
 
 NAMES: dict[str, Collection[str]] = {
-    "dataset": (*SOURCES, OWN),
-    "net": NETS,
+    "dataset": (*SOURCES, OWN, TENSORS),
+    "net": (*NETS, MODULE),
     "method": METHODS,
     "relaxation": RELAXATIONS,
     "eval_relaxation": RELAXATIONS,
@@ -157,6 +157,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {"net": "digits", "epochs": 30, "batch": 64, "lr": 0.02},
     "mnist": {"net": "cnn3"},
     OWN: {"net": "mlp", "batch": 64, "lr": 0.005},
+    TENSORS: {"batch": 64, "lr": 0.005},
     "cifar10": {
         "net": "cnn3",
         "eps": 2 / 255,
@@ -174,10 +175,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 BY_NET: dict[str, dict[str, Any]] = {"cnn5": {"chunk": 4}, "cnn5-l": {"chunk": 1}}
 
 
-def resolve(*layers: Mapping[str, Any]) -> TrainConfig:
+def resolve(*layers: Mapping[str, Any], shape: tuple[int, ...] | None = None) -> TrainConfig:
     """The configuration from `layers`, later ones winning, over the defaults of method, net and data set (digits).
 
-    In a layer eps may be a list, one radius per entry of an input, and `eps_file` name a file of them.
+    In a layer eps may be a list, one radius per entry of an input [*shape], and `eps_file` name a file of them.
     Raises InputError: values out of range, unknown names, all of them in one message; unusable files.
     """
     given: dict[str, Any] = {}
@@ -190,7 +191,7 @@ def resolve(*layers: Mapping[str, Any]) -> TrainConfig:
         given.setdefault("dataset", "digits")
     if isinstance(given.get("eps"), list | tuple) and len(given["eps"]) == 1:
         (given["eps"],) = given["eps"]
-    given |= own_values(given)
+    given |= own_values(given, shape)
     given.pop("eps_file", None)
     dataset = str(given["dataset"])
     values = DEFAULTS.get(dataset, {"net": "cnn3"}) | given

@@ -28,25 +28,39 @@ from .updates import Take, updates
 
 
 def train(
-    run: Path, config: TrainConfig, *, report: Report, data_dir: Path | None = None, workers: int = 1, actors: int = 0
+    run: Path,
+    config: TrainConfig,
+    *,
+    report: Report,
+    data_dir: Path | None = None,
+    workers: int = 1,
+    actors: int = 0,
+    setup: Setup | None = None,
 ) -> dict[str, Any]:
     """Trains from the start, in the new folder `run`; returns the last epoch's metrics.
 
     `workers` threads share a batch's chunks, `actors` processes a population's parts; the weights depend on neither.
+    `setup`: network and data, where they are not those that the configuration names.
     Raises InputError: the folder holds a run, no data, no such device, no weights to start from, actors without a
     population; GlscertError: the loss is not finite.
     """
-    setup = prepare(config, data_dir)
+    setup = setup or prepare(config, data_dir)
     start = config.start
     params = setup.initial_params() if start is None else checkpoint.load_weights(Path(start), setup.net.parameters)
     return _run(run, setup, State(params, {}), report, workers, actors, new=True)
 
 
 def resume(
-    run: Path, *, report: Report, data_dir: Path | None = None, workers: int = 1, actors: int = 0
+    run: Path,
+    *,
+    report: Report,
+    data_dir: Path | None = None,
+    workers: int = 1,
+    actors: int = 0,
+    setup: Setup | None = None,
 ) -> dict[str, Any]:
     """Continues a run from its newest checkpoint, or from the start where it has none. As `train` otherwise."""
-    setup = prepare(checkpoint.read_config(run), data_dir)
+    setup = setup or prepare(checkpoint.read_config(run), data_dir)
     state = checkpoint.load(run, setup.net.parameters) or State(setup.initial_params(), {})
     return _run(run, setup, state, report, workers, actors, new=False)
 

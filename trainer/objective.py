@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from glscert.verifier.bounds import RELAXATIONS, Bounds, Box, linf_box, margin_spec
+from glscert.verifier.bounds.interval import image
 from glscert.verifier.graph import Graph
 from glscert.verifier.ops import evaluate
 
@@ -100,16 +101,16 @@ class Objective:
             bounds = self.bounds_on(params, box, y, "ibp")
         else:
             box, bounds = known or (self.box(x, eps), self.bounds(params, x, y, eps))
-        return regulariser.statistics(self._entering(box), bounds.pre)
+        return regulariser.statistics(self._entering(params, box), bounds.pre)
 
-    def _entering(self, box: Box) -> Box:
-        """The box at the first linear layer: after the normalisation, which is increasing."""
-        first = next(i for i, node in enumerate(self.graph.nodes) if node.op in ("Conv", "Gemm"))
-        if first == 0:
-            return box
-        nodes = self.graph.nodes[:first]
-        prefix = Graph(self.graph.input, nodes[-1].output, nodes, self.graph.shapes)
-        return Box(*(evaluate(prefix, dict(self.constants), side) for side in box))
+    def _entering(self, params: Params, box: Box) -> Box:
+        """The box at the first linear layer: after the normalisation."""
+        boxes = {self.graph.input: box}
+        for node in self.graph.nodes:
+            if node.op in ("Conv", "Gemm"):
+                return boxes[node.inputs[0]]
+            boxes[node.output] = image(node, {**self.constants, **params}, boxes)
+        return box
 
 
 def proved(bounds: Bounds) -> Tensor:

@@ -19,6 +19,7 @@ from .architectures import SOURCES, Source
 from .randomness import stream
 
 OWN = "own"  # the name of the data set where `data` names a file
+TENSORS = "tensors"  # and where it was given in Python
 HELD_OUT = "test.npz"
 SMALLEST_STD = 1e-6  # of the largest magnitude in a channel: what varies less is a constant
 
@@ -33,14 +34,18 @@ class Splits(NamedTuple):
     test_y: np.ndarray
 
 
-def own_values(given: Mapping[str, Any]) -> dict[str, Any]:
+def own_values(given: Mapping[str, Any], shape: tuple[int, ...] | None = None) -> dict[str, Any]:
     """What the files named in `given` (data, eps_file) and a list of eps there say, as values of a configuration.
+
+    shape: *v of the inputs, where neither a file nor a known data set has them.
 
     Raises InputError: unusable files, or a radius that is stated twice or not at all.
     """
     eps, file, values, stated = given.get("eps"), given.get("eps_file"), {}, Region()
     listed = isinstance(eps, list | tuple)
-    shape = SOURCES[str(given.get("dataset"))].shape if str(given.get("dataset")) in SOURCES else ()
+    dataset = str(given.get("dataset"))
+    if shape is None:
+        shape = SOURCES[dataset].shape if dataset in SOURCES else ()
     if given.get("data"):
         if given.get("dataset", OWN) != OWN:
             raise InputError(f"data and dataset = {given['dataset']!r} both say what to train on; leave one out.")
@@ -78,26 +83,29 @@ def load_own(data: str, test_data: str | None, *, share: float, seed: int, norma
     Raises InputError: files that are unusable or do not fit each other, too few rows, labels that are not 0 … K - 1.
     """
     train = _read(data)
-    if test_data is not None:
-        test = _read(test_data, train.x.shape[1:])
-    else:
-        order = torch.randperm(len(train.y), generator=stream(seed, "split")).numpy()
-        held_out = round(share * len(order))
-        if not 0 < held_out < len(order):
-            raise InputError(f"{data} holds {len(order)} rows, too few to hold out {share:g} of them; give test_data.")
-        test = Inputs(train.x[order[:held_out]], train.y[order[:held_out]], train.region)
-        train = Inputs(train.x[order[held_out:]], train.y[order[held_out:]], train.region)
-    if not (len(train.y) and len(test.y)):
-        raise InputError(f"{data if not len(train.y) else test_data} holds no rows.")
+    test = None if test_data is None else _read(test_data, train.x.shape[1:])
+    train, test = train_and_test(train, test, data, share=share, seed=seed)
     classes = 1 + int(max(train.y.max(), test.y.max()))
     if min(train.y.min(), test.y.min()) < 0 or len(np.unique(train.y)) != classes or classes < 2:
         raise InputError(
             f"the labels of {data} are {_some(np.unique(train.y))}; classes are numbered 0 … K - 1, at least two of "
             "them, each with rows to train on."
         )
-    shape = train.x.shape[1:]
     mean, std = _moments(train.x) if normalise else (None, None)
-    return Splits(Source(shape, classes, mean, std), train.x, train.y, test.x, test.y)
+    return Splits(Source(train.x.shape[1:], classes, mean, std), train.x, train.y, test.x, test.y)
+
+
+def train_and_test(train: Inputs, test: Inputs | None, what: str, *, share: float, seed: int) -> tuple[Inputs, Inputs]:
+    """Both of them; without a test set, a random `share` of the training rows. Raises InputError: too few rows."""
+    if test is None:
+        order = torch.randperm(len(train.y), generator=stream(seed, "split")).numpy()
+        held_out = round(share * len(order))
+        if not 0 < held_out < len(order):
+            raise InputError(f"{what} holds {len(order)} rows, too few to hold out {share:g} of them; give test rows.")
+        test, train = (Inputs(train.x[part], train.y[part], train.region) for part in np.split(order, [held_out]))
+    if not (len(train.y) and len(test.y)):
+        raise InputError(f"{what}: there are no {'test' if len(train.y) else 'training'} inputs.")
+    return train, test
 
 
 def _read(path: str, shape: tuple[int, ...] | None = None) -> Inputs:

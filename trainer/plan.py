@@ -14,6 +14,7 @@ class Plan:
 
     config: TrainConfig
     images: int
+    regularised: bool = True  # False for a network without nonlinearities, which has no boxes to keep small
 
     @property
     def steps_per_epoch(self) -> int:
@@ -37,7 +38,7 @@ class Plan:
 
     def reg_weight(self, step: int) -> float:
         """The regulariser's: fast_reg (1 - eps / final eps), only while eps grows."""
-        if step >= self.at(self.config.anneal_end) or self.config.eps <= SMALLEST_EPS:
+        if not self.regularised or step >= self.at(self.config.anneal_end) or self.config.eps <= SMALLEST_EPS:
             return 0.0
         return self.config.fast_reg * (1 - max(self.eps(step), SMALLEST_EPS) / self.config.eps)
 

@@ -11,16 +11,17 @@ from torch import Tensor
 
 from glscert.verifier.data import load_dataset
 from glscert.verifier.errors import InputError
+from glscert.verifier.ops import OPERATORS, Nonlinear
 from glscert.verifier.region import Entries, check_inside
 
-from .architectures import SOURCES, Architecture, build
+from .architectures import MODULE, SOURCES, Architecture, build
 from .augmentation import flip_and_shift
 from .config import TrainConfig
 from .evaluation import Params
 from .initialisation import INITIALISATIONS
 from .methods import METHODS
 from .objective import Objective
-from .own_data import HELD_OUT, Splits, load_own
+from .own_data import HELD_OUT, OWN, TENSORS, Splits, load_own
 from .perturbation import as_text, stated_region
 from .plan import Plan
 from .randomness import stream
@@ -39,8 +40,11 @@ class Setup:
     train_y: Tensor
     test_x: Tensor
     test_y: Tensor
+    given: Params | None = None  # weights to start from, of a network that a user wrote
 
     def initial_params(self) -> Params:
+        if self.given is not None:
+            return self.given
         return INITIALISATIONS[self.config.init](self.net, stream(self.config.seed, "init"))
 
     def train_images(self, chosen: Tensor, step: int) -> Tensor:
@@ -66,7 +70,7 @@ class Setup:
     def metadata(self) -> dict[str, str]:
         """What an exported network says of itself."""
         config = self.config
-        known = {} if config.data is not None else {"dataset": config.dataset}
+        known = {"dataset": config.dataset} if config.dataset in SOURCES else {}
         return {
             **known,
             **as_text(stated_region(config, self.net.graph.input_shape)),
@@ -81,12 +85,16 @@ class Setup:
 
 def prepare(config: TrainConfig, data_dir: Path | None) -> Setup:
     """Loads the data and builds the network. Raises InputError: no data, no such device, radii that do not fit."""
+    if config.net == MODULE:
+        raise InputError("the run trains a module of your own; go on with train_module(…, resume=True) in Python.")
     splits = load_splits(config, data_dir)
     return assemble(config, build(config.net, splits.source, config.hidden), splits)
 
 
 def load_splits(config: TrainConfig, data_dir: Path | None) -> Splits:
     """The images or rows that a configuration trains and tests on. Raises InputError: no data, or unusable."""
+    if config.dataset == TENSORS:
+        raise InputError("the run was given its inputs in Python, and they are not kept; give inputs with --data.")
     if config.data is not None:
         share, seed = config.test_share, config.seed
         return load_own(config.data, config.test_data, share=share, seed=seed, normalise=config.normalise)
@@ -96,7 +104,7 @@ def load_splits(config: TrainConfig, data_dir: Path | None) -> Splits:
 
 def load_test(config: TrainConfig, data_dir: Path | None) -> tuple[np.ndarray, np.ndarray]:
     """The test images or rows [N, *v] in float32, and labels [N], of a configuration. Raises InputError: no data."""
-    if config.data is not None:
+    if config.dataset in (OWN, TENSORS):
         splits = load_splits(config, data_dir)
         return splits.test_x, splits.test_y
     test = load_dataset(config.dataset, "test", data_dir)
@@ -115,8 +123,8 @@ def keep_held_out(run: Path, config: TrainConfig) -> None:
     os.replace(beside, run / HELD_OUT)
 
 
-def assemble(config: TrainConfig, net: Architecture, splits: Splits) -> Setup:
-    """The network and the data on the device.
+def assemble(config: TrainConfig, net: Architecture, splits: Splits, given: Params | None = None) -> Setup:
+    """The network and the data on the device; training starts from the weights `given`, or else from random ones.
 
     Raises InputError: no such device, radii or inputs that do not fit, a network that the method cannot train.
     """
@@ -138,9 +146,13 @@ def assemble(config: TrainConfig, net: Architecture, splits: Splits) -> Setup:
         high=_on(device, high),
         relaxation_options=config.relaxation_options,
     )
-    train = (torch.from_numpy(part).to(device) for part in (splits.train_x, splits.train_y))
-    test = (torch.from_numpy(part[: config.eval_images]).to(device) for part in (splits.test_x, splits.test_y))
-    return Setup(config, Plan(config, len(splits.train_x)), net, objective, device, *train, *test)
+    train_x, train_y = (torch.from_numpy(part).to(device) for part in (splits.train_x, splits.train_y))
+    test_x, test_y = (
+        torch.from_numpy(part[: config.eval_images]).to(device) for part in (splits.test_x, splits.test_y)
+    )
+    nonlinear = any(isinstance(OPERATORS[node.op], Nonlinear) for node in net.graph.nodes)
+    plan = Plan(config, len(train_x), nonlinear)
+    return Setup(config, plan, net, objective, device, train_x, train_y, test_x, test_y, given)
 
 
 def _on(device: torch.device, entries: Entries) -> float | Tensor:

@@ -32,6 +32,20 @@ def parse_ratio(text: str, option: str = "--eps") -> float:
         raise InputError(f"{option} {text} is not a number; write 0.1 or 2/255.") from None
 
 
+def parse_options(given: list[str]) -> dict[str, float | bool | str]:
+    """Options NAME=VALUE by name; numbers, true and false as such, the rest as text."""
+    found: dict[str, float | bool | str] = {}
+    for text in given:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value):
+            raise InputError(f"--option {text} is not NAME=VALUE; write --option alpha=0.1.")
+        try:
+            found[name] = {"true": True, "false": False}[value] if value in ("true", "false") else float(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
 def parse_names(given: str | None, known: Collection[str], option: str) -> list[str]:
     """Names out of `known`, separated by commas, each once; all of them where none is given."""
     if given is None:

@@ -8,7 +8,7 @@ import typer
 from glscert.verifier.errors import InputError
 
 from . import render
-from .parse import parse_range, parse_ratios
+from .parse import parse_options, parse_range, parse_ratios
 from .threads import share_chunks
 
 if TYPE_CHECKING:
@@ -38,6 +38,14 @@ def command(
             help="grad; rgs: smoothed over the weights; pgpe: likewise, without gradients; pgd, sabr, taps, staps, "
             "mtl-ibp, cc-ibp or exp-ibp: with an attack.",
             show_default="rgs",
+        ),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="One of the method's own, such as sigma=0.001 for rgs or alpha=0.1 for mtl-ibp; may be repeated.",
+            show_default=False,
         ),
     ] = None,
     relaxation: Annotated[
@@ -95,6 +103,7 @@ def command(
     """
     options: dict[str, Any] = {"dataset": dataset, "net": net, "method": method, "relaxation": relaxation}
     options |= {
+        "options": parse_options(option) if option else None,
         "data": _absolute(data),
         "test_data": _absolute(test_data),
         "hidden": None if hidden is None else hidden.split(","),
@@ -112,7 +121,7 @@ def command(
         options["low"], options["high"] = parse_range(range)
     given = {name: value for name, value in options.items() if value is not None}
     if resume and (given or config is not None):
-        named = ", ".join(f"--{name.replace('_', '-')}" for name in given) or "--config"
+        named = ", ".join(f"--{name.replace('_', '-').replace('options', 'option')}" for name in given) or "--config"
         raise InputError(f"--resume continues with the run's own configuration; leave {named} out, or start a new run.")
 
     from glscert import trainer

@@ -26,7 +26,7 @@ class AttackOptions(BaseModel):
     step_size None: max(0.25, 2 / steps).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     steps: int = Field(10, ge=1)
     restarts: int = Field(3, ge=1)

@@ -186,7 +186,7 @@ def resolve(*layers: Mapping[str, Any], shape: tuple[int, ...] | None = None) ->
         for name, rival in (("eps", "eps_file"), ("eps_file", "eps")):  # a later layer wins over either
             if name in layer:
                 given.pop(rival, None)
-        given.update(layer)
+        given.update(_merged(given, layer))
     if not given.get("data"):
         given.setdefault("dataset", "digits")
     if isinstance(given.get("eps"), list | tuple) and len(given["eps"]) == 1:
@@ -195,17 +195,32 @@ def resolve(*layers: Mapping[str, Any], shape: tuple[int, ...] | None = None) ->
     given.pop("eps_file", None)
     dataset = str(given["dataset"])
     values = DEFAULTS.get(dataset, {"net": "cnn3"}) | given
+    values = {**BY_NET.get(str(values["net"]), {}), **values}
     try:
-        return TrainConfig(**{**BY_NET.get(str(values["net"]), {}), **values, **_by_method(dataset, values), **given})
+        return TrainConfig(**_merged(values | _by_method(dataset, values), given))
     except ValidationError as error:
-        raise InputError("; ".join(_sentence(detail) for detail in error.errors()) + ".") from None
+        method = METHODS.get(str(_given_or_default(values, "method")))
+        known = method.options.model_fields if method else {}
+        raise InputError("; ".join(_sentence(detail, known) for detail in error.errors()) + ".") from None
 
 
-def _by_method(dataset: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`under` with what `over` says; of the method's options, one by one."""
+    both = {**under, **over}
+    if isinstance(under.get("options"), dict) and isinstance(over.get("options"), dict):
+        both["options"] = under["options"] | over["options"]
+    return both
+
+
+def _by_method(dataset: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """The method's own defaults, where method and eps are such that it can have some."""
-    method, eps = (values.get(name, TrainConfig.model_fields[name].default) for name in ("method", "eps"))
+    method, eps = (_given_or_default(values, name) for name in ("method", "eps"))
     known = isinstance(method, str) and method in METHODS and isinstance(eps, int | float)
-    return METHODS[method].defaults(dataset, eps) if known else {}
+    return dict(METHODS[method].defaults(dataset, eps)) if known else {}
+
+
+def _given_or_default(values: Mapping[str, Any], name: str) -> Any:
+    return values.get(name, TrainConfig.model_fields[name].default)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -218,9 +233,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not valid TOML: {error}.") from None
 
 
-def _sentence(detail: ErrorDetails) -> str:
+def _sentence(detail: ErrorDetails, options: Collection[str]) -> str:
+    """What is wrong with a value; `options` are those of the method."""
     where = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return f"{where} is not an option (known: {', '.join(TrainConfig.model_fields)})"
+        known = options if where.startswith("options.") else TrainConfig.model_fields
+        return f"{where} is not an option (known: {', '.join(known) or 'none'})"
     message = detail["msg"].replace("Input should be", "must be").replace("Input", "it")
     return f"{where} = {detail['input']!r} {message}" if where else message

@@ -10,6 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from glscert.cli.main import app
+from glscert.trainer import METHODS
+from glscert.trainer.architectures import NETS
+from glscert.verifier.bounds import RELAXATIONS
 from glscert.verifier.errors import InputError
 
 QUICK = ["train", "--relaxation", "ibp", "--epochs", "1", "--batch", "512", "--threads", "1"]
@@ -77,6 +80,21 @@ def test_configuration_file_and_command_line(tmp_path):
     assert (result["seed"], result["method"], result["eps"]) == (7, "grad", 2 / 255)
 
 
+def test_options_of_the_method_win_one_by_one_over_the_file(tmp_path):
+    (tmp_path / "c.toml").write_text('method = "sabr"\n[options]\neps_shrinkage = 0.5\nsteps = 7\n')
+    options = ["--option", "steps=2", "--option", "restarts=1"]
+    done = invoke(*QUICK, "--config", tmp_path / "c.toml", *options, "--runs-dir", tmp_path, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)["options"]
+    assert (found["eps_shrinkage"], found["steps"], found["restarts"], found["relu_shrinkage"]) == (0.5, 2, 1, 1.0)
+
+
+def test_help_names_every_method_net_and_relaxation():
+    help = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "300"}).output
+    words = set(help.replace(",", " ").replace(";", " ").replace(":", " ").replace(".", " ").split())
+    assert {*METHODS, *NETS, *RELAXATIONS} <= words
+
+
 def test_resume_of_a_finished_run_shows_it(tmp_path):
     assert invoke(*QUICK, "--runs-dir", tmp_path, "--run", "a").exit_code == 0
     done = invoke("train", "--resume", "--runs-dir", tmp_path, "--json")
@@ -91,6 +109,13 @@ def test_resume_of_a_finished_run_shows_it(tmp_path):
         (["--eps", "1/0"], "write 0.1 or 2/255"),
         (["--net", "resnet"], "net = 'resnet' is not known"),
         (["--resume", "--eps", "0.1"], "leave --eps out"),
+        (["--resume", "--option", "sigma=1"], "leave --option out"),
+        (["--option", "sigma"], "--option sigma is not NAME=VALUE"),
+        (["--method", "pgd", "--option", "alpha=1"], "alpha is not an option (known: steps, restarts, step_size)"),
+        (["--option", "sigma=inf"], "sigma = inf must be a finite number"),
+        (["--option", "samples=1.5"], "samples = 1.5 must be a valid integer"),
+        (["--method", "grad", "--option", "sigma=1"], "sigma is not an option (known: none)"),
+        (["--method", "taps", "--option", "relus=3"], "relus = 3, but the network has 2"),
         (["--resume"], "no training run"),
         (["--dataset", "mnist", "--net", "cnn3", "--data-dir", "FILE"], "is not a folder"),
         (["--device", "abacus"], "device = 'abacus' cannot be used"),

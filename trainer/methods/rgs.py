@@ -15,7 +15,7 @@ from ..evaluation import Evaluate, Evaluation, mean
 class Options(BaseModel):
     """sigma: standard deviation of the noise; times `decay` at each learning-rate milestone; `samples`: n."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     sigma: float = Field(1e-3, ge=0)
     decay: float = Field(0.4, gt=0, le=1)

@@ -38,7 +38,7 @@ class LatentOptions(BaseModel):
     The authors' library attacks the last 1 to 3 ReLUs of a CNN7; grad_scale 4 for MNIST, 2 to 8 elsewhere.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     relus: int = Field(1, ge=1)
     latent_steps: int = Field(10, ge=1)

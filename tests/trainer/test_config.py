@@ -76,6 +76,23 @@ def test_a_bad_relaxation_option_is_a_sentence(relaxation, options, sentence):
         resolve({"relaxation": relaxation, "relaxation_options": options})
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("dataset", "eps"), [("digits", 0.1), ("mnist", 0.1), ("mnist", 0.3), ("cifar10", 2 / 255), ("cifar10", 8 / 255)]
+)
+def test_every_method_has_defaults_for_every_setting(method, dataset, eps):
+    config = resolve({"method": method, "dataset": dataset, "eps": eps})
+    assert METHODS[method].options(**config.options).model_dump() == config.options
+
+
+def test_options_depend_on_the_setting_unless_they_are_given():
+    small, large = (resolve({"method": "mtl-ibp", "dataset": "mnist", "eps": eps}).options for eps in (0.1, 0.3))
+    assert (small["alpha"], small["steps"], large["alpha"], large["steps"]) == (0.02, 10, 0.5, 1)
+    file = {"method": "mtl-ibp", "dataset": "mnist", "options": {"alpha": 0.3, "steps": 2}}
+    given = resolve(file, {"eps": 0.3, "options": {"steps": 3}}).options
+    assert (given["alpha"], given["steps"], given["restarts"]) == (0.3, 3, 3)
+
+
 def test_toml(tmp_path):
     path = tmp_path / "run.toml"
     path.write_text('method = "rgs"\neps = 0.05\n[options]\nsigma = 0.01\n', encoding="utf-8")

@@ -27,9 +27,8 @@ from . import grad, mtl_ibp, pgd, pgpe, rgs, sabr, staps, taps
 Defaults = Callable[[str, float], Mapping[str, Any]]
 
 
-def always(values: Mapping[str, Any]) -> Defaults:
-    """The same defaults for every data set and eps."""
-    return lambda dataset, eps: values
+def _none(dataset: str, eps: float) -> Mapping[str, Any]:
+    return {}
 
 
 class Method(NamedTuple):
@@ -37,7 +36,7 @@ class Method(NamedTuple):
     gradient: Callable[..., Evaluation] | None = None
     loss: Callable[..., LossParts] | None = None
     check: Callable[..., None] | None = None
-    defaults: Defaults = always({})
+    defaults: Defaults = _none
     search: Callable[..., Any] | None = None
 
     def verify(self, graph: Graph, relaxation: str, options: Mapping[str, Any]) -> None:
@@ -46,22 +45,17 @@ class Method(NamedTuple):
             self.check(graph, relaxation, self.options(**options))
 
 
-# The authors' library starts adversarial training from He's weights and regularises no bounds, which it has not; the
-# others train with IBP's. All are measured by tighter bounds than that.
-ATTACKED: Mapping[str, Any] = {"init": "kaiming", "fast_reg": 0.0}
-BOUNDED: Mapping[str, Any] = {"relaxation": "ibp", "eval_relaxation": "deeppoly"}
-
 METHODS: dict[str, Method] = {
     "grad": Method(grad.Options, grad.gradient),
     "rgs": Method(rgs.Options, rgs.gradient),
     "pgpe": Method(pgpe.Options, search=pgpe.search, defaults=pgpe.defaults),
-    "pgd": Method(pgd.Options, grad.gradient, pgd.loss, defaults=always(ATTACKED)),
-    "sabr": Method(sabr.Options, grad.gradient, sabr.loss, sabr.check, always(BOUNDED)),
-    "taps": Method(taps.Options, grad.gradient, taps.loss, taps.check, always(BOUNDED)),
-    "staps": Method(staps.Options, grad.gradient, staps.loss, staps.check, always(BOUNDED)),
-    "mtl-ibp": Method(mtl_ibp.Options, grad.gradient, mtl_ibp.mtl_loss, defaults=always(BOUNDED)),
-    "cc-ibp": Method(mtl_ibp.Options, grad.gradient, mtl_ibp.cc_loss, defaults=always(BOUNDED)),
-    "exp-ibp": Method(mtl_ibp.Options, grad.gradient, mtl_ibp.exp_loss, defaults=always(BOUNDED)),
+    "pgd": Method(pgd.Options, grad.gradient, pgd.loss, defaults=pgd.defaults),
+    "sabr": Method(sabr.Options, grad.gradient, sabr.loss, sabr.check, sabr.defaults),
+    "taps": Method(taps.Options, grad.gradient, taps.loss, taps.check, taps.defaults),
+    "staps": Method(staps.Options, grad.gradient, staps.loss, staps.check, taps.defaults),
+    "mtl-ibp": Method(mtl_ibp.Options, grad.gradient, mtl_ibp.mtl_loss, defaults=mtl_ibp.defaults),
+    "cc-ibp": Method(mtl_ibp.Options, grad.gradient, mtl_ibp.cc_loss, defaults=mtl_ibp.defaults),
+    "exp-ibp": Method(mtl_ibp.Options, grad.gradient, mtl_ibp.exp_loss, defaults=mtl_ibp.defaults),
 }
 
 

@@ -23,6 +23,7 @@ from glscert.verifier.errors import InputError
 
 from ..evaluation import Params
 from ..population import Population
+from .settings import LARGE_EPS
 
 if TYPE_CHECKING:
     from ..evolution import Evolution
@@ -73,10 +74,6 @@ def search(
     )
 
 
-# The radii for which the paper lets eps grow over the first 50 of 150 epochs lie above these.
-LARGE_EPS = {"mnist": 0.2, "cifar10": 5 / 255}
-
-
 def defaults(dataset: str, eps: float) -> dict[str, Any]:
     """The paper's schedule (App. E.2) where it differs from that of gradient training."""
     schedule: dict[str, Any] = {
@@ -85,6 +82,7 @@ def defaults(dataset: str, eps: float) -> dict[str, Any]:
         "lr_decay": 0.4,
         "milestones": (110 / 150, 130 / 150),
         "anneal_start": 0.0,
+        # the paper lets only the large eps grow, over the first 50 of 150 epochs
         "anneal_end": 50 / 150 if eps > LARGE_EPS.get(dataset, 1.0) else 0.0,
         "fast_reg": 0.0,  # of the warm-up from fresh weights; this one starts from trained ones
     }

@@ -6,6 +6,8 @@
 the rest; they are IBP's unless another relaxation is asked for.
 """
 
+from typing import Any
+
 import torch
 from pydantic import Field
 
@@ -18,14 +20,12 @@ from ..evaluation import Params
 from ..losses import robust_cross_entropy
 from ..objective import Images, LossParts, Objective
 from ..shrunk import shrunk_ibp
+from .settings import BY_IBP, Tuned, tuned
 
 
 class Options(AttackOptions):
     """`eps_shrinkage`: half-width of the small box over that of the eps-box. `relu_shrinkage`: what the upper bounds of
-    unstable neurons are multiplied by before each ReLU (1: nothing; with IBP only).
-
-    The authors' library has eps_shrinkage 0.4 for MNIST at eps 0.1 (0.9 at 0.3), and for CIFAR-10 0.1 with
-    relu_shrinkage 0.8 at 2/255 (0.9 and 1 at 8/255); the paper tuned it per network.
+    unstable neurons are multiplied by before each ReLU (1: nothing; with IBP only). Defaults depend on the setting.
     """
 
     step_size: float | None = Field(0.2, gt=0)
@@ -33,12 +33,23 @@ class Options(AttackOptions):
     relu_shrinkage: float = Field(1.0, ge=0, le=1)
 
 
+TUNED: Tuned = {
+    "mnist": ({"eps_shrinkage": 0.4}, {"eps_shrinkage": 0.9, "steps": 5}),
+    "cifar10": ({"eps_shrinkage": 0.1, "relu_shrinkage": 0.8}, {"eps_shrinkage": 0.9}),
+}
+
+
+def defaults(dataset: str, eps: float) -> dict[str, Any]:
+    """IBP's bounds, the test accuracy by tighter ones, and options by setting."""
+    return {**BY_IBP, "options": tuned(dataset, eps, TUNED)}
+
+
 def check(graph: Graph, relaxation: str, options: Options) -> None:
     """Raises InputError where the bounds cannot be had."""
     if options.relu_shrinkage < 1 and relaxation != "ibp":
         raise InputError(
             f"relu_shrinkage = {options.relu_shrinkage:g} is for IBP's bounds, not {relaxation}'s; take relaxation "
-            "ibp, or leave relu_shrinkage at 1."
+            "ibp, or set relu_shrinkage to 1."
         )
 
 

@@ -1,14 +1,31 @@
 """STAPS: TAPS over the small boxes of SABR (Mao et al., 2023, Section 3.4). While eps grows it is SABR."""
 
+from typing import Any
+
 from glscert.verifier.graph import Graph
 
 from ..evaluation import Params
 from ..objective import Images, LossParts, Objective
 from . import sabr, taps
+from .settings import BY_IBP, Tuned, tuned
 
 
 class Options(sabr.Options, taps.LatentOptions):
-    """Those of both. The authors' library: grad_scale 2 for CIFAR-10 and eps_shrinkage 0.6 for MNIST at eps 0.3."""
+    """Those of both."""
+
+
+TUNED: Tuned = {
+    "mnist": ({"eps_shrinkage": 0.4}, {"eps_shrinkage": 0.6}),
+    "cifar10": (
+        {"eps_shrinkage": 0.1, "relu_shrinkage": 0.8, "grad_scale": 2.0, "steps": 8, "latent_steps": 8},
+        {"eps_shrinkage": 0.9, "grad_scale": 2.0},
+    ),
+}
+
+
+def defaults(dataset: str, eps: float) -> dict[str, Any]:
+    """IBP's bounds, the test accuracy by tighter ones, and options by setting."""
+    return {**BY_IBP, "options": tuned(dataset, eps, TUNED)}
 
 
 def check(graph: Graph, relaxation: str, options: Options) -> None:

@@ -18,7 +18,9 @@ BY_DATASET = "by data set"
 
 
 def command(
-    dataset: Annotated[str | None, typer.Option(help="digits, mnist or cifar10.", show_default="digits")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="digits, mnist, cifar10 or tinyimagenet.", show_default="digits")
+    ] = None,
     data_dir: Annotated[
         Path, typer.Option(help="Folder with the data set's files; missing ones are downloaded.")
     ] = Path("data"),

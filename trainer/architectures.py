@@ -50,6 +50,8 @@ SOURCES: dict[str, Source] = {
     "digits": Source((1, 8, 8)),
     "mnist": Source((1, 28, 28)),
     "cifar10": Source((3, 32, 32), mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616)),
+    # the numbers of the certified training literature (Shi et al., 2021)
+    "tinyimagenet": Source((3, 64, 64), 200, mean=(0.4802, 0.4481, 0.3975), std=(0.2302, 0.2265, 0.2262)),
 }
 
 

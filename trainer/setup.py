@@ -15,7 +15,7 @@ from glscert.verifier.ops import OPERATORS, Nonlinear
 from glscert.verifier.region import Entries, check_inside
 
 from .architectures import MODULE, SOURCES, Architecture, build
-from .augmentation import flip_and_shift
+from .augmentation import check_augmentable, flip_and_crop
 from .config import TrainConfig
 from .evaluation import Params
 from .initialisation import INITIALISATIONS
@@ -23,20 +23,21 @@ from .methods import METHODS
 from .objective import Objective
 from .own_data import HELD_OUT, OWN, TENSORS, Splits, load_own
 from .perturbation import as_text, stated_region
+from .pixels import Pixels
 from .plan import Plan
 from .randomness import stream
 
 
 @dataclass(frozen=True)
 class Setup:
-    """Made by `prepare`. train_x [N, *v], train_y [N], test_x, test_y likewise, on `device`."""
+    """Made by `prepare`. train_x [N, *v], train_y [N], test_x, test_y likewise, on `device`; x[i] is float32."""
 
     config: TrainConfig
     plan: Plan
     net: Architecture
     objective: Objective
     device: torch.device
-    train_x: Tensor
+    train_x: Tensor | Pixels
     train_y: Tensor
     test_x: Tensor
     test_y: Tensor
@@ -49,8 +50,10 @@ class Setup:
 
     def train_images(self, chosen: Tensor, step: int) -> Tensor:
         """The images [B, *v] numbered `chosen` [B], augmented if the configuration says so."""
-        x = self.train_x[chosen]
-        return flip_and_shift(x, stream(self.config.seed, "augment", step)) if self.config.augment else x
+        x, config = self.train_x[chosen], self.config
+        if not config.augment:
+            return x
+        return flip_and_crop(x, stream(config.seed, "augment", step), pad=config.crop_pad, mode=config.crop_mode)
 
     def accuracies(self, params: Params, pool: Executor) -> dict[str, float]:
         """Natural and certified accuracy of the test images, at the final eps; the certificate is the relaxation's."""
@@ -98,7 +101,8 @@ def load_splits(config: TrainConfig, data_dir: Path | None) -> Splits:
     if config.data is not None:
         share, seed = config.test_share, config.seed
         return load_own(config.data, config.test_data, share=share, seed=seed, normalise=config.normalise)
-    train, test = (load_dataset(config.dataset, split, data_dir) for split in ("train", "test"))
+    train = load_dataset(config.dataset, "train", data_dir, as_bytes=True)
+    test = load_dataset(config.dataset, "test", data_dir)
     return Splits(SOURCES[config.dataset], train.x, train.y, test.x, test.y)
 
 
@@ -129,10 +133,13 @@ def assemble(config: TrainConfig, net: Architecture, splits: Splits, given: Para
     Raises InputError: no such device, radii or inputs that do not fit, a network that the method cannot train.
     """
     device = _device(config.device)
+    if config.augment:
+        check_augmentable(splits.source.shape, config.crop_mode, config.low, config.high)
     METHODS[config.method].verify(net.graph, config.relaxation, config.options)
     region = stated_region(config, splits.source.shape)
     eps, low, high = region.complete()
-    check_inside(splits.train_x, low, high, "the training inputs")
+    if splits.train_x.dtype != np.uint8:
+        check_inside(splits.train_x, low, high, "the training inputs")
     check_inside(splits.test_x, low, high, "the test inputs")
     scale = eps / config.eps if isinstance(eps, np.ndarray) and config.eps > 0 else 1.0
     objective = Objective(
@@ -146,7 +153,8 @@ def assemble(config: TrainConfig, net: Architecture, splits: Splits, given: Para
         high=_on(device, high),
         relaxation_options=config.relaxation_options,
     )
-    train_x, train_y = (torch.from_numpy(part).to(device) for part in (splits.train_x, splits.train_y))
+    stored, train_y = (torch.from_numpy(part).to(device) for part in (splits.train_x, splits.train_y))
+    train_x = Pixels(stored) if stored.dtype == torch.uint8 else stored
     test_x, test_y = (
         torch.from_numpy(part[: config.eval_images]).to(device) for part in (splits.test_x, splits.test_y)
     )

@@ -1,4 +1,4 @@
-"""Labelled images for training and verifying: scikit-learn's digits, MNIST and CIFAR-10, from local files first.
+"""Labelled images for training and verifying: digits, MNIST, CIFAR-10 and TinyImageNet, from local files first.
 
     load_dataset("mnist", "test", Path("data")) -> Dataset(x [N, *v] in [0, 1], y [N], name, classes)
 
@@ -17,6 +17,8 @@ from urllib.error import URLError
 import numpy as np
 
 from .errors import InputError
+from .tiny_imagenet import CLASSES as TINY_IMAGENET_CLASSES
+from .tiny_imagenet import read_tiny_imagenet
 
 DEFAULT_DIR = Path("data")
 CLASSES = 10
@@ -25,7 +27,7 @@ MOST_IMAGES = 1_000_000  # no set here is larger: a header that says so is damag
 
 
 class Dataset(NamedTuple):
-    """x [N, *v] float32 in [0, 1]; y [N] int64 in 0 … classes - 1."""
+    """x [N, *v] float32 in [0, 1], or uint8 where asked for; y [N] int64 in 0 … classes - 1."""
 
     x: np.ndarray
     y: np.ndarray
@@ -33,8 +35,10 @@ class Dataset(NamedTuple):
     classes: int
 
 
-def load_dataset(name: str, split: str, data_dir: Path | None = None) -> Dataset:
+def load_dataset(name: str, split: str, data_dir: Path | None = None, *, as_bytes: bool = False) -> Dataset:
     """The `split` ("train" or "test") of the data set `name`, a key of `DATASETS`; `data_dir` defaults to `data`.
+
+    as_bytes: leave x in uint8, of which 255 stands for 1, where the set is so large that this matters (TinyImageNet).
 
     Raises InputError: an unknown name or split, a folder that is none, files missing or damaged.
     """
@@ -46,9 +50,12 @@ def load_dataset(name: str, split: str, data_dir: Path | None = None) -> Dataset
     if folder.exists() and not folder.is_dir():
         raise InputError(f"the data folder {folder} is not a folder; name the folder that holds the files.")
     x, y = DATASETS[name](split, folder)
-    if y.size == 0 or y.min() < 0 or y.max() >= CLASSES:
-        raise InputError(f"the {split} labels of {name} in {folder} not all in 0 … {CLASSES - 1}; fetch them anew.")
-    return Dataset(x, y.astype(np.int64), name, CLASSES)
+    classes = TINY_IMAGENET_CLASSES if name == "tinyimagenet" else CLASSES
+    if y.size == 0 or y.min() < 0 or y.max() >= classes:
+        raise InputError(f"the {split} labels of {name} in {folder} not all in 0 … {classes - 1}; fetch them anew.")
+    if x.dtype == np.uint8 and not as_bytes:
+        x = x.astype(np.float32) / 255
+    return Dataset(x, y.astype(np.int64), name, classes)
 
 
 def _digits(split: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -170,4 +177,5 @@ DATASETS: dict[str, Callable[[str, Path], tuple[np.ndarray, np.ndarray]]] = {
     "digits": _digits,
     "mnist": _mnist,
     "cifar10": _cifar10,
+    "tinyimagenet": read_tiny_imagenet,
 }

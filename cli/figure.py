@@ -48,13 +48,18 @@ def save(figure: Any, path: Path) -> None:
     put(path, buffer.getvalue())
 
 
-def save_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table as CSV; None is an empty field. Raises OSError."""
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as CSV; None is an empty field."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    put(path, text.getvalue().encode())
+    return text.getvalue()
+
+
+def save_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table as a CSV file. Raises OSError."""
+    put(path, csv_text(columns, rows).encode())
 
 
 def put(path: Path, content: bytes) -> None:

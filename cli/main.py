@@ -16,7 +16,7 @@ from .failures import describe
 from .memory import keep_freed_memory
 
 # Module of this folder -> its function `command`, in the order of a first use.
-COMMANDS = ("demo", "train", "export", "verify", "tightness")
+COMMANDS = ("demo", "train", "export", "verify", "compare", "tightness", "landscape")
 
 EXIT_CODES = (
     "Exit codes: 0 done, all verified or policy met; 1 something falsified or misclassified, or policy missed; "

@@ -57,6 +57,14 @@ def parse_names(given: str | None, known: Collection[str], option: str) -> list[
     return names
 
 
+def parse_numbers(given: str, option: str) -> list[float]:
+    """Positive numbers separated by commas."""
+    values = [parse_ratio(part, option) for part in given.replace(",", " ").split()]
+    if not values or not all(isfinite(value) and value > 0 for value in values):
+        raise InputError(f"{option} {given}: give positive numbers, such as 1e-4 or 1e-4,1e-3.")
+    return values
+
+
 def parse_range(text: str) -> tuple[float, float]:
     """The valid input range that a user states; its ends are taken as float32 numbers, as the inputs are."""
     if text == "none":

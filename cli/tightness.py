@@ -48,8 +48,8 @@ def command(
 
     from concurrent.futures import ThreadPoolExecutor
 
+    from glscert.trainer import load_trained
     from glscert.trainer.tightness import Certifier, grid
-    from glscert.trainer.trained import load_trained
     from glscert.verifier.bounds import RELAXATIONS
 
     names = parse_names(relaxations, RELAXATIONS, "--relaxations")

@@ -171,6 +171,11 @@ def _show(folder: Path, config: "TrainConfig", metrics: dict[str, Any], as_json:
     columns = ("run", "natural", f"certified ({config.eval_relaxation or config.relaxation})", "train seconds")
     title = f"test {'rows' if config.data else 'images'}, eps {render.radius(config.eps_columns or config.eps)}"
     render.results().print(render.table(title, columns, [(*row, f"{metrics['seconds']:.0f}")]))
+    render.logs().print(
+        f"cost: {metrics['images_per_s']:.0f} images/s, {metrics['cpu_seconds']:.0f} s of CPU time in the last epoch, "
+        f"{metrics['peak_memory_mib']:.0f} MiB at most; all of it: glscli compare {folder} --cost",
+        markup=False,
+    )
     render.logs().print(f"next: glscli export model.onnx --run {folder.name}", markup=False)
     if config.data:
         rows = config.test_data or folder / "test.npz"

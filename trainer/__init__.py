@@ -21,3 +21,4 @@ from .reports import EpochReport as EpochReport
 from .reports import Report as Report
 from .reports import StepReport as StepReport
 from .setup import load_test as load_test
+from .trained import load_trained as load_trained

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from glscert.verifier.errors import InputError
+
 from .checkpoint import METRICS_FILE
 
 EVENTS_FILE = "tensorboard/events.out.tfevents.0.glscert"
@@ -16,11 +18,12 @@ EVENTS_FILE = "tensorboard/events.out.tfevents.0.glscert"
 class Journal:
     """Appends records to both files; of each, `sizes` bytes are kept on opening and what follows is cut off.
 
-    Records reach the disk in `sync`, which a checkpoint calls before it notes the sizes. The event file is written
-    here rather than by TensorBoard's own writer, whose thread would meet a full disk where nobody can answer.
+    TensorBoard shows `config`, the run's choices, in its table of hyperparameters. Records reach the disk in `sync`,
+    which a checkpoint calls before it notes the sizes. The event file is written here rather than by TensorBoard's own
+    writer, whose thread would meet a full disk where nobody can answer.
     """
 
-    def __init__(self, run: Path, sizes: Mapping[str, int]) -> None:
+    def __init__(self, run: Path, sizes: Mapping[str, int], config: Mapping[str, Any]) -> None:
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         (run / EVENTS_FILE).parent.mkdir(exist_ok=True)
@@ -31,6 +34,7 @@ class Journal:
         self._events = RecordWriter(self._files[EVENTS_FILE])
         if self._files[EVENTS_FILE].tell() == 0:
             self._event(file_version="brain.Event:2")
+            self._event(summary=_hyperparameters(config))
 
     def write(self, step: int, record: dict[str, Any]) -> None:
         """One line, and one TensorBoard scalar per fraction in it."""
@@ -58,3 +62,29 @@ class Journal:
         for file in self._files.values():
             with suppress(OSError):
                 file.close()
+
+
+def _hyperparameters(config: Mapping[str, Any]) -> Any:
+    """The summary that TensorBoard's HPARAMS page reads; a method's options under names such as options.sigma."""
+    from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+
+    options = {f"options.{name}": value for name, value in config["options"].items()}
+    flat = {name: value for name, value in config.items() if name != "options"} | options
+    return hparams_pb({name: v if isinstance(v, bool | int | float) else str(v) for name, v in flat.items()})
+
+
+def read_epochs(run: Path) -> list[dict[str, Any]]:
+    """The records of a run's finished epochs, in order. Raises InputError: metrics.jsonl is damaged.
+
+    A last line without its end is left out: a run that was killed has one, and its `--resume` cuts it off.
+    """
+    path = run / METRICS_FILE
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    try:
+        records = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [record for record in records if record["kind"] == "epoch"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged ({error}); train the run anew.") from None

@@ -20,7 +20,9 @@ from glscert.verifier.errors import GlscertError
 from . import checkpoint
 from .checkpoint import State
 from .config import TrainConfig
+from .cost import Meter
 from .journal import Journal
+from .methods import METHODS
 from .randomness import stream
 from .reports import EpochReport, Report, StepReport
 from .setup import Setup, keep_held_out, prepare
@@ -74,8 +76,9 @@ def _run(
         if new:  # only now, when nothing more can be refused
             checkpoint.create_run(run, setup.config)
             keep_held_out(run, setup.config)
-        with closing(Journal(run, state.journal)) as journal:
-            loop = _Loop(run, setup, state, journal, pool, take, report)
+        meter = Meter(setup.device, workers, actors)
+        with closing(Journal(run, state.journal, setup.config.model_dump())) as journal:
+            loop = _Loop(run, setup, state, journal, pool, take, meter, report)
             if new and setup.config.start is not None:
                 loop.save()  # the weights there may change before the first checkpoint here
             loop.run_to_end()
@@ -86,10 +89,18 @@ class _Loop:
     """One sitting of a run: `state` moves on with every step, and reaches the disk in `save`."""
 
     def __init__(
-        self, run: Path, setup: Setup, state: State, journal: Journal, pool: Executor, take: Take, report: Report
+        self,
+        run: Path,
+        setup: Setup,
+        state: State,
+        journal: Journal,
+        pool: Executor,
+        take: Take,
+        meter: Meter,
+        report: Report,
     ) -> None:
         self.run, self.setup, self.state = run, setup, state
-        self.journal, self.pool, self.take, self.report = journal, pool, take, report
+        self.journal, self.pool, self.take, self.meter, self.report = journal, pool, take, meter, report
         self.config, self.plan = setup.config, setup.plan
         self.saved_at = time.monotonic()
         self.step_seconds = self.evaluation_seconds = 0.0
@@ -134,14 +145,24 @@ class _Loop:
         """Keeps time, reports the step, and writes it down every few."""
         state, plan = self.state, self.plan
         state.seconds += seconds
+        self.meter.step(state.sums, seconds)
         self.step_seconds = seconds if self.step_seconds == 0 else 0.95 * self.step_seconds + 0.05 * seconds
         rate = min(self.config.batch, plan.images) / self.step_seconds
         epoch = (state.step - 1) // plan.steps_per_epoch + 1
         left = (plan.steps - state.step) * self.step_seconds + (plan.epochs - epoch + 1) * self.evaluation_seconds
         self.report(StepReport(state.step, plan.steps, epoch, plan.epochs, loss, rate, left))
         if state.step % self.config.log_steps == 0:
-            record = {"kind": "step", "loss": loss, "eps": plan.eps(state.step - 1), "lr": plan.lr(state.step - 1)}
-            self.journal.write(state.step, {**record, "images_per_s": round(images / seconds, 1)})
+            record = {"kind": "step", "loss": loss, **self.schedules(), "images_per_s": round(images / seconds, 1)}
+            self.journal.write(state.step, record)
+
+    def schedules(self) -> dict[str, float]:
+        """What the step taken last was taken with; sigma only where the method has noise."""
+        step, method = self.state.step - 1, METHODS[self.config.method]
+        found = {"eps": self.plan.eps(step), "lr": self.plan.lr(step)}
+        if method.sigma is not None:
+            options = method.options(**self.config.options)
+            found["sigma"] = method.sigma(options, self.plan.decays(step), self.state.moments)
+        return found
 
     def finish_epoch(self) -> None:
         """Test accuracies, the epoch's line, a checkpoint."""
@@ -151,14 +172,15 @@ class _Loop:
         self.evaluation_seconds = time.monotonic() - began
         state.seconds += self.evaluation_seconds
         images = state.sums.pop("images")
+        measured = self.meter.epoch(state.sums, images, self.evaluation_seconds)
         state.metrics = {
             "kind": "epoch",
             "epoch": state.step // plan.steps_per_epoch,
-            "eps": plan.eps(state.step - 1),
-            "lr": plan.lr(state.step - 1),
+            **self.schedules(),
             **{f"train_{name}": total / images for name, total in state.sums.items()},
             **accuracies,
             "seconds": round(state.seconds, 3),
+            **measured,
         }
         state.sums = {}
         self.journal.write(state.step, state.metrics)

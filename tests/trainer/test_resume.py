@@ -13,6 +13,7 @@ import torch
 
 from glscert.trainer import checkpoint, loop, model_folder, newest_run, resume, train
 from glscert.trainer.checkpoint import METRICS_FILE
+from glscert.trainer.cost import MEASURED
 from glscert.trainer.randomness import stream
 from glscert.verifier.errors import GlscertError, InputError
 
@@ -26,11 +27,9 @@ def weights(run):
 
 
 def lines(run):
-    """metrics.jsonl without what depends on the clock."""
+    """metrics.jsonl without what depends on clock and machine."""
     records = [json.loads(line) for line in (run / METRICS_FILE).read_text().splitlines()]
-    return [
-        {key: value for key, value in record.items() if key not in ("seconds", "images_per_s")} for record in records
-    ]
+    return [{key: value for key, value in record.items() if key not in MEASURED} for record in records]
 
 
 class Stop(Exception):
@@ -66,7 +65,7 @@ def test_resumed_is_uninterrupted(tmp_path, small, method, stopped):
     metrics = resume(run, report=ignore)
     assert weights(run) == weights(whole)
     assert lines(run) == lines(whole) and len(lines(run)) == 14
-    assert {k: v for k, v in metrics.items() if k != "seconds"}.items() <= lines(whole)[-1].items()
+    assert {k: v for k, v in metrics.items() if k not in MEASURED}.items() <= lines(whole)[-1].items()
 
 
 CHILD = """

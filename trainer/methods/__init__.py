@@ -10,7 +10,8 @@ A method is its `Options` (pydantic) and either of
 A method with a gradient may bring the robust loss that is minimised, in place of the cross-entropy of the relaxation's
 bounds: `loss(objective, params, images, options) -> LossParts` for some `Images`, called on several threads.
 `check(graph, relaxation, options)` raises InputError where that cannot be. `defaults(dataset, eps)` are the values of a
-configuration that suit the method better than the data set's.
+configuration that suit the method better than the data set's. `sigma(options, decays, moments)` is the noise's standard
+deviation after a step, for the learning curves.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ from pydantic import BaseModel
 
 from glscert.verifier.graph import Graph
 
-from ..evaluation import Evaluation
+from ..evaluation import Evaluation, Params
 from ..objective import LossParts
 from . import grad, mtl_ibp, pgd, pgpe, rgs, sabr, staps, taps
 
@@ -38,6 +39,7 @@ class Method(NamedTuple):
     check: Callable[..., None] | None = None
     defaults: Defaults = _none
     search: Callable[..., Any] | None = None
+    sigma: Callable[[Any, int, Params], float] | None = None
 
     def verify(self, graph: Graph, relaxation: str, options: Mapping[str, Any]) -> None:
         """Raises InputError where the method cannot train this network with these bounds."""
@@ -47,8 +49,8 @@ class Method(NamedTuple):
 
 METHODS: dict[str, Method] = {
     "grad": Method(grad.Options, grad.gradient),
-    "rgs": Method(rgs.Options, rgs.gradient),
-    "pgpe": Method(pgpe.Options, search=pgpe.search, defaults=pgpe.defaults),
+    "rgs": Method(rgs.Options, rgs.gradient, sigma=rgs.sigma),
+    "pgpe": Method(pgpe.Options, search=pgpe.search, defaults=pgpe.defaults, sigma=pgpe.sigma),
     "pgd": Method(pgd.Options, grad.gradient, pgd.loss, defaults=pgd.defaults),
     "sabr": Method(sabr.Options, grad.gradient, sabr.loss, sabr.check, sabr.defaults),
     "taps": Method(taps.Options, grad.gradient, taps.loss, taps.check, taps.defaults),

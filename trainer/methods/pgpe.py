@@ -74,6 +74,11 @@ def search(
     )
 
 
+def sigma(options: Options, decays: int, moments: Params) -> float:
+    """The mean over the parameters of what has been learnt so far."""
+    return float(moments["pgpe/sigma"].mean())  # where `evolution` keeps it
+
+
 def defaults(dataset: str, eps: float) -> dict[str, Any]:
     """The paper's schedule (App. E.2) where it differs from that of gradient training."""
     schedule: dict[str, Any] = {

@@ -7,9 +7,8 @@ an unbiased gradient of the loss smoothed over the weights, E_e L(theta + e); n 
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
 
-from ..evaluation import Evaluate, Evaluation, mean
+from ..evaluation import Evaluate, Evaluation, Params, mean
 
 
 class Options(BaseModel):
@@ -22,13 +21,18 @@ class Options(BaseModel):
     samples: int = Field(2, ge=1)
 
 
+def sigma(options: Options, decays: int, moments: Params) -> float:
+    """The noise's standard deviation after so many milestones."""
+    return options.sigma * options.decay**decays
+
+
 def gradient(
-    evaluate: Evaluate, params: dict[str, Tensor], generator: torch.Generator, options: Options, decays: int
+    evaluate: Evaluate, params: Params, generator: torch.Generator, options: Options, decays: int
 ) -> Evaluation:
     """Mean loss and mean gradient over `samples` shifted copies of `params`; noise comes from `generator` (CPU)."""
-    sigma = options.sigma * options.decay**decays
+    deviation = sigma(options, decays, {})
     shifted = [
-        {name: p + sigma * torch.randn(p.shape, generator=generator).to(p) for name, p in params.items()}
+        {name: p + deviation * torch.randn(p.shape, generator=generator).to(p) for name, p in params.items()}
         for _ in range(options.samples)
     ]
     # One after the other: stacked under torch.func.vmap they take a fifth longer (CNN3, DeepPoly, one CPU core).

@@ -9,11 +9,11 @@ import torch
 
 from ..graph import Graph
 from ..ops import Box, Params
-from .ibp import ibp
-from .interval import exact_values
+from .ibp import ibp_from_boxes
+from .interval import Intervals, affine_values, below_nonlinear, exact_values
 from .neurons import neuron_bounds
 from .specification import Bounds, Spec
-from .substitution import anchor, relax, spec_bound
+from .substitution import anchor_at, relax, spec_bound
 
 
 def deeppoly_ibp(graph: Graph, params: Params, box: Box, spec: Spec) -> Bounds:
@@ -22,14 +22,16 @@ def deeppoly_ibp(graph: Graph, params: Params, box: Box, spec: Spec) -> Bounds:
     Nowhere worse than IBP; no worse than DeepPoly up to the second layer of nonlinearities. After it there is no such
     order: a smaller box may turn a lower line of least area to the other side.
     """
-    base, exact = anchor(graph, params, box), exact_values(graph)
-    interval = ibp(graph, params, box, spec)
+    names = below_nonlinear(graph) | affine_values(graph)
+    known = Intervals(graph, params, box, names)
+    interval = ibp_from_boxes(graph, params, {name: known.box(name) for name in names}, spec)
+    base, exact = anchor_at(graph, known), exact_values(graph)
     pre: dict[str, Box] = {}
-    for name, known in interval.pre.items():
+    for name, wide in interval.pre.items():
         if name in exact:
-            pre[name] = known
+            pre[name] = wide
             continue
         found = neuron_bounds(graph, params, base, name, relax(graph, pre))
-        pre[name] = Box(torch.maximum(found.lower, known.lower), torch.minimum(found.upper, known.upper))
+        pre[name] = Box(torch.maximum(found.lower, wide.lower), torch.minimum(found.upper, wide.upper))
     lower = spec_bound(graph, params, base, spec, relax(graph, pre))
     return Bounds(torch.maximum(lower, interval.lower), pre)

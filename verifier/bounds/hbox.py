@@ -16,7 +16,7 @@ from torch import Tensor
 from ..graph import Graph, Node
 from ..ops import OPERATORS, Affine, Box, Lines, Params
 from .backward import lower_bound
-from .interval import centre, exact_values, radius
+from .interval import ball, exact_values
 from .neurons import neuron_bounds
 from .specification import Bounds, Spec
 from .substitution import Anchor, anchor, spec_bound, spec_rows
@@ -52,8 +52,9 @@ def _through(node: Node, params: Params, box: Box, deviation: Tensor) -> tuple[L
     """Lines of a nonlinearity for head and generators, and the deviation of its output."""
     image = OPERATORS[node.op].interval(node, params, box)
     kept = ((image.lower == box.lower) & (image.upper == box.upper)).to(deviation.dtype)
-    slope, start = kept.unsqueeze(1), ((1 - kept) * centre(image)).unsqueeze(1)
-    return Lines(slope, start, slope, start), kept * deviation + (1 - kept) * radius(image)
+    centre, radius = ball(image)
+    slope, start = kept.unsqueeze(1), ((1 - kept) * centre).unsqueeze(1)
+    return Lines(slope, start, slope, start), kept * deviation + (1 - kept) * radius
 
 
 def _least_deviation(graph: Graph, params: Params, spec: Spec, deviations: dict[str, Tensor]) -> Tensor:

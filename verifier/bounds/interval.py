@@ -1,6 +1,7 @@
 """Interval bound propagation of a graph (Gowal et al. 2018) and what is affine in the input."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -8,13 +9,48 @@ from ..graph import Graph, Node
 from ..ops import OPERATORS, Affine, Box, Params
 
 
-def interval_boxes(graph: Graph, params: Params, box: Box, values: set[str] | None = None) -> dict[str, Box]:
-    """A box for every value (or those in `values`, which must be closed under inputs), by name."""
-    boxes = {graph.input: box}
-    for node in graph.nodes:
-        if values is None or node.output in values:
-            boxes[node.output] = image(node, params, boxes)
-    return boxes
+class Ball(NamedTuple):
+    """Entries from centre - radius to centre + radius, each [B, *v]."""
+
+    centre: Tensor
+    radius: Tensor
+
+
+def ball(box: Box) -> Ball:
+    centre = (box.lower + box.upper) * 0.5
+    return Ball(centre, box.upper - centre)
+
+
+class Intervals:
+    """The interval image of every value of a graph (or of those in `values`, which must be closed under inputs).
+
+    Affine operators take and give balls, nonlinear ones boxes; what is asked for in the other shape is made once.
+    """
+
+    def __init__(self, graph: Graph, params: Params, box: Box, values: set[str] | None = None) -> None:
+        self._boxes: dict[str, Box] = {graph.input: box}
+        self._balls: dict[str, Ball] = {}
+        for node in graph.nodes:
+            if values is not None and node.output not in values:
+                continue
+            operator = OPERATORS[node.op]
+            if isinstance(operator, Affine):
+                centres, radii = zip(*(self.ball(name) for name in node.inputs), strict=True)
+                centre, radius = operator.forward(node, params, *centres), operator.spread(node, params, *radii)
+                self._balls[node.output] = Ball(centre, radius)
+            else:
+                self._boxes[node.output] = operator.interval(node, params, self.box(node.inputs[0]))
+
+    def box(self, name: str) -> Box:
+        if name not in self._boxes:
+            centre, radius = self._balls[name]
+            self._boxes[name] = Box(centre - radius, centre + radius)
+        return self._boxes[name]
+
+    def ball(self, name: str) -> Ball:
+        if name not in self._balls:
+            self._balls[name] = ball(self._boxes[name])
+        return self._balls[name]
 
 
 def image(node: Node, params: Params, boxes: Mapping[str, Box]) -> Box:
@@ -25,6 +61,24 @@ def image(node: Node, params: Params, boxes: Mapping[str, Box]) -> Box:
 def nonlinear_inputs(graph: Graph) -> dict[str, str]:
     """Output name -> input name of every nonlinearity."""
     return {node.output: node.inputs[0] for node in graph.nodes if not isinstance(OPERATORS[node.op], Affine)}
+
+
+def affine_ends(graph: Graph) -> set[str]:
+    """Names of the last values before the output that are not affine in others: nonlinearities' outputs, the input."""
+    ends = {graph.output}
+    for node in reversed(graph.nodes):
+        if node.output in ends and isinstance(OPERATORS[node.op], Affine):
+            ends = ends - {node.output} | set(node.inputs)
+    return ends
+
+
+def below_nonlinear(graph: Graph) -> set[str]:
+    """Names of the nonlinearities' outputs and of all values that they are computed from."""
+    found = set(nonlinear_inputs(graph))
+    for node in reversed(graph.nodes):
+        if node.output in found:
+            found.update(node.inputs)
+    return found
 
 
 def affine_values(graph: Graph) -> set[str]:
@@ -66,11 +120,3 @@ def entry_value(graph: Graph) -> str:
         if not isinstance(operator, Affine) or operator.mixing:
             return name
         name = readers[0].output
-
-
-def centre(box: Box) -> Tensor:
-    return (box.lower + box.upper) / 2
-
-
-def radius(box: Box) -> Tensor:
-    return (box.upper - box.lower) / 2

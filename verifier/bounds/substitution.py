@@ -9,7 +9,7 @@ from ..graph import Graph
 from ..ops import OPERATORS, Box, Lines, Nonlinear, Params
 from ..ops.forms import Form
 from .backward import lower_bound
-from .interval import affine_values, centre, entry_value, interval_boxes, radius
+from .interval import Intervals, affine_values, entry_value
 from .specification import Spec
 
 
@@ -22,9 +22,17 @@ class Anchor(NamedTuple):
 
 
 def anchor(graph: Graph, params: Params, box: Box) -> Anchor:
-    boxes = interval_boxes(graph, params, box, affine_values(graph))
-    entry = entry_value(graph)
-    return Anchor(boxes, {name: centre(known) for name, known in boxes.items()}, {entry: radius(boxes[entry])})
+    return anchor_at(graph, Intervals(graph, params, box, affine_values(graph)))
+
+
+def anchor_at(graph: Graph, known: Intervals) -> Anchor:
+    """The anchor from intervals of all values affine in the input, at least."""
+    affine, entry = affine_values(graph), entry_value(graph)
+    return Anchor(
+        {name: known.box(name) for name in affine},
+        {name: known.ball(name).centre for name in affine},
+        {entry: known.ball(entry).radius},
+    )
 
 
 def relax(graph: Graph, pre: Mapping[str, Box], slopes: Mapping[str, Tensor] | None = None) -> dict[str, Lines]:

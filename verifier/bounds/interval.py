@@ -63,13 +63,14 @@ def nonlinear_inputs(graph: Graph) -> dict[str, str]:
     return {node.output: node.inputs[0] for node in graph.nodes if not isinstance(OPERATORS[node.op], Affine)}
 
 
-def affine_ends(graph: Graph) -> set[str]:
-    """Names of the last values before the output that are not affine in others: nonlinearities' outputs, the input."""
-    ends = {graph.output}
+def affine_tail(graph: Graph) -> tuple[set[str], list[Node]]:
+    """The last values that are not affine in others before the output, and the nodes from there to it, in order."""
+    ends, tail = {graph.output}, []
     for node in reversed(graph.nodes):
         if node.output in ends and isinstance(OPERATORS[node.op], Affine):
             ends = ends - {node.output} | set(node.inputs)
-    return ends
+            tail.append(node)
+    return ends, tail[::-1]
 
 
 def below_nonlinear(graph: Graph) -> set[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -41,3 +41,15 @@ class Update(NamedTuple):
     loss: float
     certified: float | None
     norm: float
+
+
+class Search(Protocol):
+    """A method that takes the steps itself; what it keeps between them is in `Update.moments`."""
+
+    def step(self, batch: Any, seed: int, lr: float) -> Update:
+        """The update from a mini-batch (a `population.Batch`), with whatever is random drawn from `seed`."""
+        ...
+
+    def close(self) -> None:
+        """Ends what was started for it."""
+        ...

@@ -15,22 +15,25 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from . import ray_cluster
 from .evaluation import Params, Update
 
+_log = logging.getLogger("evotorch")
+_log.setLevel(logging.ERROR)  # of the import: that the logger is configured already, where it is
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its own uses of what torch gives up
     from evotorch import Problem, SolutionBatch
     from evotorch.algorithms import PGPE
-logging.getLogger("evotorch").setLevel(logging.WARNING)  # it tells of each object it makes, on stdout
+_log.setLevel(logging.WARNING)  # else it tells of each object it makes, on stdout
 
 STATE = "pgpe/"  # before the names of what is saved beside the parameters
 Fitness = Callable[..., tuple[Tensor, Tensor]]
 
 
 class Evolution:
-    """PGPE from the centre `params`, continued where `moments` holds the state of an earlier step.
+    """PGPE (a `Search`) from the centre `params`, continued where `moments` holds the state of an earlier step.
 
     fitness(stack, batch, pool): losses [P] and shares proved [P] of stacked parameters, float64 on the CPU.
     `members` is the most that an actor evaluates at a time, `actors` the number of processes (0: this one).
@@ -72,14 +75,18 @@ class Evolution:
         self._restore({name.removeprefix(STATE): value.cpu() for name, value in moments.items()})
 
     def step(self, batch: Any, seed: int, lr: float) -> Update:
-        """One generation on `batch`, drawn from `seed`; the update has the population's mean loss and share proved."""
+        """One generation on `batch`, drawn from `seed`; the update has the population's mean loss and share proved.
+
+        Raises GlscertError where an actor is lost.
+        """
         self.problem.batch = batch
         self.problem.manual_seed(seed)
         for group in self.search.optimizer.param_groups:
             group["lr"] = lr
             if "max_speed" in group:  # ClipUp: twice the rate, which evotorch only does at the start
                 group["max_speed"] = 2 * lr
-        self.search.step()
+        with ray_cluster.failures():
+            self.search.step()
         centre = self.search.status["center"].clone().to(self.device)  # evotorch's own cannot be written to
         params = {name: value[0] for name, value in unflatten(centre[None], self.shapes).items()}
         loss, certified = self.search.population.access_evals().mean(0).tolist()
@@ -167,7 +174,7 @@ class _Problem(Problem):
         self.manual_seed(seed)
 
     def _make_sync_data_for_actors(self) -> Any:
-        return self.batch
+        return tree_map_only(Tensor, Tensor.cpu, self.batch)
 
     def _use_sync_data_from_main(self, received: Any) -> None:
         self.batch = received

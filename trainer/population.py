@@ -92,7 +92,7 @@ class Population:
     def within(self, budget: float, params: Params, example: Batch) -> "Population":
         """The same with fewer images or members at a time, so that an evaluation takes at most `budget` MiB.
 
-        Measured on the example's shapes (values do not matter): memory grows by the same amount with every member.
+        Measured on the example's shapes (values do not matter), at few members and then at as many as should fit.
         Raises InputError where one image of one member takes more.
         """
 
@@ -112,7 +112,10 @@ class Population:
                     f"{single / MEBIBYTE:.1f} MiB. Give more, or choose a smaller net or a looser relaxation."
                 )
             each = max(1, peak(images, 2) - single)
-        return replace(self, images=images, members=min(self.members, 1 + int((room - single) // each)))
+            members = min(self.members, 1 + int((room - single) // each))
+            while members > 1 and (taken := peak(images, members)) > room:
+                members = min(members - 1, int(members * room / taken))
+        return replace(self, images=images, members=max(1, members))
 
 
 def _split(stack: Params, members: int) -> Iterable[Params]:

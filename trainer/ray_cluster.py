@@ -2,8 +2,18 @@
 
 import logging
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-from glscert.verifier.errors import InputError
+from glscert.verifier.errors import GlscertError, InputError
+
+# What processes of the cluster are told, unless the user says otherwise. Ray takes the first from nowhere else; the
+# others have glibc keep the megabytes that bounds take and free all the time, which saves a fifth of their work.
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1),
+}
 
 
 class Cluster:
@@ -29,9 +39,11 @@ def start(actors: int, gpus: bool) -> Cluster:
 
     own = not ray.is_initialized()
     if own:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reads it from nowhere else
         try:
-            ray.init(log_to_driver=False, configure_logging=False, include_dashboard=False, logging_level=logging.ERROR)
+            with _environment(ENVIRONMENT):
+                ray.init(
+                    include_dashboard=False, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR
+                )
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             raise InputError(
                 f"Ray could not be started for {actors} actors: {' '.join(str(error).split())}. Train without --actors."
@@ -42,3 +54,29 @@ def start(actors: int, gpus: bool) -> Cluster:
         cluster.close()
         raise InputError(f"--actors {actors} on cuda needs as many GPUs, and there are {found}; ask for fewer actors.")
     return cluster
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """Turns what Ray raises, where an actor dies, into a GlscertError."""
+    from ray.exceptions import RayError
+
+    try:
+        yield
+    except RayError as error:
+        raise GlscertError(
+            f"an actor was lost: {str(error).strip().splitlines()[0]} The last checkpoint is kept; go on with "
+            "--resume, and with fewer --actors if memory ran out."
+        ) from error
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Has child processes that start meanwhile see `values`."""
+    new = [name for name in values if name not in os.environ]
+    os.environ.update({name: values[name] for name in new})
+    try:
+        yield
+    finally:
+        for name in new:
+            del os.environ[name]

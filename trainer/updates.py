@@ -83,4 +83,4 @@ def _fitness(setup: Setup, state: State) -> Population:
     images = config.chunk if device.type == "cpu" else config.batch
     population = Population(setup.objective, images, config.members, device, config.l1, setup.net.weights)
     example = Batch(setup.train_x[:1], setup.train_y[:1], config.eps, setup.plan.reg_weight(0))
-    return population.within(config.memory_budget or BUDGET[device.type], state.params, example)
+    return population.within(config.memory_budget or BUDGET.get(device.type, BUDGET["cuda"]), state.params, example)

@@ -4,7 +4,7 @@ import pytest
 
 from glscert.trainer import model_folder, train
 from glscert.trainer.cost import MEASURED
-from glscert.verifier.errors import InputError
+from glscert.verifier.errors import GlscertError, InputError
 
 
 def ignore(news):
@@ -36,3 +36,12 @@ def test_actors_that_would_have_nothing_to_do(tmp_path, small, changes, sentence
     with pytest.raises(InputError, match=sentence):
         train(tmp_path / "run", small(**changes), report=ignore, actors=2)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_lost_actor_is_a_sentence():
+    from ray.exceptions import ActorDiedError
+
+    from glscert.trainer.ray_cluster import failures
+
+    with pytest.raises(GlscertError, match="an actor was lost: The actor died.*go on with --resume"), failures():
+        raise ActorDiedError

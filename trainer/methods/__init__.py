@@ -4,8 +4,8 @@ A method is its `Options` (pydantic) and either of
 
 - `gradient(evaluate, params, generator, options, decays) -> Evaluation`, where `evaluate(params)` gives loss and
   gradient of the mini-batch and `decays` counts the milestones passed; Adam follows it;
-- `search(fitness, params, moments, options, *, actors, pool)`, which gives an object that takes the steps itself, from
-  `fitness(stacked parameters, batch)` alone (see `evolution.Evolution`).
+- `search(fitness, params, moments, options, *, actors, pool) -> Search`, which takes the steps itself, from
+  `fitness(stacked parameters, batch)` alone.
 
 A method with a gradient may bring the robust loss that is minimised, in place of the cross-entropy of the relaxation's
 bounds: `loss(objective, params, images, options) -> LossParts` for some `Images`, called on several threads.
@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from glscert.verifier.graph import Graph
 
-from ..evaluation import Evaluation, Params
+from ..evaluation import Evaluation, Params, Search
 from ..objective import LossParts
 from . import grad, mtl_ibp, pgd, pgpe, rgs, sabr, staps, taps
 
@@ -38,7 +38,7 @@ class Method(NamedTuple):
     loss: Callable[..., LossParts] | None = None
     check: Callable[..., None] | None = None
     defaults: Defaults = _none
-    search: Callable[..., Any] | None = None
+    search: Callable[..., Search] | None = None
     sigma: Callable[[Any, int, Params], float] | None = None
 
     def verify(self, graph: Graph, relaxation: str, options: Mapping[str, Any]) -> None:

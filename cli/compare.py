@@ -8,7 +8,7 @@ import typer
 
 from glscert.verifier.errors import InputError
 
-from . import render
+from . import figure, pareto_figure, render
 from .runs import check_output, find_run
 
 if TYPE_CHECKING:
@@ -41,19 +41,17 @@ def command(
     """
     check_output(out, (".png", ".svg", ".csv"))
 
-    from glscert.trainer.comparison import front, read_entries
+    from glscert.trainer.comparison import on_front, read_entries
     from glscert.trainer.cost import cost as cost_of
 
     entries = read_entries(_folders(runs, runs_dir), _reports(verified or []))
-    best = {
-        i
-        for eps in {entry.config.eps for entry in entries}
-        for same in [[i for i, entry in enumerate(entries) if entry.config.eps == eps]]
-        for i in (same[j] for j in front([(entries[i].natural, entries[i].proved) for i in same]))
-    }
+    best = on_front(entries)
     rows = [_as_json(entry, i in best) for i, entry in enumerate(entries)]
     if out is not None:
-        _write(out, entries, rows)
+        if out.suffix.lower() == ".csv":
+            figure.save_csv(out, list(rows[0]), [list(row.values()) for row in rows])
+        else:
+            figure.save(pareto_figure.pareto(entries, rows), out)
     if as_json:
         costs = [cost_of(entry.config, entry.epochs)._asdict() for entry in entries] if cost else [None] * len(rows)
         found = [row | ({} if spent is None else {"cost": spent}) for row, spent in zip(rows, costs, strict=True)]
@@ -161,56 +159,3 @@ def _show_cost(entries: "Sequence[Entry]") -> None:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2f}"
-
-
-def _write(out: Path, entries: "Sequence[Entry]", rows: Sequence[dict[str, Any]]) -> None:
-    from . import figure
-
-    if out.suffix.lower() == ".csv":
-        figure.save_csv(out, list(rows[0]), [list(row.values()) for row in rows])
-        return
-    drawn = figure.blank(6.6, 3.8)
-    axes = drawn.add_subplot()
-    for eps in sorted({entry.config.eps for entry in entries}):
-        ends = sorted(
-            (e.natural, e.proved) for e, row in zip(entries, rows, strict=True) if e.config.eps == eps and row["pareto"]
-        )
-        axes.step(
-            [100 * natural for natural, _ in ends],
-            [100 * proved for _, proved in ends],
-            where="pre",
-            color="black",
-            linewidth=0.8,
-            linestyle=":",
-            zorder=1,
-        )
-    for entry, label, colour in zip(entries, _labels(rows), figure.colours(), strict=False):
-        filled = colour if entry.verified is not None else "none"
-        axes.scatter(
-            100 * entry.natural,
-            100 * entry.proved,
-            s=42,
-            edgecolors=colour,
-            facecolors=filled,
-            label=label,
-            linewidths=1.5,
-        )
-    axes.margins(0.12)
-    drawn.legend(loc="outside right upper", fontsize=8, frameon=False)
-    what = "filled: by glscli verify; hollow: by the run's own relaxation"
-    figure.plain(axes, f"{entries[0].source}\n{what}", "natural [%]", "certified [%]")
-    axes.title.set_fontsize(8)
-    figure.save(drawn, out)
-
-
-def _labels(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """What tells the runs apart, in as few words as do; their names where nothing else does."""
-    differing = [
-        name
-        for name in ("net", "method", "relaxation", "eps", "epochs", "seed")
-        if len({row[name] for row in rows}) > 1
-    ]
-    words = {"eps": "eps {:.4g}", "epochs": "{} epochs", "seed": "seed {}"}
-    labels = [" ".join(words.get(name, "{}").format(row[name]) for name in differing) for row in rows]
-    distinct = len(set(labels)) == len(labels) and labels[0]
-    return labels if distinct else [Path(row["run"]).name for row in rows]

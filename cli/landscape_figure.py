@@ -27,7 +27,7 @@ def panels(title: str, lines: Sequence[Line], distances: Sequence[float]) -> Any
     if len(sigmas) == 1 or len(populations) == 1:
         places = {kind: (0, place) for place, kind in enumerate(kinds)}
     else:
-        places = {(s, p): (populations.index(p), 1 + sigmas.index(s)) for s, p in kinds if s} | {kinds[0]: (0, 0)}
+        places = {kinds[0]: (0, 0)} | {(s, p): (populations.index(p), 1 + sigmas.index(s)) for s, p in kinds if s}
     height, width = (1 + max(place) for place in zip(*places.values(), strict=True))
     drawn = figure.blank(1.2 + 2.5 * width, 0.7 + 2.3 * height)
     drawn.suptitle(title, fontsize=10)
@@ -40,7 +40,7 @@ def panels(title: str, lines: Sequence[Line], distances: Sequence[float]) -> Any
             if (line.curve.sigma, line.curve.population) == kind:
                 _curve(axes, line.curve, distances, colours[line.function], line.function)
         name = "original" if not kind[0] else f"σ = {kind[0]:g}, population {kind[1]}"
-        figure.plain(axes, name, "distance along the gradient", "loss / loss at 0" if column == 0 else "")
+        figure.plain(axes, name, "distance along the gradient", "loss / loss at 0" if column == (row > 0) else "")
         axes.title.set_fontsize(9)
         axes.ticklabel_format(axis="x", style="sci", scilimits=(-2, 3))
         axes.xaxis.get_offset_text().set_fontsize(7)

@@ -111,6 +111,15 @@ def _read_report(path: Path, config: TrainConfig) -> Verified:
     return found
 
 
+def on_front(entries: Sequence[Entry]) -> set[int]:
+    """Indices of the runs that no other run of the same eps beats in natural and certified accuracy."""
+    found = set()
+    for eps in {entry.config.eps for entry in entries}:
+        same = [i for i, entry in enumerate(entries) if entry.config.eps == eps]
+        found |= {same[j] for j in front([(entries[i].natural, entries[i].proved) for i in same])}
+    return found
+
+
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
     """Indices of the Pareto front: points that no other one equals or beats in both numbers, one of which strictly.
 

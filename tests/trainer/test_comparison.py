@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from glscert.trainer import resolve
-from glscert.trainer.comparison import front, read_entries
+from glscert.trainer.comparison import front, on_front, read_entries
 from glscert.verifier.errors import InputError
 
 
@@ -94,3 +94,12 @@ def test_a_report_that_is_not_there_or_no_json(tmp_path):
     with pytest.raises(InputError, match="is not a result") as caught:
         read_entries([run], {"run": tmp_path / "model.onnx"})
     assert len(str(caught.value)) < 400
+
+
+def test_runs_of_several_radii_have_a_front_each(tmp_path):
+    runs = [
+        make_run(tmp_path / "a", natural=0.9, certified=0.5, eps=0.1),
+        make_run(tmp_path / "b", natural=0.8, certified=0.4, eps=0.1),
+        make_run(tmp_path / "c", natural=0.7, certified=0.3, eps=0.3),
+    ]
+    assert on_front(read_entries(runs, {})) == {0, 2}

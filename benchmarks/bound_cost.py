@@ -1,17 +1,24 @@
 """What a relaxation costs, as a multiple of the plain network, both measured in one run.
 
     python benchmarks/bound_cost.py --net cnn3 --relaxation deeppoly --threads 1 --json
+    python benchmarks/bound_cost.py --table docs/performance.md      # every net and relaxation: some ten minutes
 
 forward: the bounds of all margins (nominal: the scores). train: loss, gradient and a step of Adam (nominal: the plain
 cross-entropy). Images per second at the best of `--batches`, the fastest of many repetitions, nominal and robust in
-turns so that a noisy machine treats them alike; weights as the Shi initialisation leaves them, random images.
+turns so that a noisy machine treats them alike; weights as the Shi initialisation leaves them, random images. The
+bounds of cnn5 and cnn5-l are taken in batches of at most 4 and 1, as in training, for their memory.
 forward_cost = nominal_forward_per_s / forward_per_s, and train_cost likewise.
 """
 
 import argparse
 import json
+import os
+import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -22,6 +29,10 @@ from glscert.trainer.initialisation import fast
 from glscert.trainer.losses import nominal_cross_entropy, robust_cross_entropy
 from glscert.verifier.bounds import RELAXATIONS, linf_box, margin_spec
 from glscert.verifier.ops import evaluate
+
+MOST_IMAGES = {"cnn5": 4, "cnn5-l": 1}  # in one bound
+TABLE_NETS = ("cnn3-tiny", "cnn3", "cnn5")
+BEGIN, END = "<!-- bound_cost: begin -->", "<!-- bound_cost: end -->"
 
 
 def measure(
@@ -34,7 +45,8 @@ def measure(
     constants = {name: torch.from_numpy(value) for name, value in architecture.constants.items()}
     graph, bounds = architecture.graph, RELAXATIONS[relaxation]
     best: dict[str, tuple[float, int]] = {}
-    for batch in batches:
+    most = MOST_IMAGES.get(net, max(batches))
+    for batch in sorted({*batches, min(most, max(batches))}):
         x = torch.rand(batch, *source.shape, generator=generator)
         y = torch.randint(0, source.classes, (batch,), generator=generator)
         box, spec = linf_box(x, eps, 0.0, 1.0), margin_spec(y, source.classes)
@@ -53,10 +65,10 @@ def measure(
 
         tasks = {
             "nominal_forward": forward(scores, start),
-            "forward": forward(lower, start),
             "nominal_train": train(nominal_loss, start),
-            "train": train(robust_loss, start),
         }
+        if batch <= most:
+            tasks |= {"forward": forward(lower, start), "train": train(robust_loss, start)}
         for name, took in fastest(tasks, seconds).items():
             best[name] = max(best.get(name, (0.0, 0)), (batch / took, batch))
     rates = {f"{name}_per_s": round(rate, 1) for name, (rate, _) in best.items()}
@@ -71,7 +83,7 @@ def measure(
         "batch": {name: batch for name, (_, batch) in best.items()},
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "cpu": f"{cpu_name()}, {torch.backends.cpu.get_cpu_capability()}",
     }
 
 
@@ -109,6 +121,51 @@ def fastest(tasks: dict[str, Callable[[], None]], seconds: float) -> dict[str, f
     return took
 
 
+def cpu_name() -> str:
+    """The processor's name as the system tells it."""
+    try:
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        told = []
+    names = [line.partition(":")[2].strip() for line in told if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def table(arguments: list[str]) -> str:
+    """Every net and relaxation, each measured by this script in a process of its own with `arguments`."""
+    lines, result = [], {}
+    for net in TABLE_NETS:
+        lines += [f"### {net}", "", "| relaxation | forward cost | train cost | bounds/s | trained/s | batch |"]
+        lines += ["|---|--:|--:|--:|--:|--:|"]
+        for relaxation in RELAXATIONS:
+            print(f"{net} {relaxation}", file=sys.stderr, flush=True)
+            command = [sys.executable, __file__, "--net", net, "--relaxation", relaxation, "--json", *arguments]
+            result = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+            costs = f"{result['forward_cost']:.1f} | {result['train_cost']:.1f}"
+            rates = f"{result['forward_per_s']:,.0f} | {result['train_per_s']:,.0f}"
+            lines.append(f"| {relaxation} | {costs} | {rates} | {result['batch']['train']} |")
+        rates = f"{result['nominal_forward_per_s']:,.0f} images/s forward, {result['nominal_train_per_s']:,.0f} trained"
+        lines += ["", f"The plain network beside the last of these: {rates}.", ""]
+    machine = f"{result['cpu']}; {result['threads']} thread(s); torch {result['torch']}; {result['dataset']}"
+    return "\n".join([f"Measured on: {machine}, eps {result['eps']}.", "", *lines])
+
+
+def put(path: Path, section: str) -> None:
+    """Writes the section between its two marks in the file, or a new file around it; beside first, then in place."""
+    before, after = "# Performance\n\n## What a bound costs\n\n", "\n"
+    if path.exists():
+        before, found, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+        after = rest.partition(END)[2]
+        if not found or not rest.partition(END)[1]:
+            sys.exit(f"{path} has no section between {BEGIN} and {END}; add the two lines where it should stand.")
+    intro = (
+        f"Made by `python benchmarks/bound_cost.py --table {path}`; what is measured stands at the top of that file."
+    )
+    beside = path.with_suffix(".tmp")
+    beside.write_text(f"{before}{BEGIN}\n{intro}\n{section}{END}{after}", encoding="utf-8")
+    os.replace(beside, path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--net", choices=tuple(NETS), default="cnn3")
@@ -119,7 +176,13 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[8, 16, 32, 64, 128, 256, 512])
     parser.add_argument("--seconds", type=float, default=3.0, help="for each batch size")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="measure all, and write them into a Markdown file")
     args = parser.parse_args()
+    if args.table is not None:
+        passed = ["--dataset", args.dataset, "--eps", str(args.eps), "--threads", str(args.threads)]
+        passed += ["--seconds", str(args.seconds), "--batches", *map(str, args.batches)]
+        put(args.table, table(passed))
+        return
     keep_freed_memory()
     torch.set_num_threads(args.threads)
     result = measure(args.net, args.dataset, args.relaxation, args.eps, args.batches, args.seconds)

@@ -3,6 +3,7 @@
 import pytest
 
 from glscert.trainer import METHODS, read_toml, resolve
+from glscert.trainer.architectures import SOURCES
 from glscert.verifier.errors import InputError
 
 
@@ -78,7 +79,8 @@ def test_a_bad_relaxation_option_is_a_sentence(relaxation, options, sentence):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
-    ("dataset", "eps"), [("digits", 0.1), ("mnist", 0.1), ("mnist", 0.3), ("cifar10", 2 / 255), ("cifar10", 8 / 255)]
+    ("dataset", "eps"),
+    [(name, eps) for name in SOURCES for eps in (1 / 255, 8 / 255, 0.3)],
 )
 def test_every_method_has_defaults_for_every_setting(method, dataset, eps):
     config = resolve({"method": method, "dataset": dataset, "eps": eps})

@@ -37,6 +37,7 @@ class Options(AttackOptions):
 TUNED: Tuned = {
     "mnist": ({"alpha": 0.02, "steps": 10}, {"alpha": 0.5, "steps": 1}),
     "cifar10": ({"alpha": 0.01, "attack_range_scale": 2.0, "steps": 1}, {"alpha": 0.6, "steps": 1}),
+    "tinyimagenet": ({"alpha": 0.05, "attack_range_scale": 1.5, "steps": 1},),
 }
 
 

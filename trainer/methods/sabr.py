@@ -36,6 +36,7 @@ class Options(AttackOptions):
 TUNED: Tuned = {
     "mnist": ({"eps_shrinkage": 0.4}, {"eps_shrinkage": 0.9, "steps": 5}),
     "cifar10": ({"eps_shrinkage": 0.1, "relu_shrinkage": 0.8}, {"eps_shrinkage": 0.9}),
+    "tinyimagenet": ({"eps_shrinkage": 0.4},),
 }
 
 

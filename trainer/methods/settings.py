@@ -12,13 +12,12 @@ BY_IBP: Mapping[str, Any] = {"relaxation": "ibp", "eval_relaxation": "deeppoly"}
 
 LARGE_EPS = {"mnist": 0.2, "cifar10": 5 / 255}  # above this eps is large
 
-
-# By data set: a method's options for a small and for a large eps.
-Tuned = Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]
+# By data set: a method's options for a small and for a large eps, or for any.
+Tuned = Mapping[str, tuple[Mapping[str, Any], ...]]
 
 
 def tuned(dataset: str, eps: float, options: Tuned) -> dict[str, Any]:
     """The options of this setting; none for data not listed."""
     if dataset not in options:
         return {}
-    return dict(options[dataset][eps > LARGE_EPS[dataset]])
+    return dict(options[dataset][eps > LARGE_EPS.get(dataset, eps)])

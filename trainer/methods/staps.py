@@ -20,6 +20,7 @@ TUNED: Tuned = {
         {"eps_shrinkage": 0.1, "relu_shrinkage": 0.8, "grad_scale": 2.0, "steps": 8, "latent_steps": 8},
         {"eps_shrinkage": 0.9, "grad_scale": 2.0},
     ),
+    "tinyimagenet": ({"eps_shrinkage": 0.6},),
 }
 
 

@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--members", type=int, default=32, help="at most, in a part of the population")
     parser.add_argument("--images", type=int, default=32, help="at most, in a part of the mini-batch")
-    parser.add_argument("--memory-budget", type=float, help="MiB for a part; default 64, on cuda 4096")
+    parser.add_argument("--memory-budget", type=float, help="MiB for a part; default 128, on cuda 4096")
     parser.add_argument("--batches", type=int, nargs="+", default=[8, 16, 32, 64, 128])
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--device", default="cpu")

@@ -75,7 +75,7 @@ def command(
     ] = None,
     memory_budget: Annotated[
         float | None,
-        typer.Option(help="MiB a thread may take for the bounds of pgpe's population.", show_default="64, cuda: 4096"),
+        typer.Option(help="MiB a thread may take for the bounds of pgpe's population.", show_default="128, cuda: 4096"),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="cpu")] = None,
     config: Annotated[

@@ -3,12 +3,12 @@
 import os
 
 
-def share_chunks(threads: int | None, device: str) -> int:
-    """Keeps torch's operators to one thread each; the number of workers to start, `threads` or all cores."""
+def share_chunks(threads: int | None, device: str, *, processes: int = 1) -> int:
+    """Keeps torch's operators to one thread each; the number of workers to start, `threads` or a share of all cores."""
     import torch
 
     torch.set_num_threads(1)
-    return (threads or _cores()) if device == "cpu" else 1
+    return (threads or max(1, _cores() // processes)) if device == "cpu" else 1
 
 
 def _cores() -> int:

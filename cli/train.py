@@ -1,5 +1,6 @@
 """`glscli train`: images or table rows to a run folder with checkpoints."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -101,6 +102,8 @@ def command(
 
     Example: glscli train --dataset mnist --net cnn3 --method rgs --relaxation deeppoly --eps 0.1 --epochs 20
 
+    On several processes or GPUs: torchrun --nproc-per-node 2 --no-python -- glscli train --dataset mnist
+
     Your own table, its last column the label, one feature frozen: glscli train --data rows.csv --eps 0.1,0,0.05
     """
     options: dict[str, Any] = {"dataset": dataset, "net": net, "method": method, "relaxation": relaxation}
@@ -127,6 +130,7 @@ def command(
         raise InputError(f"--resume continues with the run's own configuration; leave {named} out, or start a new run.")
 
     from glscert import trainer
+    from glscert.trainer.distributed import joined
 
     from .watch import watch_training
 
@@ -135,17 +139,29 @@ def command(
         resolved = trainer.read_config(folder)
     else:
         resolved = trainer.resolve(trainer.read_toml(config) if config else {}, given)
-        folder = runs_dir / (run or _free_name(runs_dir, resolved))
-    workers = share_chunks(threads, resolved.device)
-    render.logs().print(f"{'resuming' if resume else 'training'} {folder}", markup=False)
-    try:
-        with watch_training(resolved) as report:
-            how: dict[str, Any] = {"data_dir": data_dir, "workers": workers, "actors": actors or 0, "report": report}
-            metrics = trainer.resume(folder, **how) if resume else trainer.train(folder, resolved, **how)
-    except KeyboardInterrupt:
-        render.logs().print(f"stopped; to go on: glscli train --resume --runs-dir {runs_dir} --run {folder.name}")
-        raise
-    _show(folder, resolved, metrics, as_json)
+    with joined(resolved.device) as group:
+        if not resume:
+            folder = runs_dir / group.agree(run or _free_name(runs_dir, resolved))
+        workers = share_chunks(threads, resolved.device, processes=group.size)
+        together = f" in {group.size} processes" if group.size > 1 else ""
+        if group.leads:
+            render.logs().print(f"{'resuming' if resume else 'training'} {folder}{together}", markup=False)
+        try:
+            with watch_training(resolved) if group.leads else nullcontext(_unheard) as report:
+                how: dict[str, Any] = {"data_dir": data_dir, "workers": workers, "actors": actors or 0, "group": group}
+                how["report"] = report
+                metrics = trainer.resume(folder, **how) if resume else trainer.train(folder, resolved, **how)
+        except KeyboardInterrupt:
+            if group.leads:
+                again = f"glscli train --resume --runs-dir {runs_dir} --run {folder.name}"
+                render.logs().print(f"stopped; to go on: {again}")
+            raise
+    if group.leads:
+        _show(folder, resolved, metrics, as_json)
+
+
+def _unheard(news: object) -> None:
+    """Of the processes that torchrun starts, the first reports."""
 
 
 def _absolute(path: Path | None) -> str | None:

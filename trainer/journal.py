@@ -64,6 +64,19 @@ class Journal:
                 file.close()
 
 
+class NoJournal:
+    """That of a process whose records another one writes."""
+
+    def write(self, step: int, record: dict[str, Any]) -> None:
+        pass
+
+    def sync(self) -> dict[str, int]:
+        return {}
+
+    def close(self) -> None:
+        pass
+
+
 def _hyperparameters(config: Mapping[str, Any]) -> Any:
     """The summary that TensorBoard's HPARAMS page reads; a method's options under names such as options.sigma."""
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb

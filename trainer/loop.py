@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from . import checkpoint
 from .checkpoint import State
 from .config import TrainConfig
 from .cost import Meter
-from .journal import Journal
+from .distributed import ALONE, Group
+from .journal import Journal, NoJournal
 from .methods import METHODS
 from .randomness import stream
 from .reports import EpochReport, Report, StepReport
@@ -38,15 +40,17 @@ def train(
     workers: int = 1,
     actors: int = 0,
     setup: Setup | None = None,
+    group: Group = ALONE,
 ) -> dict[str, Any]:
     """Trains from the start, in the new folder `run`; returns the last epoch's metrics.
 
     `workers` threads share a batch's chunks, `actors` processes a population's parts; the weights depend on neither.
-    `setup`: network and data, where they are not those that the configuration names.
+    `setup`: network and data, where they are not those that the configuration names. `group`: processes that all call
+    this and share the work (`distributed.joined`); the first alone writes and reports.
     Raises InputError: the folder holds a run, no data, no such device, no weights to start from, actors without a
     population; GlscertError: the loss is not finite.
     """
-    setup = setup or prepare(config, data_dir)
+    setup = replace(setup or prepare(config, data_dir), group=group)
     start = config.start
     params = setup.initial_params() if start is None else checkpoint.load_weights(Path(start), setup.net.parameters)
     return _run(run, setup, State(params, {}), report, workers, actors, new=True)
@@ -60,9 +64,10 @@ def resume(
     workers: int = 1,
     actors: int = 0,
     setup: Setup | None = None,
+    group: Group = ALONE,
 ) -> dict[str, Any]:
     """Continues a run from its newest checkpoint, or from the start where it has none. As `train` otherwise."""
-    setup = setup or prepare(checkpoint.read_config(run), data_dir)
+    setup = replace(setup or prepare(checkpoint.read_config(run), data_dir), group=group)
     state = checkpoint.load(run, setup.net.parameters) or State(setup.initial_params(), {})
     return _run(run, setup, state, report, workers, actors, new=False)
 
@@ -73,16 +78,21 @@ def _run(
     state.params = {name: value.to(setup.device) for name, value in state.params.items()}
     state.moments = {name: value.to(setup.device) for name, value in state.moments.items()}
     with ThreadPoolExecutor(workers) as pool, updates(setup, state, pool, actors) as take:
-        if new:  # only now, when nothing more can be refused
+        if new and setup.group.leads:  # only now, when nothing more can be refused
             checkpoint.create_run(run, setup.config)
             keep_held_out(run, setup.config)
-        meter = Meter(setup.device, workers, actors)
-        with closing(Journal(run, state.journal, setup.config.model_dump())) as journal:
+        setup.group.wait()
+        meter, leads = Meter(setup.device, workers, actors), setup.group.leads
+        with closing(Journal(run, state.journal, setup.config.model_dump()) if leads else NoJournal()) as journal:
             loop = _Loop(run, setup, state, journal, pool, take, meter, report)
             if new and setup.config.start is not None:
                 loop.save()  # the weights there may change before the first checkpoint here
             loop.run_to_end()
     return state.metrics
+
+
+def _unheard(news: StepReport | EpochReport) -> None:
+    pass
 
 
 class _Loop:
@@ -93,14 +103,15 @@ class _Loop:
         run: Path,
         setup: Setup,
         state: State,
-        journal: Journal,
+        journal: Journal | NoJournal,
         pool: Executor,
         take: Take,
         meter: Meter,
         report: Report,
     ) -> None:
         self.run, self.setup, self.state = run, setup, state
-        self.journal, self.pool, self.take, self.meter, self.report = journal, pool, take, meter, report
+        self.journal, self.pool, self.take, self.meter = journal, pool, take, meter
+        self.report = report if setup.group.leads else _unheard
         self.config, self.plan = setup.config, setup.plan
         self.saved_at = time.monotonic()
         self.step_seconds = self.evaluation_seconds = 0.0
@@ -197,6 +208,8 @@ class _Loop:
     def save(self) -> None:
         """A checkpoint. Raises GlscertError where the disk refuses it; the one before stays."""
         setup = self.setup
+        if not setup.group.leads:
+            return
         try:
             self.state.journal = self.journal.sync()
             checkpoint.save(self.run, self.state, setup.net.graph, setup.objective.constants, setup.metadata)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from . import regulariser
+from .distributed import ALONE, Group
 from .evaluation import Evaluation, Params
 from .losses import l1_norm, nominal_cross_entropy
 from .objective import Images, LossParts, Objective
@@ -62,28 +63,31 @@ class Minibatch:
     loss: Callable[..., LossParts] | None = None
     stream: Callable[[int], torch.Generator] | None = None
     annealing: bool = False
+    group: Group = ALONE
 
     def __call__(self, params: Params) -> Evaluation:
         leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
         cuts = zip(range(0, len(self.x), self.chunk), self.x.split(self.chunk), self.y.split(self.chunk), strict=True)
-        forwards, gradients = self._evaluate(leaves, [Chunk(*cut) for cut in cuts])
-        loss = self._total(_added(forwards), forwards[0].combine)
+        forward, gradients = self._evaluate(leaves, [Chunk(*cut) for cut in cuts])
+        loss = self._total(forward.sums, forward.combine)
         if self.l1 > 0:
             norm = self.l1 * l1_norm(leaves, self.weights)
             loss = loss + norm.detach()
-            gradients.append(_gradients([norm], leaves))
+            if self.group.leads:  # once, where processes add up
+                gradients.append(_gradients([norm], leaves))
         columns = zip(*gradients, strict=True)
         gradient = {name: torch.stack(column).sum(0) for name, column in zip(leaves, columns, strict=True)}
-        proved = [forward.proved for forward in forwards if forward.proved is not None]
-        return Evaluation(float(loss), float(sum(proved)) / len(self.x) if proved else None, gradient)
+        proved = None if forward.proved is None else float(forward.proved) / len(self.x)
+        return Evaluation(float(loss), proved, self.group.add(gradient))
 
-    def _evaluate(self, leaves: Params, chunks: Sequence[Chunk]) -> tuple[list[Forward], list[tuple[Tensor, ...]]]:
-        """Forward and gradient of every chunk.
+    def _evaluate(self, leaves: Params, chunks: Sequence[Chunk]) -> tuple[Forward, list[tuple[Tensor, ...]]]:
+        """The whole batch's sums and, of each chunk that this process takes, the gradient.
 
         Where the slopes wait for the whole batch's sums, a chunk's graph is kept for the way back if it is small, as
         IBP's is; what back-substitution leaves behind would fill the memory and is made a second time.
         """
-        keep = len(chunks) == 1 or self.objective.relaxation == "ibp"
+        taken = self.group.share(chunks)
+        keep = len(taken) <= 1 or self.objective.relaxation == "ibp"
 
         def forth(chunk: Chunk) -> tuple[Forward, tuple[Tensor, ...] | None]:
             with torch.set_grad_enabled(keep or self.reg_weight == 0):
@@ -98,10 +102,20 @@ class Minibatch:
                 gradient = self._back(leaves, forward if keep else self._forward(leaves, chunk), slopes)
             return gradient
 
-        done = list(self.pool.map(forth, chunks))
-        forwards = [forward for forward, _ in done]
-        slopes = self._slopes(_added(forwards), forwards[0].combine)
-        return forwards, list(self.pool.map(back, chunks, done))
+        # where there are fewer chunks than processes, some take the first for its shapes alone
+        done = list(self.pool.map(forth, taken or chunks[:1]))
+        whole = self._over_processes([forward for forward, _ in done], counted=bool(taken))
+        slopes = self._slopes(whole.sums, whole.combine)
+        return whole, list(self.pool.map(back, taken, done)) or [tuple(map(torch.zeros_like, leaves.values()))]
+
+    def _over_processes(self, forwards: Sequence[Forward], *, counted: bool) -> Forward:
+        """The whole batch's sums, to which those of this process may or may not count."""
+        sums = {name: torch.stack([part.sums[name].detach() for part in forwards]).sum(0) for name in forwards[0].sums}
+        known = [forward.proved for forward in forwards if forward.proved is not None]
+        if known:
+            sums["proved"] = torch.stack(known).sum()
+        added = self.group.add(sums if counted else {name: torch.zeros_like(value) for name, value in sums.items()})
+        return Forward(added, added.pop("proved", None), forwards[0].combine)
 
     def _forward(self, leaves: Params, chunk: Chunk) -> Forward:
         objective, (first, x, y) = self.objective, chunk
@@ -138,12 +152,6 @@ class Minibatch:
 
 def _gradients(values: Sequence[Tensor], leaves: Params, slopes: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:
     return torch.autograd.grad(values, list(leaves.values()), slopes, allow_unused=True, materialize_grads=True)
-
-
-def _added(forwards: Sequence[Forward]) -> Sums:
-    return {
-        name: torch.stack([forward.sums[name].detach() for forward in forwards]).sum(0) for name in forwards[0].sums
-    }
 
 
 def _detached(forward: Forward) -> Forward:

@@ -17,6 +17,7 @@ from glscert.verifier.region import Entries, check_inside
 from .architectures import MODULE, SOURCES, Architecture, build
 from .augmentation import check_augmentable, flip_and_crop
 from .config import TrainConfig
+from .distributed import ALONE, Group
 from .evaluation import Params
 from .initialisation import INITIALISATIONS
 from .methods import METHODS
@@ -42,6 +43,7 @@ class Setup:
     test_x: Tensor
     test_y: Tensor
     given: Params | None = None  # weights to start from, of a network that a user wrote
+    group: Group = ALONE  # the processes that share the work
 
     def initial_params(self) -> Params:
         if self.given is not None:
@@ -65,8 +67,10 @@ class Setup:
                 bounds = self.objective.bounds(params, *chunk, config.eps, config.eval_relaxation)
                 return torch.stack([right.sum(), (bounds.lower > 0).all(1).sum()])
 
-        chunks = zip(self.test_x.split(config.chunk), self.test_y.split(config.chunk), strict=True)
-        natural, certified = torch.stack(list(pool.map(count, chunks))).sum(0).tolist()
+        chunks = list(zip(self.test_x.split(config.chunk), self.test_y.split(config.chunk), strict=True))
+        counts = list(pool.map(count, self.group.share(chunks)))
+        none = torch.zeros(2, dtype=torch.int64, device=self.device)
+        natural, certified = self.group.add({"counts": sum(counts, none)})["counts"].tolist()
         return {"natural": natural / len(self.test_x), "certified": certified / len(self.test_x)}
 
     @property

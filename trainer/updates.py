@@ -32,6 +32,8 @@ def updates(setup: Setup, state: State, pool: Executor, actors: int) -> Iterator
     config = setup.config
     method = METHODS[config.method]
     if method.search is not None:
+        if setup.group.size > 1:
+            raise InputError(f"torchrun shares gradients, and {config.method} has none; use --actors instead.")
         options = method.options(**config.options)
         search = method.search(_fitness(setup, state), state.params, state.moments, options, actors=actors, pool=pool)
         with closing(search):
@@ -75,6 +77,7 @@ def _minibatch(setup: Setup, step: int, pool: Executor, x: Tensor, y: Tensor) ->
         loss=method.loss and partial(method.loss, options=options),
         stream=partial(stream, config.seed, "attack", step),
         annealing=step < plan.at(config.anneal_end),
+        group=setup.group,
     )
 
 

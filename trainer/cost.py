@@ -27,6 +27,7 @@ MEASURED = (
     "peak_memory_mib",
     "workers",
     "actors",
+    "processes",
     "machine",
 )
 MEBIBYTE = 2**20
@@ -35,8 +36,8 @@ MEBIBYTE = 2**20
 class Meter:
     """Clocks of one sitting. What they say is kept in the sums of the epoch under way, which a checkpoint saves."""
 
-    def __init__(self, device: torch.device, workers: int, actors: int = 0) -> None:
-        self.device, self.workers, self.actors = device, workers, actors
+    def __init__(self, device: torch.device, workers: int, actors: int = 0, processes: int = 1) -> None:
+        self.device, self.workers, self.actors, self.processes = device, workers, actors, processes
         self._cpu = time.process_time()
 
     def step(self, sums: dict[str, float], seconds: float) -> None:
@@ -58,6 +59,7 @@ class Meter:
             "peak_memory_mib": round(peak_memory(self.device) / MEBIBYTE, 1),
             "workers": self.workers,
             "actors": self.actors,
+            "processes": self.processes,
             "machine": machine(self.device),
         }
 
@@ -88,8 +90,8 @@ class Cost(NamedTuple):
     """A row of Table 8. Seconds and core-hours per epoch are means over the epochs done.
 
     Core-hours are the CPU time that the process took, evaluation included. On a GPU they are the hours it was held;
-    with actors, processes whose clocks are not read, their number times the time taken. The peak of memory is that of
-    the largest sitting, of its main process.
+    with actors, processes whose clocks are not read, their number times the time taken. Processes that torchrun started
+    count as much as the first, which measures. The peak of memory is that of the largest sitting, of its main process.
     """
 
     dataset: str
@@ -127,7 +129,8 @@ def cost(config: TrainConfig, epochs: Sequence[Mapping[str, Any]]) -> Cost:
     def hours(epoch: Mapping[str, Any]) -> float:
         busy = epoch["train_seconds"] + epoch["evaluation_seconds"]
         on_clock = config.device == "cpu" and not epoch["actors"]
-        return float(epoch["cpu_seconds"] if on_clock else busy * max(1, epoch["actors"])) / 3600
+        own = float(epoch["cpu_seconds"] if on_clock else busy * max(1, epoch["actors"])) / 3600
+        return own * epoch["processes"]
 
     used = sum(map(hours, measured))
     left = config.epochs - done

@@ -82,7 +82,7 @@ def _run(
             checkpoint.create_run(run, setup.config)
             keep_held_out(run, setup.config)
         setup.group.wait()
-        meter, leads = Meter(setup.device, workers, actors), setup.group.leads
+        meter, leads = Meter(setup.device, workers, actors, setup.group.size), setup.group.leads
         with closing(Journal(run, state.journal, setup.config.model_dump()) if leads else NoJournal()) as journal:
             loop = _Loop(run, setup, state, journal, pool, take, meter, report)
             if new and setup.config.start is not None:

@@ -11,8 +11,11 @@ from glscert.verifier.errors import InputError
 CPU = torch.device("cpu")
 
 
-def epoch(train_seconds, evaluation_seconds, cpu_seconds, total, images_per_s=100.0, memory=50.0, actors=0):
-    values = (total, images_per_s, train_seconds, evaluation_seconds, cpu_seconds, memory, 2, actors, "a machine")
+def epoch(
+    train_seconds, evaluation_seconds, cpu_seconds, total, images_per_s=100.0, memory=50.0, actors=0, processes=1
+):
+    values = (total, images_per_s, train_seconds, evaluation_seconds, cpu_seconds, memory, 2, actors, processes)
+    values = (*values, "a machine")
     return dict(zip(MEASURED, values, strict=True))
 
 
@@ -48,6 +51,12 @@ def test_a_gpu_is_held_as_long_as_it_takes():
 def test_actors_are_held_as_long_as_it_takes():
     found = cost(resolve({"epochs": 1}), [epoch(10, 2, 18, 12, actors=4)])
     assert found.core_hours_per_epoch == pytest.approx(4 * 12 / 3600) and found.actors == 4
+
+
+@pytest.mark.parametrize("device, hours", [("cpu", 2 * 18 / 3600), ("cuda", 2 * 12 / 3600)])
+def test_every_process_of_torchrun_counts(device, hours):
+    found = cost(resolve({"epochs": 1, "device": device}), [epoch(10, 2, 18, 12, processes=2)])
+    assert found.core_hours_per_epoch == pytest.approx(hours)
 
 
 def test_a_real_run_is_measured(tmp_path, small):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from glscert.trainer import resolve
+from glscert.trainer import METHODS, resolve, train
 from glscert.trainer.setup import assemble, load_splits, prepare
+from glscert.verifier.bounds import RELAXATIONS
 from glscert.verifier.errors import InputError
 from glscert.verifier.inputs import read_inputs
 from glscert.verifier.ops import evaluate
@@ -146,8 +147,6 @@ def test_own_data_needs_a_file():
 
 
 def test_held_out_rows_are_kept_in_the_run(rows, tmp_path):
-    from glscert.trainer import train
-
     config = resolve({"data": rows(), "epochs": 1, "relaxation": "ibp", "hidden": [4]})
     train(tmp_path / "run", config, report=lambda news: None)
     kept = read_inputs(tmp_path / "run" / "test.npz")
@@ -159,3 +158,27 @@ def test_a_network_that_is_given_takes_the_place_of_a_named_one(rows):
     config = resolve({"data": rows()})
     setup = prepare(config, None)
     assert assemble(config, setup.net, load_splits(config, None)).metadata == setup.metadata
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains_on_rows_with_a_frozen_column(rows, tmp_path, method):
+    """One that attacks, moves only what may move; none meets a division by a width of 0."""
+    splits = {"net": "mlp", "hidden": [6, 5], "epochs": 2, "batch": 20, "anneal_end": 0.5}
+    metrics = train(tmp_path / "run", resolve({"data": rows(), "method": method}, splits), report=lambda news: None)
+    assert metrics["epoch"] == 2 and np.isfinite(metrics["train_loss"])
+
+
+@pytest.mark.parametrize("relaxation", RELAXATIONS)
+def test_every_relaxation_bounds_rows_with_a_frozen_column(rows, relaxation):
+    setup = prepare(resolve({"data": rows(), "relaxation": relaxation, "hidden": [6, 5]}), None)
+    params = {name: value.requires_grad_() for name, value in setup.initial_params().items()}
+    x, y = setup.train_x[:8], setup.train_y[:8]
+    bounds = setup.objective.bounds(params, x, y, setup.config.eps)
+    slopes = torch.autograd.grad(bounds.lower.sum(), list(params.values()), materialize_grads=True)
+    assert torch.isfinite(bounds.lower).all() and all(torch.isfinite(slope).all() for slope in slopes)
+    box = setup.objective.box(x, setup.config.eps)
+    for _ in range(30):
+        point = box.lower + torch.rand_like(x) * (box.upper - box.lower)
+        scores = setup.objective.scores(params, point).detach()
+        margin = scores.gather(1, y[:, None]) - scores.gather(1, 1 - y[:, None])
+        assert (margin >= bounds.lower.detach() - 1e-5).all()

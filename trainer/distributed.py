@@ -37,12 +37,16 @@ class Group(NamedTuple):
         return list(parts[self.rank :: self.size])
 
     def add(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The sums over all processes of tensors that each has, by name and in the same shapes."""
+        """The sums over all processes of tensors that each has, by name and in the same shapes.
+
+        Raises GlscertError where another process has ended.
+        """
         if self.size == 1:
             return dict(tensors)
         added = {name: tensor.detach().to(self.device, copy=True) for name, tensor in tensors.items()}
-        for tensor in added.values():
-            torch.distributed.all_reduce(tensor)
+        with _together():
+            for tensor in added.values():
+                torch.distributed.all_reduce(tensor)
         return {name: tensor.to(tensors[name].device) for name, tensor in added.items()}
 
     def agree(self, text: str) -> str:
@@ -51,7 +55,8 @@ class Group(NamedTuple):
             return text
         letters = text.encode()[:MOST_CHARACTERS].ljust(MOST_CHARACTERS, b"\0")
         numbers = torch.tensor(list(letters), dtype=torch.uint8, device=self.device)
-        torch.distributed.broadcast(numbers, 0)
+        with _together():
+            torch.distributed.broadcast(numbers, 0)
         return bytes(numbers.tolist()).rstrip(b"\0").decode()
 
     def wait(self) -> None:
@@ -60,6 +65,14 @@ class Group(NamedTuple):
 
 
 ALONE = Group()
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise GlscertError("another process of this run has ended; its own message says why.") from error
 
 
 @contextmanager

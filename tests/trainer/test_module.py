@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
+from glscert.cli.main import app
 from glscert.export import export_model
 from glscert.export.runtime import open_onnx
 from glscert.trainer import model_folder, resolve, train_module
@@ -120,6 +122,18 @@ def test_the_trained_module_is_what_is_exported(tmp_path):
     from glscert.verifier.graph import load_model
 
     assert load_model(tmp_path / "m.onnx").metadata["eps"] == "0.05 0.0 0.1"
+
+
+def test_the_command_line_exports_it_on_inputs_that_are_named(tmp_path):
+    """The run keeps no tensors, so that `glscli export` is told what to check the file on."""
+    x = torch.rand(30, 3)
+    train_module(nn.Linear(3, 2), x, (x[:, 0] > 0.5).long(), eps=0.05, run=tmp_path / "run", epochs=1)
+    np.savez(tmp_path / "x.npz", x=x.numpy(), y=np.zeros(30, np.int64))
+    command = ["export", str(tmp_path / "m.onnx"), "--runs-dir", str(tmp_path), "--run", "run"]
+    refused = CliRunner().invoke(app, command)
+    assert isinstance(refused.exception, InputError) and "give inputs with --data" in str(refused.exception)
+    done = CliRunner().invoke(app, [*command, "--data", str(tmp_path / "x.npz")])
+    assert done.exit_code == 0 and (tmp_path / "m.onnx").exists()
 
 
 class Stop(Exception):

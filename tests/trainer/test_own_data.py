@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from glscert.trainer import METHODS, resolve, train
+from glscert.trainer import METHODS, read_config, resolve, train
 from glscert.trainer.setup import assemble, load_splits, prepare
 from glscert.verifier.bounds import RELAXATIONS
 from glscert.verifier.errors import InputError
@@ -149,6 +149,7 @@ def test_own_data_needs_a_file():
 def test_held_out_rows_are_kept_in_the_run(rows, tmp_path):
     config = resolve({"data": rows(), "epochs": 1, "relaxation": "ibp", "hidden": [4]})
     train(tmp_path / "run", config, report=lambda news: None)
+    assert read_config(tmp_path / "run") == config
     kept = read_inputs(tmp_path / "run" / "test.npz")
     assert np.array_equal(kept.x, load_splits(config, None).test_x)
     assert kept.region.eps.tolist() == [0.1, 0, 0.2] and (kept.region.low, kept.region.high) == (0, 1)

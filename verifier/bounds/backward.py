@@ -8,13 +8,15 @@ What lies below the last nonlinearity is affine in the input, so its value at th
 pass: there only the radius still needs the coefficients.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from ..graph import Graph
+from ..graph import Graph, Node
 from ..ops import OPERATORS, Affine, Lines, Params
+from ..ops.chain import Chain, Step, StepLines, substitute
 from ..ops.forms import Form, Window, dot, look, plus, signed_parts, spread
 from ..ops.linear import window_step
 from ..ops.relaxed_spread import relaxed_spread
@@ -53,6 +55,11 @@ def lower_bound(
         else:
             name = node.inputs[0]
             point = centres.get(name)
+            if not multipliers:
+                rest = _through_chain(graph, params, form, name, lines, centres, radii)
+                if rest is not None:
+                    total = total + rest
+                    continue
             total = total + constants(form, lines[name], point)
             last = None if multipliers else _last_step(graph, params, form, name, radii)
             if last is not None:
@@ -113,3 +120,65 @@ def _onto_radius(form: Form, lines: Lines, matrix: Tensor, window: Window, radiu
     """`slopes`, the convolution and `spread` in one pass."""
     low, up = look(lines.lower_slope, form.window), look(lines.upper_slope, form.window)
     return relaxed_spread(form.coef, low, up, matrix, look(radius.unsqueeze(1), window))
+
+
+def _through_chain(
+    graph: Graph,
+    params: Params,
+    form: Form,
+    name: str,
+    lines: Mapping[str, Lines],
+    centres: Mapping[str, Tensor],
+    radii: Mapping[str, Tensor],
+) -> Tensor | None:
+    """All that is left from the ReLU of `name` on, where only ReLUs and convolutions are and they are compiled."""
+    found = _chain(graph, params, form, name, radii)
+    if found is None:
+        return None
+    names, convolutions, chain = found
+    if any(part is not None and part.shape[1] != 1 for value in names for part in lines[value]):
+        return None  # slopes of every row's own
+    weights, step_lines = [], []
+    for value, conv in zip(names, convolutions, strict=True):
+        weight, *bias = (params[parameter] for parameter in conv.params)
+        low, start, up, upper = lines[value]
+        # where the rest is affine its value at the centre stands for all of it; else the bias is all there is
+        point = centres[value].unsqueeze(1) if value in centres else bias[0][:, None, None] if bias else None
+        if point is not None:
+            upper = torch.addcmul(upper, up, point)
+            start = low * point if start is None else torch.addcmul(start, low, point)
+        elif start is None:
+            start = torch.zeros_like(low)
+        weights.append(weight)
+        step_lines.append(StepLines(*(part.squeeze(1) for part in (low, up, start, upper))))
+    return substitute(chain, form, step_lines, weights, radii[convolutions[-1].inputs[0]])
+
+
+def _chain(
+    graph: Graph, params: Params, form: Form, name: str, radii: Mapping[str, Tensor]
+) -> tuple[list[str], list[Node], Chain] | None:
+    """Inputs of the ReLUs from `name` down, the convolutions that make them, and what the chain is like.
+
+    None where anything else is between them and the radius, or where a value in between is read twice.
+    """
+    if form.coef.device.type != "cpu" or (form.window is not None and form.window.chosen is not None):
+        return None
+    producers, names, convolutions, steps = graph.producers(), [name], [], []
+    readers = Counter(value for node in graph.nodes for value in node.inputs)
+    while True:
+        conv = producers.get(names[-1])
+        if conv is None or conv.op != "Conv" or readers[names[-1]] > 1:
+            return None
+        below, attrs = conv.inputs[0], conv.attrs
+        if attrs["group"] > 1 or tuple(attrs["dilations"]) != (1, 1):
+            return None
+        shape = tuple(params[conv.params[0]].shape)
+        steps.append(Step(graph.shapes[names[-1]], shape, tuple(attrs["strides"]), tuple(attrs["pads"][:2])))
+        convolutions.append(conv)
+        if below in radii:
+            break
+        relu = producers.get(below)
+        if relu is None or relu.op != "Relu" or readers[below] > 1:
+            return None
+        names.append(relu.inputs[0])
+    return names, convolutions, Chain(tuple(steps), graph.shapes[below], form.window)

@@ -28,7 +28,7 @@ from glscert.trainer.architectures import NETS, SOURCES, build
 from glscert.trainer.initialisation import fast
 from glscert.trainer.losses import nominal_cross_entropy, robust_cross_entropy
 from glscert.verifier.bounds import RELAXATIONS, linf_box, margin_spec
-from glscert.verifier.ops import evaluate
+from glscert.verifier.ops import compiled, evaluate
 
 MOST_IMAGES = {"cnn5": 4, "cnn5-l": 1}  # in one bound
 TABLE_NETS = ("cnn3-tiny", "cnn3", "cnn5")
@@ -184,6 +184,7 @@ def main() -> None:
         put(args.table, table(passed))
         return
     keep_freed_memory()
+    compiled.enable()
     torch.set_num_threads(args.threads)
     result = measure(args.net, args.dataset, args.relaxation, args.eps, args.batches, args.seconds)
     if args.json:

@@ -13,7 +13,7 @@ from torch import Tensor
 from glscert.verifier.bounds import RELAXATIONS, Bounds, Box, linf_box, margin_spec
 from glscert.verifier.bounds.interval import image
 from glscert.verifier.graph import Graph
-from glscert.verifier.ops import evaluate
+from glscert.verifier.ops import compiled, evaluate
 
 from . import regulariser
 from .evaluation import Params
@@ -78,6 +78,7 @@ class Objective:
 
     def bounds_on(self, params: Params, box: Box, y: Tensor, relaxation: str | None = None) -> Bounds:
         """Bounds on the margins of the labels y [B] over any box [B, *v]; None: by the objective's own relaxation."""
+        compiled.enable()  # training lasts long enough for a compiler to pay
         spec = margin_spec(y, self.classes, box.lower.dtype)
         name = relaxation or self.relaxation
         options = self.relaxation_options if name == self.relaxation else {}

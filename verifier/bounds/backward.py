@@ -56,9 +56,9 @@ def lower_bound(
             name = node.inputs[0]
             point = centres.get(name)
             if not multipliers:
-                rest = _through_chain(graph, params, form, name, lines, centres, radii)
-                if rest is not None:
-                    total = total + rest
+                chained = _through_chain(graph, params, form, name, lines, centres, radii)
+                if chained is not None:
+                    total = total + chained
                     continue
             total = total + constants(form, lines[name], point)
             last = None if multipliers else _last_step(graph, params, form, name, radii)

@@ -3,8 +3,8 @@
     out = sum over the ReLUs of (A+ lower + A- upper)  -  |A| radius
 
 `Chain` says what the chain looks like; every number in it is a constant of the program compiled for it (`compiled`,
-c/chain.h), which carries a vector of rows at a time from the first ReLU to the radius, in cache. It runs on a CPU, for a
-single network or for a population of them.
+c/chain.h), which carries a vector of rows at a time from the first ReLU to the radius, in cache. It runs on a CPU, for
+a single network or for a population of them.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ class Step(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """The steps in the order of back-substitution, the shape of the radius's map, and the first window (None: whole)."""
+    """The steps in the order of back-substitution, the shape of the radius's map, the first window (None: whole)."""
 
     steps: tuple[Step, ...]
     end: Shape
@@ -43,8 +43,10 @@ class StepLines(NamedTuple):
     upper: Tensor
 
 
-def substitute(chain: Chain, form: Form, lines: list[StepLines], weights: list[Tensor], radius: Tensor) -> Tensor | None:
-    """Lower bounds [B, M] of `form` over the first ReLU's output, radius [B, I, H, W]; None where nothing can be compiled.
+def substitute(
+    chain: Chain, form: Form, lines: list[StepLines], weights: list[Tensor], radius: Tensor
+) -> Tensor | None:
+    """Lower bounds [B, M] of `form` over the first ReLU's output, radius [B, I, H, W]; None: not compiled.
 
     Differentiable in all but the radius.
     """
@@ -81,30 +83,29 @@ def source(chain: Chain, rows: int, dtype: torch.dtype) -> compiled.Source:
         window = window and below_window(window, step)
     start, stride = (window.start, window.stride) if window else ((0, 0), (0, 0))
     positions, seen = (window.positions, window.size) if window else ((1, 1), chain.end[1:])
-    ends = {
-        "STEPS": len(chain.steps),
-        "POSITIONS": positions,
-        "END": chain.end,
-        "END_R": seen,
-        "END_START": start,
-        "END_STRIDE": stride,
-    }
+    ends: list[tuple[str, tuple[str, ...], tuple[int, ...]]] = [
+        ("POSITIONS_", ("Y", "X"), positions),
+        ("END_", ("C", "H", "W"), chain.end),
+        ("END_R", ("H", "W"), seen),
+        ("END_START_", ("Y", "X"), start),
+        ("END_STRIDE_", ("Y", "X"), stride),
+    ]
     text += [f"static const struct step steps[] = {{{', '.join(entries)}}};"]
-    for name, value in ends.items():
-        if isinstance(value, int):
-            text.append(f"#define {name} {value}")
-        else:
-            axes = {"END": ("C", "H", "W"), "END_R": ("H", "W")}.get(name, ("Y", "X"))
-            text += [f"#define {name}{'' if name == 'END_R' else '_'}{a} {v}" for a, v in zip(axes, value, strict=True)]
+    text.append(f"#define STEPS {len(chain.steps)}")
+    for name, axes, extents in ends:
+        text += [f"#define {name}{axis} {extent}" for axis, extent in zip(axes, extents, strict=True)]
     return compiled.Source("\n".join([*text, '#include "chain.h"', ""]), lanes)
 
 
 def below_window(window: Window, step: Step) -> Window:
     """The window over a convolution's input that a window over its output amounts to."""
-    size = tuple((n - 1) * s + k for n, s, k in zip(window.size, step.strides, step.weight[2:], strict=True))
-    stride = tuple(a * b for a, b in zip(window.stride, step.strides, strict=True))
-    start = tuple(a * b - p for a, b, p in zip(window.start, step.strides, step.pads, strict=True))
-    return Window(window.positions, size, stride, start)
+    (sh, sw), (top, left), (kh, kw) = step.strides, step.pads, step.weight[2:]
+    return Window(
+        window.positions,
+        ((window.size[0] - 1) * sh + kh, (window.size[1] - 1) * sw + kw),
+        (window.stride[0] * sh, window.stride[1] * sw),
+        (window.start[0] * sh - top, window.start[1] * sw - left),
+    )
 
 
 def _tiled(coef: Tensor, lanes: int) -> Tensor:
@@ -170,14 +171,19 @@ class _Gradient(torch.autograd.Function):
     def vmap(info: Any, dims: tuple[int | None, ...], program: Any, chain: Any, *tensors: Tensor) -> tuple[Any, Any]:
         merged, inner = _members(info.batch_size, dims[2:], tensors, each=True)
         found = [part.unflatten(0, (info.batch_size, inner)) for part in _Gradient.apply(program, chain, *merged)]
-        own = [value.movedim(dim or 0, 0).shape[0 if dim is None else 1] for value, dim in zip(tensors[1:], dims[3:], strict=True)]
+        own = [
+            value.movedim(dim or 0, 0).shape[0 if dim is None else 1]
+            for value, dim in zip(tensors[1:], dims[3:], strict=True)
+        ]
         del own[1]  # the radius has no gradient
         return tuple(part.sum(1, keepdim=True) if n < inner else part for part, n in zip(found, own, strict=True)), (
             0,
         ) * len(found)
 
 
-def _members(size: int, dims: tuple[int | None, ...], tensors: tuple[Tensor, ...], each: bool = False) -> tuple[list[Tensor], int]:
+def _members(
+    size: int, dims: tuple[int | None, ...], tensors: tuple[Tensor, ...], each: bool = False
+) -> tuple[list[Tensor], int]:
     """The tensors of a vmapped call with its axis merged into that of the members, and how many these were.
 
     each: also what is the same for all is spelled out, for a result (its gradient) that is not.

@@ -1,8 +1,8 @@
 """Programs in C for shapes known only at run time: compiled once by the machine's own compiler, and kept.
 
-A compiler is looked for in this order: $CC, cc, gcc, clang, and the one in the package `ziglang`. Where there is none, or
-it fails, `program` says None and the caller goes the way of torch. Programs lie in the user's cache folder under
-the hash of their text, the compiler's version and the processor's features, so a cache shared by different machines
+A compiler is looked for in this order: $CC, cc, gcc, clang, and the one in the package `ziglang`. Where there is
+none, or it fails, `program` says None and the caller goes the way of torch. Programs lie in the user's cache folder,
+under the hash of their text, the compiler's version and the processor's features, so a cache shared by different machines
 is safe; the folder must be the user's own and closed to others, as it holds code.
 
 Nothing is compiled before `enable`: verifying a few inputs is over before a compiler would have started.
@@ -103,7 +103,9 @@ class _Compiler(NamedTuple):
 def _compiler() -> _Compiler | None:
     if os.name != "posix":
         return None
-    commands = [(name,) for name in (os.environ.get("CC", ""), "cc", "gcc", "clang") if name and shutil.which(name)]
+    commands: list[tuple[str, ...]] = [
+        (name,) for name in (os.environ.get("CC", ""), "cc", "gcc", "clang") if name and shutil.which(name)
+    ]
     if importlib.util.find_spec("ziglang"):
         commands.append((sys.executable, "-m", "ziglang", "cc"))
     for command in commands:

@@ -9,6 +9,9 @@
 
 #define BLOCK ((14 - KW) / SW + 1 < 1 ? 1 : (14 - KW) / SW + 1 > RW ? RW : (14 - KW) / SW + 1)
 #define REST (RW % BLOCK)
+/* as many sums as registers hold; of a large frame, a part that stays in the first cache */
+#define GROUP (C % 8 == 0 && RW <= 3 ? 8 : C % 4 == 0 && RW <= 6 ? 4 : C % 2 == 0 && RW <= 12 ? 2 : 1)
+#define LINES (FH * FW * sizeof(vec) <= 24576 ? RH : (int)(16384 / (FW * SH * sizeof(vec))) + 1)
 #define BESIDE(y, x) ((y) < 0 || (y) >= H || (x) < 0 || (x) >= W)
 
 /* a [C, RH, RW] = rows+ low + rows- up; returns the constants rows+ lower + rows- upper. */
@@ -32,19 +35,30 @@ static vec NAME(relax)(struct rows rows, struct lines lines, int y0, int x0, vec
 /* The gradient of `relax`: from that of a and of the constants to that of the rows (added) and of the lines (added). */
 static void NAME(relax_gradient)(struct rows rows, struct lines lines, int y0, int x0, const vec *da, vec g,
                                  struct rows drows, struct lines dlines) {
+    vec parts[(4 * RW + LANES - 1) / LANES * LANES] = {{0}};
+    real sums[sizeof(parts) / sizeof(vec)];
+    int first = x0 < 0 ? -x0 : 0, last = x0 + RW > W ? W - x0 : RW;
     for (int c = 0; c < C; c++)
-        for (int y = 0; y < RH; y++)
-            for (int x = 0; x < RW; x++, da++) {
-                if (BESIDE(y0 + y, x0 + x)) continue;
-                long j = ((long)c * H + y0 + y) * W + x0 + x;
+        for (int y = 0; y < RH; y++, da += RW) {
+            if (y0 + y < 0 || y0 + y >= H) continue;
+            long j = ((long)c * H + y0 + y) * W + x0;
+            for (int x = first; x < last; x++) {
                 vec row = *at(rows, c, y, x), pos = positive(row), neg = row - pos;
-                dlines.low[j] += sum(*da * pos);
-                dlines.up[j] += sum(*da * neg);
-                dlines.lower[j] += sum(g * pos);
-                dlines.upper[j] += sum(g * neg);
-                *at(drows, c, y, x) +=
-                    chosen(row > 0, *da * lines.low[j] + g * lines.lower[j], *da * lines.up[j] + g * lines.upper[j]);
+                parts[x] = da[x] * pos;
+                parts[RW + x] = da[x] * neg;
+                parts[2 * RW + x] = g * pos;
+                parts[3 * RW + x] = g * neg;
+                *at(drows, c, y, x) += chosen(row > 0, da[x] * lines.low[j + x] + g * lines.lower[j + x],
+                                              da[x] * lines.up[j + x] + g * lines.upper[j + x]);
             }
+            for (int i = 0; i < 4 * RW; i += LANES) *(vec *)(sums + i) = sums_of(parts + i);
+            for (int x = first; x < last; x++) {
+                dlines.low[j + x] += sums[x];
+                dlines.up[j + x] += sums[RW + x];
+                dlines.lower[j + x] += sums[2 * RW + x];
+                dlines.upper[j + x] += sums[3 * RW + x];
+            }
+        }
 }
 
 INLINE void NAME(scatter)(const int n, const vec *a, const real *w, int first, int last, int row, vec *frame) {
@@ -63,49 +77,59 @@ INLINE void NAME(scatter)(const int n, const vec *a, const real *w, int first, i
 /* frame [I, FH, FW] = the transposed convolution of a [C, RH, RW]. */
 static void NAME(transpose)(const vec *a, const real *w, vec *frame) {
     memset(frame, 0, sizeof(vec) * I * FH * FW);
-    for (int i = 0; i < I; i++, w += KH * KW)
-        for (int row = 0; row < (RH - 1) * SH + KH; row++, frame += FW) {
-            int first = row < KH ? 0 : (row - KH) / SH + 1, last = row / SH + 1 < RH ? row / SH + 1 : RH;
-            for (int x = 0; x + BLOCK <= RW; x += BLOCK) NAME(scatter)(BLOCK, a + x, w, first, last, row, frame + x * SW);
-            if (REST) NAME(scatter)(REST, a + RW - REST, w, first, last, row, frame + (RW - REST) * SW);
-            if (row == (RH - 1) * SH + KH - 1) frame += (FH - row - 1) * FW;
+    for (int row = 0; row < (RH - 1) * SH + KH; row++) {
+        int first = row < KH ? 0 : (row - KH) / SH + 1, last = row / SH + 1 < RH ? row / SH + 1 : RH;
+        for (int i = 0; i < I; i++) {
+            vec *line = frame + ((long)i * FH + row) * FW;
+            const real *kernel = w + i * KH * KW;
+            for (int x = 0; x + BLOCK <= RW; x += BLOCK)
+                NAME(scatter)(BLOCK, a + x, kernel, first, last, row, line + x * SW);
+            if (REST) NAME(scatter)(REST, a + RW - REST, kernel, first, last, row, line + (RW - REST) * SW);
         }
+    }
 }
 
-/* da [C, RH, RW] = the convolution of a frame's gradient, the transpose of `transpose`. */
+/* da [C, RH, RW] = the convolution of a frame's gradient, the transpose of `transpose`; GROUP channels at a time. */
 static void NAME(convolve)(const vec *d, const real *w, vec *da) {
-    for (int c = 0; c < C; c++)
-        for (int y = 0; y < RH; y++, da += RW) {
-            vec sums[RW];
-            UNROLL for (int x = 0; x < RW; x++) sums[x] = (vec){0};
+    for (int y = 0; y < RH; y++)
+        for (int c = 0; c < C; c += GROUP) {
+            vec sums[GROUP][RW];
+            UNROLL for (int b = 0; b < GROUP; b++)
+                UNROLL for (int x = 0; x < RW; x++) sums[b][x] = (vec){0};
             for (int i = 0; i < I; i++)
                 for (int ky = 0; ky < KH; ky++) {
                     const real *kernel = w + (((long)c * I + i) * KH + ky) * KW;
                     const vec *line = d + ((long)i * FH + y * SH + ky) * FW;
                     UNROLL for (int k = 0; k < KW; k++)
-                        UNROLL for (int x = 0; x < RW; x++) sums[x] += kernel[k] * line[x * SW + k];
+                        UNROLL for (int x = 0; x < RW; x++)
+                            UNROLL for (int b = 0; b < GROUP; b++)
+                                sums[b][x] += kernel[b * I * KH * KW + k] * line[x * SW + k];
                 }
-            UNROLL for (int x = 0; x < RW; x++) da[x] = sums[x];
+            UNROLL for (int b = 0; b < GROUP; b++)
+                UNROLL for (int x = 0; x < RW; x++) da[((c + b) * RH + y) * RW + x] = sums[b][x];
         }
 }
 
-/* dw [C, I, KH, KW] += the gradient of `transpose` for the weight, lane by lane. */
+/* dw [C, I, KH, KW] += the gradient of `transpose` for the weight, lane by lane; LINES of the rows at a time. */
 static void NAME(weight_gradient)(const vec *a, const vec *d, vec *dw) {
-    for (int c = 0; c < C; c++)
-        for (int i = 0; i < I; i++, dw += KH * KW) {
-            vec sums[KH * KW];
-            UNROLL for (int k = 0; k < KH * KW; k++) sums[k] = dw[k];
-            for (int y = 0; y < RH; y++)
-                for (int x = 0; x < RW; x++) {
-                    vec entry = a[((long)c * RH + y) * RW + x];
-                    const vec *line = d + ((long)i * FH + y * SH) * FW + x * SW;
-                    UNROLL for (int ky = 0; ky < KH; ky++)
-                        UNROLL for (int k = 0; k < KW; k++) sums[ky * KW + k] += entry * line[ky * FW + k];
-                }
-            UNROLL for (int k = 0; k < KH * KW; k++) dw[k] = sums[k];
-        }
+    for (int top = 0; top < RH; top += LINES)
+        for (int c = 0; c < C; c++)
+            for (int i = 0; i < I; i++) {
+                vec sums[KH * KW], *total = dw + (c * I + i) * KH * KW;
+                UNROLL for (int k = 0; k < KH * KW; k++) sums[k] = total[k];
+                for (int y = top; y < top + LINES && y < RH; y++)
+                    for (int x = 0; x < RW; x++) {
+                        vec entry = a[((long)c * RH + y) * RW + x];
+                        const vec *line = d + ((long)i * FH + y * SH) * FW + x * SW;
+                        UNROLL for (int ky = 0; ky < KH; ky++)
+                            UNROLL for (int k = 0; k < KW; k++) sums[ky * KW + k] += entry * line[ky * FW + k];
+                    }
+                UNROLL for (int k = 0; k < KH * KW; k++) total[k] = sums[k];
+            }
 }
 
+#undef GROUP
+#undef LINES
 #undef BLOCK
 #undef REST
 #undef BESIDE

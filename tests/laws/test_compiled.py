@@ -1,0 +1,99 @@
+"""Law: what the compiled program of back-substitution says is what torch says, also of gradients and populations."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from glscert.trainer.architectures import SOURCES, build
+from glscert.trainer.initialisation import fast
+from glscert.verifier.bounds import RELAXATIONS, linf_box, margin_spec
+from glscert.verifier.ops import compiled
+
+
+@pytest.fixture(autouse=True)
+def _compiler() -> Iterator[None]:
+    if not compiled.enable():
+        pytest.skip("no C compiler on this machine")
+    yield
+    compiled.enable(False)
+
+
+def _bounds(net: str, dataset: str, relaxation: str, dtype: torch.dtype):  # type: ignore[no-untyped-def]
+    source = SOURCES[dataset]
+    architecture, generator = build(net, source), torch.Generator().manual_seed(0)
+    params = {name: value.to(dtype) for name, value in fast(architecture, generator).items()}
+    constants = {name: torch.from_numpy(value).to(dtype) for name, value in architecture.constants.items()}
+    x = torch.rand(3, *source.shape, dtype=dtype, generator=generator)
+    box = linf_box(x, 0.1, 0.0, 1.0)
+    spec = margin_spec(torch.tensor([1, 0, 7]), source.classes, dtype)
+
+    def lower(own: dict[str, Tensor]) -> Tensor:
+        return RELAXATIONS[relaxation](architecture.graph, {**constants, **own}, box, spec).lower
+
+    return lower, params
+
+
+def _compiled_used(monkeypatch: pytest.MonkeyPatch) -> list[compiled.Program]:
+    """The programs asked for from here on."""
+    used: list[compiled.Program] = []
+    load = compiled.program
+
+    def noted(source: compiled.Source) -> compiled.Program | None:
+        found = load(source)
+        if found is not None:
+            used.append(found)
+        return found
+
+    monkeypatch.setattr(compiled, "program", noted)
+    return used
+
+
+@pytest.mark.parametrize("dtype, within", [(torch.float64, 1e-11), (torch.float32, 2e-5)])
+@pytest.mark.parametrize("relaxation", ["crown-ibp", "deeppoly"])
+@pytest.mark.parametrize("net, dataset", [("digits", "digits"), ("cnn3-tiny", "mnist"), ("cnn3", "cifar10")])
+def test_values_and_gradients_are_those_of_torch(
+    net: str, dataset: str, relaxation: str, dtype: torch.dtype, within: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lower, params = _bounds(net, dataset, relaxation, dtype)
+    used = _compiled_used(monkeypatch)
+    results = []
+    for on in (True, False):
+        compiled.enable(on)
+        leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
+        bound = lower(leaves)
+        weights = torch.linspace(0.1, 1, bound.numel(), dtype=dtype).reshape(bound.shape)
+        results.append([bound.detach(), *torch.autograd.grad((bound * weights).sum(), list(leaves.values()))])
+    assert used
+    for ours, theirs in zip(*results, strict=True):
+        assert (ours - theirs).abs().max() <= within * max(1.0, float(theirs.abs().max()))
+
+
+@pytest.mark.parametrize("relaxation", ["crown-ibp", "deeppoly"])
+def test_population_equals_its_members(relaxation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lower, params = _bounds("cnn3-tiny", "mnist", relaxation, torch.float64)
+    used = _compiled_used(monkeypatch)
+    generator = torch.Generator().manual_seed(1)
+    stacked = {
+        name: value + 0.05 * torch.randn(4, *value.shape, dtype=value.dtype, generator=generator)
+        for name, value in params.items()
+    }
+
+    def value_and_gradient(own: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+        return torch.func.grad_and_value(lambda p: lower(p).square().sum())(own)
+
+    gradients, values = torch.func.vmap(value_and_gradient)(stacked)
+    assert used
+    for k in range(4):
+        gradient, value = value_and_gradient({name: part[k] for name, part in stacked.items()})
+        torch.testing.assert_close(values[k], value, rtol=1e-11, atol=1e-11)
+        for name, part in gradient.items():
+            torch.testing.assert_close(gradients[name][k], part, rtol=1e-9, atol=1e-11)
+
+
+def test_without_a_compiler_torch_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    lower, params = _bounds("digits", "digits", "deeppoly", torch.float32)
+    expected = lower(params)
+    monkeypatch.setattr(compiled, "_load", lambda source: None)
+    torch.testing.assert_close(lower(params), expected, rtol=1e-4, atol=1e-5)

@@ -2,8 +2,8 @@
 
 A compiler is looked for in this order: $CC, cc, gcc, clang, and the one in the package `ziglang`. Where there is
 none, or it fails, `program` says None and the caller goes the way of torch. Programs lie in the user's cache folder,
-under the hash of their text, the compiler's version and the processor's features, so a cache shared by different machines
-is safe; the folder must be the user's own and closed to others, as it holds code.
+under the hash of their text, the compiler's version and the processor's features, so a cache shared by different
+machines is safe; the folder must be the user's own and closed to others, as it holds code.
 
 Nothing is compiled before `enable`: verifying a few inputs is over before a compiler would have started.
 """

@@ -131,11 +131,9 @@ def _compile(compiler: _Compiler, text: str, path: Path) -> None:
 @cache
 def _folder() -> Path | None:
     """The cache folder; one of this process alone where the user has none of their own."""
-    base = os.environ.get("XDG_CACHE_HOME") or (
-        Path.home() / ("Library/Caches" if platform.system() == "Darwin" else ".cache")
-    )
-    folder = Path(base) / "glscert" / "programs"
     try:
+        home = "Library/Caches" if platform.system() == "Darwin" else ".cache"
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / home) / "glscert" / "programs"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.stat()
         if found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):

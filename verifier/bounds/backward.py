@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..graph import Graph, Node
-from ..ops import OPERATORS, Affine, Lines, Params
+from ..ops import OPERATORS, Affine, Lines, Params, compiled
 from ..ops.chain import Chain, Step, StepLines, substitute
 from ..ops.forms import Form, Window, dot, look, plus, signed_parts, spread
 from ..ops.linear import window_step
@@ -55,7 +55,7 @@ def lower_bound(
         else:
             name = node.inputs[0]
             point = centres.get(name)
-            if not multipliers:
+            if compiled.enabled() and not multipliers:
                 chained = _through_chain(graph, params, form, name, lines, centres, radii)
                 if chained is not None:
                     total = total + chained

@@ -8,13 +8,14 @@ a single network or for a population of them.
 """
 
 import ctypes
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from . import compiled
-from .forms import Form, Shape, Window
+from .forms import Form, Shape, Window, widened
 
 
 class Step(NamedTuple):
@@ -59,6 +60,7 @@ def substitute(
     return out[0, ..., : like.shape[-2]].flatten(1)
 
 
+@cache
 def source(chain: Chain, rows: int, dtype: torch.dtype) -> compiled.Source:
     """The C program for a chain."""
     lanes = compiled.lanes(rows, dtype)
@@ -80,7 +82,7 @@ def source(chain: Chain, rows: int, dtype: torch.dtype) -> compiled.Source:
         numbers += [rh, rw, *start, *stride]
         functions = ("relax", "relax_gradient", "transpose", "convolve", "weight_gradient")
         entries.append("{" + ", ".join([f"{name}_{k}" for name in functions] + [str(n) for n in numbers]) + "}")
-        window = window and below_window(window, step)
+        window = window and widened(window, step.weight[2:], step.strides, step.pads, (1, 1))
     start, stride = (window.start, window.stride) if window else ((0, 0), (0, 0))
     positions, seen = (window.positions, window.size) if window else ((1, 1), chain.end[1:])
     ends: list[tuple[str, tuple[str, ...], tuple[int, ...]]] = [
@@ -95,17 +97,6 @@ def source(chain: Chain, rows: int, dtype: torch.dtype) -> compiled.Source:
     for name, axes, extents in ends:
         text += [f"#define {name}{axis} {extent}" for axis, extent in zip(axes, extents, strict=True)]
     return compiled.Source("\n".join([*text, '#include "chain.h"', ""]), lanes)
-
-
-def below_window(window: Window, step: Step) -> Window:
-    """The window over a convolution's input that a window over its output amounts to."""
-    (sh, sw), (top, left), (kh, kw) = step.strides, step.pads, step.weight[2:]
-    return Window(
-        window.positions,
-        ((window.size[0] - 1) * sh + kh, (window.size[1] - 1) * sw + kw),
-        (window.stride[0] * sh, window.stride[1] * sw),
-        (window.start[0] * sh - top, window.start[1] * sw - left),
-    )
 
 
 def _tiled(coef: Tensor, lanes: int) -> Tensor:

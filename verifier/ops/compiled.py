@@ -62,6 +62,10 @@ def enable(on: bool = True) -> bool:
     return _enabled
 
 
+def enabled() -> bool:
+    return _enabled
+
+
 def lanes(rows: int, dtype: torch.dtype) -> int:
     """How many of `rows` to work on at a time: a processor's vector, or the smallest part of one that holds them."""
     wide = 64 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 32

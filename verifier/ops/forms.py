@@ -5,6 +5,7 @@ whole value. With one, a row spans only what a convolution's neuron sees, which 
 field is smaller than the layer (the "patches" of Xu et al. 2020, arXiv:2002.12920). Rows count (position, row).
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -44,6 +45,21 @@ class Form(NamedTuple):
     def shared(self) -> bool:
         """The same coefficients for every input and position."""
         return self.coef.shape[0] == 1 and self.coef.shape[1] == 1
+
+
+def widened(
+    window: Window, kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int], dilations: Sequence[int]
+) -> Window:
+    """The window over a convolution's input that a window over its output amounts to; pads: top, left first."""
+    (kh, kw), (sh, sw), (top, left), (dh, dw) = kernel, strides, pads[:2], dilations
+    (height, width), (down, right), (y, x) = window.size, window.stride, window.start
+    return Window(
+        window.positions,
+        ((height - 1) * sh + (kh - 1) * dh + 1, (width - 1) * sw + (kw - 1) * dw + 1),
+        (down * sh, right * sw),
+        (y * sh - top, x * sw - left),
+        window.chosen,
+    )
 
 
 def look(value: Tensor, window: Window | None) -> Tensor:

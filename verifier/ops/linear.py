@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ..graph import Node
 from .base import Affine, Params
-from .forms import Form, Shape, Window, inside, whole
+from .forms import Form, Shape, Window, inside, whole, widened
 from .gemm import rows_times_matrix
 from .transposed import transposed_conv
 
@@ -82,22 +82,11 @@ def window_step(node: Node, params: Params, form: Form, shape: Shape, out: Shape
     None where there is no window, or where it would be as large as the layer.
     """
     weight = params[node.params[0]]
-    window = form.window and _widened(form.window, node, weight)
+    sizes = (weight.shape[2:], node.attrs["strides"], node.attrs["pads"], node.attrs["dilations"])
+    window = form.window and widened(form.window, *sizes)
     if form.window is None or window is None or window.size[0] * window.size[1] >= shape[1] * shape[2]:
         return None
     return _through(node, weight, form.window, out), window
-
-
-def _widened(window: Window, node: Node, weight: Tensor) -> Window:
-    """The window over a convolution's input that a window over its output amounts to."""
-    strides, pads, dilations = node.attrs["strides"], node.attrs["pads"], node.attrs["dilations"]
-    size = tuple(
-        (n - 1) * s + (k - 1) * d + 1
-        for n, s, k, d in zip(window.size, strides, weight.shape[2:], dilations, strict=True)
-    )
-    stride = tuple(a * b for a, b in zip(window.stride, strides, strict=True))
-    start = tuple(a * b - p for a, b, p in zip(window.start, strides, pads[:2], strict=True))
-    return Window(window.positions, size, stride, start, window.chosen)
 
 
 def _through(node: Node, weight: Tensor, window: Window, out: Shape) -> Tensor:

@@ -132,10 +132,13 @@ def _through_chain(
     radii: Mapping[str, Tensor],
 ) -> Tensor | None:
     """All that is left from the ReLU of `name` on, where only ReLUs and convolutions are and they are compiled."""
-    found = _chain(graph, params, form, name, radii)
+    if form.coef.device.type != "cpu" or (form.window is not None and form.window.chosen is not None):
+        return None
+    found = _chain(graph, params, name, radii)
     if found is None:
         return None
-    names, convolutions, chain = found
+    names, convolutions, steps = found
+    end = convolutions[-1].inputs[0]
     if any(part is not None and part.shape[1] != 1 for value in names for part in lines[value]):
         return None  # slopes of every row's own
     weights, step_lines = [], []
@@ -151,18 +154,17 @@ def _through_chain(
             start = torch.zeros_like(low)
         weights.append(weight)
         step_lines.append(StepLines(*(part.squeeze(1) for part in (low, up, start, upper))))
-    return substitute(chain, form, step_lines, weights, radii[convolutions[-1].inputs[0]])
+    chain = Chain(tuple(steps), graph.shapes[end], form.window)
+    return substitute(chain, form, step_lines, weights, radii[end])
 
 
 def _chain(
-    graph: Graph, params: Params, form: Form, name: str, radii: Mapping[str, Tensor]
-) -> tuple[list[str], list[Node], Chain] | None:
-    """Inputs of the ReLUs from `name` down, the convolutions that make them, and what the chain is like.
+    graph: Graph, params: Params, name: str, radii: Mapping[str, Tensor]
+) -> tuple[list[str], list[Node], list[Step]] | None:
+    """Inputs of the ReLUs from `name` down, the convolutions that make them, and what both are like.
 
     None where anything else is between them and the radius, or where a value in between is read twice.
     """
-    if form.coef.device.type != "cpu" or (form.window is not None and form.window.chosen is not None):
-        return None
     producers, names, convolutions, steps = graph.producers(), [name], [], []
     readers = Counter(value for node in graph.nodes for value in node.inputs)
     while True:
@@ -181,4 +183,16 @@ def _chain(
         if relu is None or relu.op != "Relu" or readers[below] > 1:
             return None
         names.append(relu.inputs[0])
-    return names, convolutions, Chain(tuple(steps), graph.shapes[below], form.window)
+    return names, convolutions, steps
+
+
+def all_compiled(graph: Graph, params: Params, name: str, radii: Mapping[str, Tensor]) -> bool:
+    """Whether forms over the value `name` meet no nonlinearity outside of a compiled chain."""
+    producers = graph.producers()
+    while (node := producers.get(name)) is not None and node.output not in radii:
+        if len(node.inputs) != 1:
+            return False
+        name = node.inputs[0]
+        if not isinstance(OPERATORS[node.op], Affine):
+            return compiled.enabled() and _chain(graph, params, name, radii) is not None
+    return True

@@ -9,7 +9,7 @@ import torch
 from ..graph import Graph
 from ..ops import Box, Lines, Params
 from ..ops.forms import identity, identity_bounds
-from .backward import lower_bound
+from .backward import all_compiled, lower_bound
 from .extent import coefficients
 from .substitution import Anchor
 
@@ -19,12 +19,13 @@ _CACHE = 1 << 22  # bytes of one form, of the few that are alive together
 def neuron_bounds(graph: Graph, params: Params, base: Anchor, name: str, lines: Mapping[str, Lines]) -> Box:
     """Both bounds of every neuron of a value [B, *v].
 
-    On a CPU a few inputs at a time, or a few channels of one input, so that the forms stay in cache.
+    On a CPU a few inputs at a time, or a few channels of one input, so that the forms stay in cache; all at once where
+    the program compiled for the chain below sees to that.
     """
     shape, point = graph.shapes[name], base.centres[graph.input]
     total, channels = len(point), shape[0] if len(shape) == 3 else prod(shape)
     size, width = total, channels
-    if point.device.type == "cpu":
+    if point.device.type == "cpu" and not all_compiled(graph, params, name, base.radii):
         room = _CACHE // point.element_size() * channels // coefficients(graph, params, name)  # channels that fit
         size, width = min(total, max(1, room // channels)), min(channels, max(1, room))
     cuts = [_tiles(values, size, total) for values in (lines, base.centres, base.radii)]

@@ -100,9 +100,9 @@ def source(chain: Chain, rows: int, dtype: torch.dtype) -> compiled.Source:
 
 
 def _tiled(coef: Tensor, lanes: int) -> Tensor:
-    """[B|1, L|1, R, q] -> [1, B|1, L|1, q, rows], the rows filled up with zeros to whole vectors."""
-    padded = torch.nn.functional.pad(coef.transpose(-1, -2), (0, -coef.shape[-2] % lanes))
-    return padded.contiguous().unsqueeze(0)
+    """[B|1, L|1, R, q] -> [1, B|1, L|1, tiles, q, lanes], the rows filled up with zeros to whole tiles."""
+    padded = torch.nn.functional.pad(coef, (0, 0, 0, -coef.shape[-2] % lanes))
+    return padded.unflatten(-2, (-1, lanes)).transpose(-1, -2).contiguous().unsqueeze(0)
 
 
 class _Substitute(torch.autograd.Function):
@@ -111,7 +111,7 @@ class _Substitute(torch.autograd.Function):
     @staticmethod
     def forward(program: compiled.Program, chain: Chain, coef: Tensor, radius: Tensor, *tensors: Tensor) -> Tensor:
         call = _Call(program, chain, coef, radius, tensors)
-        out = coef.new_empty(call.members, call.inputs, call.positions, coef.shape[-1])
+        out = coef.new_empty(call.members, call.inputs, call.positions, coef.shape[3] * program.lanes)
         program.substitute(call.pointer(False), ctypes.c_void_p(out.data_ptr()))
         return out
 
@@ -246,7 +246,7 @@ class _Call:
         self.record = _CallRecord(
             self.members,
             self.inputs,
-            coef.shape[-1] // self.program.lanes,
+            coef.shape[3],
             coef.data_ptr(),
             *(coef.stride(axis) if coef.shape[axis] > 1 else 0 for axis in range(3)),
             ctypes.addressof(self.tables[0]),

@@ -3,12 +3,12 @@
      out = sum over the ReLUs of (A+ lower + A- upper)  -  |A| radius
 
    with A carried from one ReLU to the next by `steps` (step.h). Members of a population share or have their own
-   weights, lines and coefficients, by strides of 0 or more. All arrays are contiguous, rows (padded to whole tiles
-   with zeros) innermost. */
+   weights, lines and coefficients, by strides of 0 or more. All arrays are contiguous; rows are padded to whole tiles
+   of LANES with zeros. */
 
 struct call {
     long members, inputs, tiles;
-    real *coef;                      /* [member, input, position, entry, row], the first three by these strides: */
+    real *coef;             /* [member, input, position, tile, entry, LANES], the first three by these strides: */
     long coef_member, coef_input, coef_position;
     struct lines *lines;             /* one per step; [member, input, C, H, W] */
     long *lines_member;              /* 0 or inputs * C * H * W */
@@ -48,8 +48,8 @@ static struct lines lines_of(struct lines base, long offset) {
     return (struct lines){base.low + offset, base.up + offset, base.lower + offset, base.upper + offset};
 }
 
-static struct rows start(real *coef, long pitch) {
-    return (struct rows){coef, (long)steps[0].rows_h * steps[0].rows_w * pitch, steps[0].rows_w * pitch, pitch};
+static struct rows tile_at(real *coef) {
+    return (struct rows){coef, (long)steps[0].rows_h * steps[0].rows_w * LANES, steps[0].rows_w * LANES, LANES};
 }
 
 static struct lines step_lines(const struct call *call, struct lines *all, int k, long member, long input) {
@@ -71,7 +71,7 @@ INLINE vec all_steps(const struct call *call, struct pass *pass, long member, lo
 void substitute(const struct call *call, real *out) {
     real *scratch = call->scratch;
     struct pass pass = prepare(&scratch);
-    long pitch = call->tiles * LANES;
+    long tile_size = steps[0].entries * LANES;
     for (long member = 0; member < call->members; member++)
         for (long input = 0; input < call->inputs; input++) {
             const real *radius = call->radius + member * call->radius_member + input * (END_C * END_H * END_W);
@@ -79,8 +79,8 @@ void substitute(const struct call *call, real *out) {
                 for (int px = 0; px < POSITIONS_X; px++)
                     for (long tile = 0; tile < call->tiles; tile++, out += LANES) {
                         long position = (long)py * POSITIONS_X + px;
-                        pass.rows[0] = start(call->coef + member * call->coef_member + input * call->coef_input +
-                                                 position * call->coef_position + tile * LANES, pitch);
+                        pass.rows[0] = tile_at(call->coef + member * call->coef_member + input * call->coef_input +
+                                               position * call->coef_position + tile * tile_size);
                         vec total = all_steps(call, &pass, member, input, py, px);
                         int y0 = END_START_Y + py * END_STRIDE_Y, x0 = END_START_X + px * END_STRIDE_X;
                         for (int c = 0; c < END_C; c++)
@@ -93,7 +93,21 @@ void substitute(const struct call *call, real *out) {
         }
 }
 
-/* dcoef by the strides of coef, dlines and dweights one per member: all zero at the start, and added to. */
+/* The next rows that the gradient reaches, at most LANES from `from` on; returns how many. */
+static long next_reached(const real *grad, long rows, long from, long *which) {
+    long count = 0;
+    for (long row = from; row < rows && count < LANES; row++) {
+        which[count] = row;
+        count += grad[row] != 0;
+    }
+    return count;
+}
+
+/* The entries of row `row` in tiles [tile, entry, LANES]. */
+static real *row_at(real *coef, long row) { return coef + row / LANES * (steps[0].entries * LANES) + row % LANES; }
+
+/* dcoef by the strides of coef, dlines and dweights one per member: all zero at the start, and added to. Only the
+   rows that `grad` reaches are looked at: the bounds of a stable neuron, say, change nothing. */
 void gradient(const struct call *call, const real *grad, real *dcoef, struct lines *dlines, real **dweights) {
     real *scratch = call->scratch;
     struct pass pass = prepare(&scratch);
@@ -107,21 +121,28 @@ void gradient(const struct call *call, const real *grad, real *dcoef, struct lin
         drows[k + 1] = pass.rows[k + 1];
         drows[k + 1].base = (real *)(dframe[k] + s->corner);
     }
-    long pitch = call->tiles * LANES;
+    vec *picked = carve(&scratch, steps[0].entries), *dpicked = carve(&scratch, steps[0].entries);
+    long rows = call->tiles * LANES, which[LANES];
     for (long member = 0; member < call->members; member++) {
         for (int k = 0; k < STEPS; k++) memset(dw[k], 0, sizeof(vec) * steps[k].weights);
         for (long input = 0; input < call->inputs; input++) {
             const real *radius = call->radius + member * call->radius_member + input * (END_C * END_H * END_W);
             for (int py = 0; py < POSITIONS_Y; py++)
-                for (int px = 0; px < POSITIONS_X; px++)
-                    for (long tile = 0; tile < call->tiles; tile++, grad += LANES) {
-                        long position = (long)py * POSITIONS_X + px;
-                        long offset = member * call->coef_member + input * call->coef_input +
-                                      position * call->coef_position + tile * LANES;
-                        pass.rows[0] = start(call->coef + offset, pitch);
-                        drows[0] = start(dcoef + offset, pitch);
+                for (int px = 0; px < POSITIONS_X; px++, grad += rows) {
+                    long position = (long)py * POSITIONS_X + px, from = 0, count;
+                    long offset = member * call->coef_member + input * call->coef_input + position * call->coef_position;
+                    for (; (count = next_reached(grad, rows, from, which)); from = which[count - 1] + 1) {
+                        vec g = {0};
+                        memset(picked, 0, sizeof(vec) * steps[0].entries);
+                        for (long l = 0; l < count; l++) {
+                            real *row = row_at(call->coef + offset, which[l]), *column = (real *)picked + l;
+                            for (long e = 0; e < steps[0].entries; e++) column[e * LANES] = row[e * LANES];
+                            g[l] = grad[which[l]];
+                        }
+                        memset(dpicked, 0, sizeof(vec) * steps[0].entries);
+                        pass.rows[0] = tile_at((real *)picked);
+                        drows[0] = tile_at((real *)dpicked);
                         all_steps(call, &pass, member, input, py, px);
-                        vec g = *(const vec *)grad;
                         int y0 = END_START_Y + py * END_STRIDE_Y, x0 = END_START_X + px * END_STRIDE_X;
                         memset(dframe[STEPS - 1], 0, sizeof(vec) * steps[STEPS - 1].frame);
                         for (int c = 0; c < END_C; c++)
@@ -143,7 +164,12 @@ void gradient(const struct call *call, const real *grad, real *dcoef, struct lin
                             s->relax_gradient(pass.rows[k], lines, s->start_y + py * s->stride_y,
                                               s->start_x + px * s->stride_x, drelaxed[k], g, drows[k], to);
                         }
+                        for (long l = 0; l < count; l++) {
+                            real *row = row_at(dcoef + offset, which[l]), *column = (real *)dpicked + l;
+                            for (long e = 0; e < steps[0].entries; e++) row[e * LANES] += column[e * LANES];
+                        }
                     }
+                }
         }
         for (int k = 0; k < STEPS; k++)
             for (long j = 0; j < steps[k].weights; j++) dweights[k][member * steps[k].weights + j] = sum(dw[k][j]);
@@ -152,7 +178,7 @@ void gradient(const struct call *call, const real *grad, real *dcoef, struct lin
 
 /* Entries of scratch that the two functions take, in reals. */
 long scratch_reals(int with_gradient) {
-    long total = 0;
+    long total = with_gradient ? 2 * steps[0].entries : 0;
     for (int k = 0; k < STEPS; k++)
         total += with_gradient ? 2 * (steps[k].entries + steps[k].frame) + steps[k].weights
                                : steps[k].entries + steps[k].frame;

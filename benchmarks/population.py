@@ -76,7 +76,7 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
             return Task(times * count * args.threads, lambda: list(pool.map(one, range(args.threads))))
 
         def bounds(count: int) -> Tensor:
-            return objective.bounds(params, x[:count], y[:count], args.eps).lower
+            return objective.bounds(params, x[:count], y[:count], args.eps, every_box=False).lower
 
         def scores(count: int) -> Tensor:
             return objective.scores(params, x[:count])

@@ -133,9 +133,7 @@ def _of_run(
         ThreadPoolExecutor(share_chunks(threads, config.device)) as pool,
         render.progress("landscape", len(names) * len(sigmas) * len(distances)) as step,
     ):
-        direction = gradient_direction(
-            robust(setup.objective, "deeppoly"), params, batch, chunk=config.chunk, pool=pool
-        )
+        direction = gradient_direction(robust(setup.objective, "deeppoly"), params, batch, chunk=setup.chunk, pool=pool)
         for name in names:
             losses = batch_losses(setup, robust(setup.objective, name), params, batch, pool)
             lines.append(Line(name, original(losses, params, direction, distances)))

@@ -62,7 +62,7 @@ def command(
         render.progress(f"tightness of {len(names)} relaxations", len(names) * points) as step,
     ):
         x, y = setup.test_x[first:last], setup.test_y[first:last]
-        certifier = Certifier(setup.objective, params, x, y, chunk=config.chunk, pool=pool)
+        certifier = Certifier(setup.objective, params, x, y, chunk=setup.chunk, pool=pool)
         curves = []
         for name in names:
             reach = largest or certifier.reach(name, (config.eps or 0.1) / 16)

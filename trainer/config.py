@@ -79,7 +79,7 @@ class TrainConfig(BaseModel):
     crop_pad: int = Field(2, ge=0)  # pixels put around an image before it is cropped to its size,
     crop_mode: str = "zeros"  # which are 0 as in the paper, or as its "edge" is in the authors' code
 
-    chunk: int = Field(32, ge=1)  # images per bound evaluation: small enough for the cache
+    chunk: int | None = Field(None, ge=1)  # images per bound evaluation; None: by the memory these take
     members: int = Field(32, ge=1)  # of a population per bound evaluation: its parts, for threads and actors
     memory_budget: float | None = Field(None, gt=0)  # MiB a thread may take for a part; fewer images, members if less
     device: str = "cpu"
@@ -177,10 +177,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-# Bounds of wide layers take much memory per image.
-BY_NET: dict[str, dict[str, Any]] = {"cnn5": {"chunk": 4}, "cnn5-l": {"chunk": 1}}
-
-
 def resolve(*layers: Mapping[str, Any], shape: tuple[int, ...] | None = None) -> TrainConfig:
     """The configuration from `layers`, later ones winning, over the defaults of method, net and data set (digits).
 
@@ -201,7 +197,6 @@ def resolve(*layers: Mapping[str, Any], shape: tuple[int, ...] | None = None) ->
     given.pop("eps_file", None)
     dataset = str(given["dataset"])
     values = DEFAULTS.get(dataset, {"net": "cnn3"}) | given
-    values = {**BY_NET.get(str(values["net"]), {}), **values}
     try:
         return TrainConfig(**_merged(values | _by_method(dataset, values), given))
     except ValidationError as error:

@@ -59,7 +59,7 @@ def gradient_direction(objective: Objective, params: Params, batch: Batch, *, ch
 def batch_losses(setup: Setup, objective: Objective, params: Params, batch: Batch, pool: Executor) -> Losses:
     """The mean loss of a batch, of many weights such as `params` at once. Raises InputError: too little memory."""
     config = setup.config
-    population = Population(objective, config.chunk, config.members, setup.device)
+    population = Population(objective, setup.chunk, config.members, setup.device)
     fitted = population.within(config.memory_budget or BUDGET[setup.device.type], params, batch)
     return lambda stack: fitted(stack, batch, pool)[0]
 

@@ -48,7 +48,7 @@ class Minibatch:
 
     `loss(objective, params, images)` is a method's own; None: the objective's robust loss. `stream(i)` is the generator
     of the chunk that begins with image i, `annealing` whether eps still grows. `reg_weight` (c) and `l1` weigh the
-    regulariser and the L1 norm of the parameters named in `weights`.
+    regulariser and the L1 norm of the parameters named in `weights`. Autograd may keep the bounds of `kept` images.
     """
 
     objective: Objective
@@ -64,6 +64,7 @@ class Minibatch:
     stream: Callable[[int], torch.Generator] | None = None
     annealing: bool = False
     group: Group = ALONE
+    kept: int = 0
 
     def __call__(self, params: Params) -> Evaluation:
         leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
@@ -83,11 +84,11 @@ class Minibatch:
     def _evaluate(self, leaves: Params, chunks: Sequence[Chunk]) -> tuple[Forward, list[tuple[Tensor, ...]]]:
         """The whole batch's sums and, of each chunk that this process takes, the gradient.
 
-        Where the slopes wait for the whole batch's sums, a chunk's graph is kept for the way back if it is small, as
-        IBP's is; what back-substitution leaves behind would fill the memory and is made a second time.
+        Where the slopes wait for the whole batch's sums, a chunk's graph is kept for the way back if all are small;
+        what else back-substitution leaves behind would fill the memory and is made a second time.
         """
         taken = self.group.share(chunks)
-        keep = len(taken) <= 1 or self.objective.relaxation == "ibp"
+        keep = len(taken) <= 1 or len(self.x) <= self.kept
 
         def forth(chunk: Chunk) -> tuple[Forward, tuple[Tensor, ...] | None]:
             with torch.set_grad_enabled(keep or self.reg_weight == 0):
@@ -120,7 +121,7 @@ class Minibatch:
     def _forward(self, leaves: Params, chunk: Chunk) -> Forward:
         objective, (first, x, y) = self.objective, chunk
         if self.loss is None or self.stream is None:
-            parts = objective.robust_loss(leaves, x, y, self.eps)
+            parts = objective.robust_loss(leaves, x, y, self.eps, every_box=self.reg_weight > 0)
         else:
             parts = self.loss(objective, leaves, Images(x, y, self.eps, self.stream(first), self.annealing))
         sums = {"robust": parts.terms}

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from glscert.verifier.bounds import RELAXATIONS, Bounds, Box, linf_box, margin_spec
+from glscert.verifier.bounds import RELAXATIONS, ROWS_ONLY, Bounds, Box, linf_box, margin_spec
 from glscert.verifier.bounds.interval import image
 from glscert.verifier.graph import Graph
 from glscert.verifier.ops import compiled, evaluate
@@ -71,26 +71,45 @@ class Objective:
         """Where inputs x [B, *v] may lie after a perturbation of size eps."""
         return linf_box(x, eps * self.scale, self.low, self.high)
 
-    def bounds(self, params: Params, x: Tensor, y: Tensor, eps: float, relaxation: str | None = None) -> Bounds:
+    def bounds(
+        self,
+        params: Params,
+        x: Tensor,
+        y: Tensor,
+        eps: float,
+        relaxation: str | None = None,
+        *,
+        every_box: bool = True,
+    ) -> Bounds:
         """Bounds on the margins of the labels y [B] over the box of x [B, *v] at eps."""
         # at a single point every relaxation gives the value itself, and IBP is the cheapest
-        return self.bounds_on(params, self.box(x, eps), y, "ibp" if eps == 0 else relaxation)
+        name = "ibp" if eps == 0 else relaxation
+        return self.bounds_on(params, self.box(x, eps), y, name, every_box=every_box)
 
-    def bounds_on(self, params: Params, box: Box, y: Tensor, relaxation: str | None = None) -> Bounds:
-        """Bounds on the margins of the labels y [B] over any box [B, *v]; None: by the objective's own relaxation."""
+    def bounds_on(
+        self, params: Params, box: Box, y: Tensor, relaxation: str | None = None, *, every_box: bool = True
+    ) -> Bounds:
+        """Bounds on the margins of the labels y [B] over any box [B, *v]; None: by the objective's own relaxation.
+
+        every_box: False where only the margins' bounds count, for speed; stable neurons may have wider boxes then.
+        """
         compiled.enable()  # training lasts long enough for a compiler to pay
         spec = margin_spec(y, self.classes, box.lower.dtype)
         name = relaxation or self.relaxation
         options = self.relaxation_options if name == self.relaxation else {}
-        return RELAXATIONS[name](self.graph, {**self.constants, **params}, box, spec, **options)
+        table = RELAXATIONS if every_box else ROWS_ONLY
+        return table[name](self.graph, {**self.constants, **params}, box, spec, **options)
 
     def scores(self, params: Params, x: Tensor) -> Tensor:
         """The network's output [B, K]."""
         return evaluate(self.graph, {**self.constants, **params}, x)
 
-    def robust_loss(self, params: Params, x: Tensor, y: Tensor, eps: float) -> LossParts:
-        """The robust cross-entropy of x [B, *v] with labels y [B]: of methods without a loss of their own."""
-        bounds = self.bounds(params, x, y, eps)
+    def robust_loss(self, params: Params, x: Tensor, y: Tensor, eps: float, *, every_box: bool = True) -> LossParts:
+        """The robust cross-entropy of x [B, *v] with labels y [B]: of methods without a loss of their own.
+
+        every_box: False where the regulariser does not count, see `bounds_on`.
+        """
+        bounds = self.bounds(params, x, y, eps, every_box=every_box)
         return LossParts(robust_cross_entropy(bounds.lower)[None], proved(bounds), self.box(x, eps), bounds)
 
     def statistics(

@@ -68,7 +68,7 @@ class Population:
         objective, (x, y), weight = self.objective, chunk, self.objective.robust_weight
 
         def one(params: Params) -> tuple[Tensor, ...]:
-            bounds = objective.bounds(params, x, y, batch.eps)
+            bounds = objective.bounds(params, x, y, batch.eps, every_box=batch.reg_weight > 0)
             loss = weight * robust_cross_entropy(bounds.lower).double()
             if weight < 1:
                 loss = loss + (1 - weight) * nominal_cross_entropy(objective.scores(params, x), y).double()

@@ -16,6 +16,7 @@ from glscert.verifier.region import Entries, check_inside
 
 from .architectures import MODULE, SOURCES, Architecture, build
 from .augmentation import check_augmentable, flip_and_crop
+from .chunks import images_at_once, images_kept
 from .config import TrainConfig
 from .distributed import ALONE, Group
 from .evaluation import Params
@@ -31,7 +32,10 @@ from .randomness import stream
 
 @dataclass(frozen=True)
 class Setup:
-    """Made by `prepare`. train_x [N, *v], train_y [N], test_x, test_y likewise, on `device`; x[i] is float32."""
+    """Made by `prepare`. train_x [N, *v], train_y [N], test_x, test_y likewise, on `device`; x[i] is float32.
+
+    Bounds are taken of `chunk` images at a time, and kept for the gradient of at most `kept`.
+    """
 
     config: TrainConfig
     plan: Plan
@@ -42,6 +46,8 @@ class Setup:
     train_y: Tensor
     test_x: Tensor
     test_y: Tensor
+    chunk: int
+    kept: int
     given: Params | None = None  # weights to start from, of a network that a user wrote
     group: Group = ALONE  # the processes that share the work
 
@@ -64,10 +70,10 @@ class Setup:
         def count(chunk: tuple[Tensor, Tensor]) -> Tensor:
             with torch.no_grad():
                 right = self.objective.scores(params, chunk[0]).argmax(1) == chunk[1]
-                bounds = self.objective.bounds(params, *chunk, config.eps, config.eval_relaxation)
+                bounds = self.objective.bounds(params, *chunk, config.eps, config.eval_relaxation, every_box=False)
                 return torch.stack([right.sum(), (bounds.lower > 0).all(1).sum()])
 
-        chunks = list(zip(self.test_x.split(config.chunk), self.test_y.split(config.chunk), strict=True))
+        chunks = list(zip(self.test_x.split(self.chunk), self.test_y.split(self.chunk), strict=True))
         counts = list(pool.map(count, self.group.share(chunks)))
         none = torch.zeros(2, dtype=torch.int64, device=self.device)
         natural, certified = self.group.add({"counts": sum(counts, none)})["counts"].tolist()
@@ -164,7 +170,9 @@ def assemble(config: TrainConfig, net: Architecture, splits: Splits, given: Para
     )
     nonlinear = any(isinstance(OPERATORS[node.op], Nonlinear) for node in net.graph.nodes)
     plan = Plan(config, len(train_x), nonlinear)
-    return Setup(config, plan, net, objective, device, train_x, train_y, test_x, test_y, given)
+    kept = images_kept(objective, net, device)
+    chunk = config.chunk or images_at_once(kept, config.batch, device)
+    return Setup(config, plan, net, objective, device, train_x, train_y, test_x, test_y, chunk, kept, given)
 
 
 def _on(device: torch.device, entries: Entries) -> float | Tensor:

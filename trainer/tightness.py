@@ -65,7 +65,7 @@ class Certifier:
 
         def count(chunk: tuple[Tensor, Tensor]) -> int:
             with torch.no_grad():
-                return int(proved(self.objective.bounds(self.params, *chunk, eps, relaxation)))
+                return int(proved(self.objective.bounds(self.params, *chunk, eps, relaxation, every_box=False)))
 
         if len(self.x) == 0:
             return 0.0

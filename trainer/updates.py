@@ -69,7 +69,7 @@ def _minibatch(setup: Setup, step: int, pool: Executor, x: Tensor, y: Tensor) ->
         x,
         y,
         plan.eps(step),
-        config.chunk,
+        setup.chunk,
         pool,
         reg_weight=plan.reg_weight(step),
         l1=config.l1,
@@ -78,12 +78,12 @@ def _minibatch(setup: Setup, step: int, pool: Executor, x: Tensor, y: Tensor) ->
         stream=partial(stream, config.seed, "attack", step),
         annealing=step < plan.at(config.anneal_end),
         group=setup.group,
+        kept=setup.kept,
     )
 
 
 def _fitness(setup: Setup, state: State) -> Population:
     config, device = setup.config, setup.device
-    images = config.chunk if device.type == "cpu" else config.batch
-    population = Population(setup.objective, images, config.members, device, config.l1, setup.net.weights)
+    population = Population(setup.objective, setup.chunk, config.members, device, config.l1, setup.net.weights)
     example = Batch(setup.train_x[:1], setup.train_y[:1], config.eps, setup.plan.reg_weight(0))
     return population.within(config.memory_budget or BUDGET.get(device.type, BUDGET["cuda"]), state.params, example)

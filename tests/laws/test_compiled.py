@@ -8,8 +8,8 @@ from torch import Tensor
 
 from glscert.trainer.architectures import SOURCES, build
 from glscert.trainer.initialisation import fast
-from glscert.verifier.bounds import RELAXATIONS, linf_box, margin_spec
-from glscert.verifier.ops import compiled
+from glscert.verifier.bounds import RELAXATIONS, ROWS_ONLY, linf_box, margin_spec
+from glscert.verifier.ops import chain, compiled
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def _compiler() -> Iterator[None]:
     compiled.enable(False)
 
 
-def _bounds(net: str, dataset: str, relaxation: str, dtype: torch.dtype):  # type: ignore[no-untyped-def]
+def _bounds(net: str, dataset: str, relaxation: str, dtype: torch.dtype, table=RELAXATIONS):  # type: ignore[no-untyped-def]
     source = SOURCES[dataset]
     architecture, generator = build(net, source), torch.Generator().manual_seed(0)
     params = {name: value.to(dtype) for name, value in fast(architecture, generator).items()}
@@ -30,7 +30,7 @@ def _bounds(net: str, dataset: str, relaxation: str, dtype: torch.dtype):  # typ
     spec = margin_spec(torch.tensor([1, 0, 7]), source.classes, dtype)
 
     def lower(own: dict[str, Tensor]) -> Tensor:
-        return RELAXATIONS[relaxation](architecture.graph, {**constants, **own}, box, spec).lower
+        return table[relaxation](architecture.graph, {**constants, **own}, box, spec).lower
 
     return lower, params
 
@@ -90,6 +90,37 @@ def test_population_equals_its_members(relaxation: str, monkeypatch: pytest.Monk
         torch.testing.assert_close(values[k], value, rtol=1e-11, atol=1e-11)
         for name, part in gradient.items():
             torch.testing.assert_close(gradients[name][k], part, rtol=1e-9, atol=1e-11)
+
+
+def test_rows_alone_are_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dense neurons are given up once known to be stable: same bounds, same gradient, fewer rows carried down."""
+    results, carried = [], []
+    substitute = chain._Substitute.forward
+
+    def counted(program, link, wanted, coef, *rest):  # type: ignore[no-untyped-def]
+        out = substitute(program, link, wanted, coef, *rest)
+        carried[-1] += out.numel() if wanted is None else int(wanted.sum())
+        return out
+
+    monkeypatch.setattr(chain._Substitute, "forward", staticmethod(counted))
+    for table in (RELAXATIONS, ROWS_ONLY):
+        lower, params = _bounds("cnn5", "mnist", "deeppoly", torch.float64, table)
+        leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
+        carried.append(0)
+        bound = lower(leaves)
+        results.append([bound.detach(), *torch.autograd.grad(bound.square().sum(), list(leaves.values()))])
+    for all_boxes, rows_only in zip(*results, strict=True):
+        torch.testing.assert_close(rows_only, all_boxes, rtol=1e-11, atol=1e-11)
+    assert carried[0] - carried[1] > 3 * 512  # of 3 images, more than half of the 1,024 rows
+
+
+def test_rows_alone_of_a_population() -> None:
+    lower, params = _bounds("cnn5", "mnist", "deeppoly", torch.float64, ROWS_ONLY)
+    stacked = {name: torch.stack([value, 0.9 * value]) for name, value in params.items()}
+    together = torch.func.vmap(lower)(stacked)
+    for k in range(2):
+        alone = lower({name: value[k] for name, value in stacked.items()})
+        torch.testing.assert_close(together[k], alone, rtol=1e-11, atol=1e-11)
 
 
 def test_without_a_compiler_torch_does_it(monkeypatch: pytest.MonkeyPatch) -> None:

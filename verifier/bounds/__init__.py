@@ -7,6 +7,7 @@ is a lower bound. No function here looks at tensor values to decide what to comp
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from ..ops import Box as Box
 from .alpha_crown import alpha_crown
@@ -29,4 +30,11 @@ RELAXATIONS: Mapping[str, Callable[..., Bounds]] = {
     "deeppoly": deeppoly,
     "deeppoly-ibp": deeppoly_ibp,
     "alpha-crown": alpha_crown,
+}
+
+# The same rows where only these count: `pre` may then hold wider boxes of neurons that are stable.
+ROWS_ONLY: Mapping[str, Callable[..., Bounds]] = {
+    **RELAXATIONS,
+    "deeppoly": partial(deeppoly, every_box=False),
+    "alpha-crown": partial(alpha_crown, every_box=False),
 }

@@ -22,15 +22,22 @@ from .substitution import Anchor, anchor, relax, spec_bound
 
 
 def alpha_crown(
-    graph: Graph, params: Params, box: Box, spec: Spec, *, steps: int = 1, step_size: float = 0.5
+    graph: Graph,
+    params: Params,
+    box: Box,
+    spec: Spec,
+    *,
+    steps: int = 1,
+    step_size: float = 0.5,
+    every_box: bool = True,
 ) -> Bounds:
     """The rows over the slopes after `steps` steps, the first of `step_size`, shrinking linearly towards 0.
 
     The slopes are constants for autograd, like DeepPoly's. Nothing is said of the order between the two: the best
-    slope for a row's gradient at 1/2 need not be the best at the end.
+    slope for a row's gradient at 1/2 need not be the best at the end. `every_box` as in `deeppoly`.
     """
     base = anchor(graph, params, box)
-    pre = preactivations(graph, params, base)
+    pre = preactivations(graph, params, base, every_box=every_box)
     slopes = climb(graph, params, base, spec, pre, steps=steps, step_size=step_size)
     return Bounds(spec_bound(graph, params, base, spec, relax(graph, pre, slopes)), pre)
 

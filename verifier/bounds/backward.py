@@ -9,14 +9,14 @@ pass: there only the radius still needs the coefficients.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
 
 import torch
 from torch import Tensor
 
 from ..graph import Graph, Node
-from ..ops import OPERATORS, Affine, Lines, Params, compiled
-from ..ops.chain import Chain, Step, StepLines, substitute
+from ..ops import OPERATORS, Affine, Box, Lines, Params, compiled
+from ..ops.chain import Chain, Step, StepLines, substitution
 from ..ops.forms import Form, Window, dot, look, plus, signed_parts, spread
 from ..ops.linear import window_step
 from ..ops.relaxed_spread import relaxed_spread
@@ -31,12 +31,15 @@ def lower_bound(
     centres: Mapping[str, Tensor],
     radii: Mapping[str, Tensor],
     multipliers: Mapping[str, Tensor] | None = None,
+    until_stable: Mapping[str, Box] | None = None,
 ) -> Tensor:
     """Lower bounds [B, M] of the rows of `form` over the value `start`.
 
     lines: by name of each nonlinearity's input. centres [B, *v]: values below which all is affine, at the centre of
     the box. radii [B, *v]: values where the box is known; nothing below them is visited. multipliers [B, 1|M, *v]:
     added to the coefficients of a nonlinearity's input (a signed Lagrangian of its split, Wang et al. 2021).
+    until_stable: boxes of the nonlinearities' inputs, where `form` is `identity` of a value with one axis and bounds
+    of a neuron that is stable need not be the best as long as they show it (`_until_stable`).
     """
     forms: dict[str, Form] = {start: form}
     total = dot(form, centres[start].unsqueeze(1)) if start in centres else form.coef.new_zeros(())
@@ -56,9 +59,12 @@ def lower_bound(
             name = node.inputs[0]
             point = centres.get(name)
             if compiled.enabled() and not multipliers:
-                chained = _through_chain(graph, params, form, name, lines, centres, radii)
-                if chained is not None:
-                    total = total + chained
+                bounds = _through_chain(graph, params, form, name, lines, centres, radii)
+                if bounds is not None and until_stable and form.window is None:
+                    total = _until_stable(total, form, lines[name], until_stable[name], bounds)
+                    continue
+                if bounds is not None:
+                    total = total + bounds(None)
                     continue
             total = total + constants(form, lines[name], point)
             last = None if multipliers else _last_step(graph, params, form, name, radii)
@@ -130,8 +136,11 @@ def _through_chain(
     lines: Mapping[str, Lines],
     centres: Mapping[str, Tensor],
     radii: Mapping[str, Tensor],
-) -> Tensor | None:
-    """All that is left from the ReLU of `name` on, where only ReLUs and convolutions are and they are compiled."""
+) -> Callable[[Tensor | None], Tensor] | None:
+    """All that is left from the ReLU of `name` on, where only ReLUs and convolutions are and they are compiled.
+
+    As a function of the rows that are wanted, see `substitution`.
+    """
     if form.coef.device.type != "cpu" or (form.window is not None and form.window.chosen is not None):
         return None
     found = _chain(graph, params, name, radii)
@@ -155,11 +164,35 @@ def _through_chain(
         weights.append(weight)
         step_lines.append(StepLines(*(part.squeeze(1) for part in (low, up, start, upper))))
     chain = Chain(tuple(steps), graph.shapes[end], form.window)
-    return substitute(chain, form, step_lines, weights, radii[end])
+    return substitution(chain, form, step_lines, weights, radii[end])
+
+
+def _until_stable(
+    total: Tensor, form: Form, lines: Lines, box: Box, bounds: Callable[[Tensor | None], Tensor]
+) -> Tensor:
+    """`total` + `bounds` for the rows v and -v of neurons, each only until one of them shows that it is stable.
+
+    First all are ended at the box of z right below, which is never better than to go on with the lines that gave that
+    box: a neuron stable there is stable anyway. Then the likelier of its two bounds is taken, and then the other.
+    """
+    with torch.no_grad():
+        lower, upper = box.lower.unsqueeze(1), box.upper.unsqueeze(1)
+        least = lines.lower_slope * lower
+        least = least if lines.lower_start is None else least + lines.lower_start
+        positive, negative = signed_parts(form.coef)
+        found = dot(Form(positive), least) + dot(Form(negative), lines.upper_slope * upper + lines.upper_start)
+        found = total + found
+        lower_first = torch.gt(*found.chunk(2, 1))
+    for first in (lower_first, ~lower_first):
+        with torch.no_grad():
+            unknown = torch.stack(found.chunk(2, 1)).amax(0) < 0
+            wanted = torch.cat([unknown & first, unknown & ~first], 1)
+        found = torch.where(wanted, total + bounds(wanted), found)
+    return found
 
 
 def _chain(
-    graph: Graph, params: Params, name: str, radii: Mapping[str, Tensor]
+    graph: Graph, params: Params, name: str, radii: Container[str]
 ) -> tuple[list[str], list[Node], list[Step]] | None:
     """Inputs of the ReLUs from `name` down, the convolutions that make them, and what both are like.
 
@@ -186,7 +219,7 @@ def _chain(
     return names, convolutions, steps
 
 
-def all_compiled(graph: Graph, params: Params, name: str, radii: Mapping[str, Tensor]) -> bool:
+def all_compiled(graph: Graph, params: Params, name: str, radii: Container[str]) -> bool:
     """Whether forms over the value `name` meet no nonlinearity outside of a compiled chain."""
     producers = graph.producers()
     while (node := producers.get(name)) is not None and node.output not in radii:

@@ -13,26 +13,42 @@ from .substitution import Anchor, anchor, relax, spec_bound
 
 
 def deeppoly(
-    graph: Graph, params: Params, box: Box, spec: Spec, *, slopes: Mapping[str, Tensor] | None = None
+    graph: Graph,
+    params: Params,
+    box: Box,
+    spec: Spec,
+    *,
+    slopes: Mapping[str, Tensor] | None = None,
+    every_box: bool = True,
 ) -> Bounds:
     """Every pre-activation is back-substituted to the input.
 
     slopes: lower slopes [B, S, *v] of unstable neurons, by name of the nonlinearity's input; default: least area.
+    every_box: False where only the rows count; neurons that are stable may then have wider boxes, with the same lines.
     """
     base = anchor(graph, params, box)
-    pre = preactivations(graph, params, base, slopes=slopes)
+    pre = preactivations(graph, params, base, slopes=slopes, every_box=every_box)
     return Bounds(spec_bound(graph, params, base, spec, relax(graph, pre, slopes)), pre)
 
 
 def preactivations(
-    graph: Graph, params: Params, base: Anchor, *, slopes: Mapping[str, Tensor] | None = None
+    graph: Graph,
+    params: Params,
+    base: Anchor,
+    *,
+    slopes: Mapping[str, Tensor] | None = None,
+    every_box: bool = True,
 ) -> dict[str, Box]:
-    """DeepPoly's box of every nonlinearity's input, by value name; the interval image where that is exact."""
+    """DeepPoly's box of every nonlinearity's input, by value name; the interval image where that is exact.
+
+    `every_box` as in `deeppoly`.
+    """
     exact = exact_values(graph)
     pre: dict[str, Box] = {}
     for name in dict.fromkeys(nonlinear_inputs(graph).values()):
         if name in exact:
             pre[name] = base.boxes[name]
             continue
-        pre[name] = neuron_bounds(graph, params, base, name, relax(graph, pre, slopes))
+        lines = relax(graph, pre, slopes)
+        pre[name] = neuron_bounds(graph, params, base, name, lines, until_stable=None if every_box else pre)
     return pre

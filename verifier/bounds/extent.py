@@ -4,6 +4,15 @@ from math import prod
 
 from ..graph import Graph
 from ..ops import Params
+from .backward import all_compiled
+from .interval import entry_value, exact_values, nonlinear_inputs
+
+
+def coefficients_of_all(graph: Graph, params: Params) -> int:
+    """`coefficients` of all pre-activations together, but for those that the compiled program takes."""
+    exact, entry = exact_values(graph), entry_value(graph)
+    names = (name for name in dict.fromkeys(nonlinear_inputs(graph).values()) if name not in exact)
+    return sum(coefficients(graph, params, name) for name in names if not all_compiled(graph, params, name, {entry}))
 
 
 def coefficients(graph: Graph, params: Params, name: str) -> int:

@@ -16,8 +16,15 @@ from .substitution import Anchor
 _CACHE = 1 << 22  # bytes of one form, of the few that are alive together
 
 
-def neuron_bounds(graph: Graph, params: Params, base: Anchor, name: str, lines: Mapping[str, Lines]) -> Box:
-    """Both bounds of every neuron of a value [B, *v].
+def neuron_bounds(
+    graph: Graph,
+    params: Params,
+    base: Anchor,
+    name: str,
+    lines: Mapping[str, Lines],
+    until_stable: Mapping[str, Box] | None = None,
+) -> Box:
+    """Both bounds of every neuron of a value [B, *v]; `until_stable` as in `lower_bound`, for a value with one axis.
 
     On a CPU a few inputs at a time, or a few channels of one input, so that the forms stay in cache; all at once where
     the program compiled for the chain below sees to that.
@@ -28,11 +35,13 @@ def neuron_bounds(graph: Graph, params: Params, base: Anchor, name: str, lines: 
     if point.device.type == "cpu" and not all_compiled(graph, params, name, base.radii):
         room = _CACHE // point.element_size() * channels // coefficients(graph, params, name)  # channels that fit
         size, width = min(total, max(1, room // channels)), min(channels, max(1, room))
-    cuts = [_tiles(values, size, total) for values in (lines, base.centres, base.radii)]
+    boxes = until_stable if until_stable and len(shape) == 1 else {}
+    cuts = [_tiles(values, size, total) for values in (lines, base.centres, base.radii, boxes)]
     tiles = []
-    for parts in zip(*cuts, strict=True):
+    for here, centres, radii, stop in zip(*cuts, strict=True):
         starts = [identity(shape, point, slice(first, first + width)) for first in range(0, channels, width)]
-        bounds = [identity_bounds(lower_bound(graph, params, name, start, *parts), shape) for start in starts]
+        rows = [lower_bound(graph, params, name, start, here, centres, radii, None, stop) for start in starts]
+        bounds = [identity_bounds(bound, shape) for bound in rows]
         tiles.append(tuple(torch.cat(ends, 1) if len(ends) > 1 else ends[0] for ends in zip(*bounds, strict=True)))
     lower, upper = (torch.cat(ends) if len(ends) > 1 else ends[0] for ends in zip(*tiles, strict=True))
     return Box(lower.reshape(total, *shape), upper.reshape(total, *shape))
@@ -42,8 +51,8 @@ def _tiles(values: Mapping[str, Any], size: int, total: int) -> list[dict[str, A
     """Tensors, or tuples of them, cut along the batch axis."""
 
     def cut(value: Any, first: int) -> Any:
-        if isinstance(value, Lines):
-            return Lines._make(None if part is None else part[first : first + size] for part in value)
+        if hasattr(value, "_make"):  # Lines, Box
+            return value._make(None if part is None else part[first : first + size] for part in value)
         return value[first : first + size]
 
     return [{name: cut(value, first) for name, value in values.items()} for first in range(0, total, size)]

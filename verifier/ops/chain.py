@@ -8,11 +8,13 @@ a single network or for a population of them.
 """
 
 import ctypes
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from . import compiled
 from .forms import Form, Shape, Window, widened
@@ -44,20 +46,27 @@ class StepLines(NamedTuple):
     upper: Tensor
 
 
-def substitute(
+def substitution(
     chain: Chain, form: Form, lines: list[StepLines], weights: list[Tensor], radius: Tensor
-) -> Tensor | None:
+) -> Callable[[Tensor | None], Tensor] | None:
     """Lower bounds [B, M] of `form` over the first ReLU's output, radius [B, I, H, W]; None: not compiled.
 
+    They come as a function of which rows are wanted [B, M], None for all; the others' bounds are left at 0.
     Differentiable in all but the radius.
     """
-    like = form.coef
-    program = compiled.program(source(chain, like.shape[-2], like.dtype))
+    program = compiled.program(source(chain, form.coef.shape[-2], form.coef.dtype))
     if program is None:
         return None
+    rows, lanes = form.coef.shape[-2], program.lanes
     tensors = [part.unsqueeze(0) for step in lines for part in step] + [weight.unsqueeze(0) for weight in weights]
-    out = _Substitute.apply(program, chain, _tiled(form.coef, program.lanes), radius.unsqueeze(0), *tensors)
-    return out[0, ..., : like.shape[-2]].flatten(1)
+    fixed = (_tiled(form.coef, lanes), radius.unsqueeze(0), *tensors)
+
+    def bounds(wanted: Tensor | None = None) -> Tensor:
+        if wanted is not None:
+            wanted = pad(wanted.unflatten(1, (-1, rows)), (0, -rows % lanes)).unsqueeze(0)
+        return _Substitute.apply(program, chain, wanted, *fixed)[0, ..., :rows].flatten(1)
+
+    return bounds
 
 
 @cache
@@ -101,7 +110,7 @@ def source(chain: Chain, rows: int, dtype: torch.dtype) -> compiled.Source:
 
 def _tiled(coef: Tensor, lanes: int) -> Tensor:
     """[B|1, L|1, R, q] -> [1, B|1, L|1, tiles, q, lanes], the rows filled up with zeros to whole tiles."""
-    padded = torch.nn.functional.pad(coef, (0, 0, 0, -coef.shape[-2] % lanes))
+    padded = pad(coef, (0, 0, 0, -coef.shape[-2] % lanes))
     return padded.unflatten(-2, (-1, lanes)).transpose(-1, -2).contiguous().unsqueeze(0)
 
 
@@ -109,25 +118,43 @@ class _Substitute(torch.autograd.Function):
     """Everything has a leading axis of members, 1 for "the same for all"; out [P, B, L, rows]."""
 
     @staticmethod
-    def forward(program: compiled.Program, chain: Chain, coef: Tensor, radius: Tensor, *tensors: Tensor) -> Tensor:
+    def forward(
+        program: compiled.Program, chain: Chain, wanted: Tensor | None, coef: Tensor, radius: Tensor, *tensors: Tensor
+    ) -> Tensor:
         call = _Call(program, chain, coef, radius, tensors)
-        out = coef.new_empty(call.members, call.inputs, call.positions, coef.shape[3] * program.lanes)
-        program.substitute(call.pointer(False), ctypes.c_void_p(out.data_ptr()))
+        shape = (call.members, call.inputs, call.positions, coef.shape[3] * program.lanes)
+        if wanted is None:
+            chosen, out = None, coef.new_empty(shape)
+        else:
+            wanted, out = wanted.to(coef.dtype).expand(shape).contiguous(), coef.new_zeros(shape)
+            chosen = ctypes.c_void_p(wanted.data_ptr())
+        program.substitute(call.pointer(False), chosen, ctypes.c_void_p(out.data_ptr()))
         return out
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.program, ctx.chain = inputs[:2]
-        ctx.save_for_backward(*inputs[2:])
+        ctx.program, ctx.chain, wanted = inputs[:3]
+        ctx.some = wanted is not None
+        ctx.save_for_backward(*inputs[3:], *([wanted] if ctx.some else []))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        coef, *lines_and_weights = _Gradient.apply(ctx.program, ctx.chain, grad, *ctx.saved_tensors)
-        return None, None, coef, None, *lines_and_weights
+        saved = ctx.saved_tensors
+        if ctx.some:
+            *saved, wanted = saved
+            grad = torch.where(wanted, grad, 0.0)
+        coef, *lines_and_weights = _Gradient.apply(ctx.program, ctx.chain, grad, *saved)
+        return None, None, None, coef, None, *lines_and_weights
 
     @staticmethod
-    def vmap(info: Any, dims: tuple[int | None, ...], program: Any, chain: Any, *tensors: Tensor) -> tuple[Tensor, int]:
-        out = _Substitute.apply(program, chain, *_members(info.batch_size, dims[2:], tensors)[0])
+    def vmap(
+        info: Any, dims: tuple[int | None, ...], program: Any, chain: Any, wanted: Tensor | None, *tensors: Tensor
+    ) -> tuple[Tensor, int]:
+        if wanted is None:
+            (*merged,), _ = _members(info.batch_size, dims[3:], tensors)
+        else:
+            (wanted, *merged), _ = _members(info.batch_size, dims[2:], (wanted, *tensors))
+        out = _Substitute.apply(program, chain, wanted, *merged)
         return out.unflatten(0, (info.batch_size, -1)), 0
 
 

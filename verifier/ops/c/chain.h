@@ -48,8 +48,9 @@ static struct lines lines_of(struct lines base, long offset) {
     return (struct lines){base.low + offset, base.up + offset, base.lower + offset, base.upper + offset};
 }
 
-static struct rows tile_at(real *coef) {
-    return (struct rows){coef, (long)steps[0].rows_h * steps[0].rows_w * LANES, steps[0].rows_w * LANES, LANES};
+static real *position_of(const struct call *call, real *coef, long member, long input, int py, int px) {
+    long position = (long)py * POSITIONS_X + px;
+    return coef + member * call->coef_member + input * call->coef_input + position * call->coef_position;
 }
 
 static struct lines step_lines(const struct call *call, struct lines *all, int k, long member, long input) {
@@ -68,19 +69,80 @@ INLINE vec all_steps(const struct call *call, struct pass *pass, long member, lo
     return constant;
 }
 
-void substitute(const struct call *call, real *out) {
+/* Tile by tile through the rows of a position: as they lie, or, where that makes fewer tiles, only those that are
+   wanted (not 0), gathered. */
+struct walk {
+    const real *wanted; /* [tile, LANES]; NULL: all */
+    long rows, next, count, which[LANES];
+    int gathers;
+};
+
+static struct walk walk_over(const real *wanted, long tiles) {
+    struct walk walk = {wanted, tiles * LANES, 0, LANES, {0}, 0};
+    if (wanted) {
+        long count = 0;
+        for (long row = 0; row < walk.rows; row++) count += wanted[row] != 0;
+        walk.gathers = (count + LANES - 1) / LANES < tiles;
+    }
+    return walk;
+}
+
+/* Goes to the next tile, `which` of `count` rows; 0 at the end. */
+static int next_tile(struct walk *walk) {
+    if (!walk->gathers) {
+        for (int l = 0; l < LANES; l++) walk->which[l] = walk->next + l;
+        walk->next += LANES;
+        return walk->next <= walk->rows;
+    }
+    walk->count = 0;
+    for (; walk->next < walk->rows && walk->count < LANES; walk->next++) {
+        walk->which[walk->count] = walk->next;
+        walk->count += walk->wanted[walk->next] != 0;
+    }
+    return walk->count > 0;
+}
+
+static real *column_of(const struct walk *walk, real *coef, int lane) {
+    long row = walk->which[lane];
+    return coef + row / LANES * (steps[0].entries * LANES) + row % LANES;
+}
+
+/* The tile's rows of `coef` [tile, entry, LANES], where they lie or in `picked`. */
+static struct rows tile_rows(const struct walk *walk, real *coef, vec *picked) {
+    real *base = column_of(walk, coef, 0);
+    if (walk->gathers) {
+        base = (real *)picked;
+        memset(picked, 0, sizeof(vec) * steps[0].entries);
+        for (int l = 0; l < walk->count; l++) {
+            const real *from = column_of(walk, coef, l);
+            for (long e = 0; e < steps[0].entries; e++) base[e * LANES + l] = from[e * LANES];
+        }
+    }
+    return (struct rows){base, (long)steps[0].rows_h * steps[0].rows_w * LANES, steps[0].rows_w * LANES, LANES};
+}
+
+/* One number for each of the tile's rows. */
+static vec tile_numbers(const struct walk *walk, const real *numbers) {
+    vec found = {0};
+    for (int l = 0; l < walk->count; l++) found[l] = numbers[walk->which[l]];
+    return found;
+}
+
+/* Rows that are not wanted are left as they are in `out`. */
+void substitute(const struct call *call, const real *wanted, real *out) {
     real *scratch = call->scratch;
     struct pass pass = prepare(&scratch);
-    long tile_size = steps[0].entries * LANES;
+    vec *picked = carve(&scratch, steps[0].entries);
+    long rows = call->tiles * LANES;
     for (long member = 0; member < call->members; member++)
         for (long input = 0; input < call->inputs; input++) {
             const real *radius = call->radius + member * call->radius_member + input * (END_C * END_H * END_W);
             for (int py = 0; py < POSITIONS_Y; py++)
-                for (int px = 0; px < POSITIONS_X; px++)
-                    for (long tile = 0; tile < call->tiles; tile++, out += LANES) {
-                        long position = (long)py * POSITIONS_X + px;
-                        pass.rows[0] = tile_at(call->coef + member * call->coef_member + input * call->coef_input +
-                                               position * call->coef_position + tile * tile_size);
+                for (int px = 0; px < POSITIONS_X; px++, out += rows) {
+                    struct walk walk = walk_over(wanted, call->tiles);
+                    real *coef = position_of(call, call->coef, member, input, py, px);
+                    while (next_tile(&walk)) {
+                        pass.rows[0] = tile_rows(&walk, coef, picked);
                         vec total = all_steps(call, &pass, member, input, py, px);
                         int y0 = END_START_Y + py * END_STRIDE_Y, x0 = END_START_X + px * END_STRIDE_X;
                         for (int c = 0; c < END_C; c++)
@@ -88,23 +150,12 @@ void substitute(const struct call *call, real *out) {
                                 for (int x = x0 < 0 ? -x0 : 0; x < END_RW && x0 + x < END_W; x++)
                                     total -= magnitude(*at(pass.rows[STEPS], c, y, x)) *
                                              radius[((long)c * END_H + y0 + y) * END_W + x0 + x];
-                        *(vec *)out = total;
+                        for (int l = 0; l < walk.count; l++) out[walk.which[l]] = total[l];
                     }
+                    if (wanted) wanted += rows;
+                }
         }
 }
-
-/* The next rows that the gradient reaches, at most LANES from `from` on; returns how many. */
-static long next_reached(const real *grad, long rows, long from, long *which) {
-    long count = 0;
-    for (long row = from; row < rows && count < LANES; row++) {
-        which[count] = row;
-        count += grad[row] != 0;
-    }
-    return count;
-}
-
-/* The entries of row `row` in tiles [tile, entry, LANES]. */
-static real *row_at(real *coef, long row) { return coef + row / LANES * (steps[0].entries * LANES) + row % LANES; }
 
 /* dcoef by the strides of coef, dlines and dweights one per member: all zero at the start, and added to. Only the
    rows that `grad` reaches are looked at: the bounds of a stable neuron, say, change nothing. */
@@ -122,26 +173,20 @@ void gradient(const struct call *call, const real *grad, real *dcoef, struct lin
         drows[k + 1].base = (real *)(dframe[k] + s->corner);
     }
     vec *picked = carve(&scratch, steps[0].entries), *dpicked = carve(&scratch, steps[0].entries);
-    long rows = call->tiles * LANES, which[LANES];
+    long rows = call->tiles * LANES;
     for (long member = 0; member < call->members; member++) {
         for (int k = 0; k < STEPS; k++) memset(dw[k], 0, sizeof(vec) * steps[k].weights);
         for (long input = 0; input < call->inputs; input++) {
             const real *radius = call->radius + member * call->radius_member + input * (END_C * END_H * END_W);
             for (int py = 0; py < POSITIONS_Y; py++)
                 for (int px = 0; px < POSITIONS_X; px++, grad += rows) {
-                    long position = (long)py * POSITIONS_X + px, from = 0, count;
-                    long offset = member * call->coef_member + input * call->coef_input + position * call->coef_position;
-                    for (; (count = next_reached(grad, rows, from, which)); from = which[count - 1] + 1) {
-                        vec g = {0};
-                        memset(picked, 0, sizeof(vec) * steps[0].entries);
-                        for (long l = 0; l < count; l++) {
-                            real *row = row_at(call->coef + offset, which[l]), *column = (real *)picked + l;
-                            for (long e = 0; e < steps[0].entries; e++) column[e * LANES] = row[e * LANES];
-                            g[l] = grad[which[l]];
-                        }
-                        memset(dpicked, 0, sizeof(vec) * steps[0].entries);
-                        pass.rows[0] = tile_at((real *)picked);
-                        drows[0] = tile_at((real *)dpicked);
+                    struct walk walk = walk_over(grad, call->tiles);
+                    real *coef = position_of(call, call->coef, member, input, py, px);
+                    real *to_coef = position_of(call, dcoef, member, input, py, px);
+                    while (next_tile(&walk)) {
+                        vec g = tile_numbers(&walk, grad);
+                        pass.rows[0] = tile_rows(&walk, coef, picked);
+                        drows[0] = tile_rows(&walk, to_coef, dpicked);
                         all_steps(call, &pass, member, input, py, px);
                         int y0 = END_START_Y + py * END_STRIDE_Y, x0 = END_START_X + px * END_STRIDE_X;
                         memset(dframe[STEPS - 1], 0, sizeof(vec) * steps[STEPS - 1].frame);
@@ -164,9 +209,9 @@ void gradient(const struct call *call, const real *grad, real *dcoef, struct lin
                             s->relax_gradient(pass.rows[k], lines, s->start_y + py * s->stride_y,
                                               s->start_x + px * s->stride_x, drelaxed[k], g, drows[k], to);
                         }
-                        for (long l = 0; l < count; l++) {
-                            real *row = row_at(dcoef + offset, which[l]), *column = (real *)dpicked + l;
-                            for (long e = 0; e < steps[0].entries; e++) row[e * LANES] += column[e * LANES];
+                        for (int l = 0; walk.gathers && l < walk.count; l++) {
+                            real *column = column_of(&walk, to_coef, l);
+                            for (long e = 0; e < steps[0].entries; e++) column[e * LANES] = dpicked[e][l];
                         }
                     }
                 }
@@ -178,7 +223,7 @@ void gradient(const struct call *call, const real *grad, real *dcoef, struct lin
 
 /* Entries of scratch that the two functions take, in reals. */
 long scratch_reals(int with_gradient) {
-    long total = with_gradient ? 2 * steps[0].entries : 0;
+    long total = (1 + with_gradient) * steps[0].entries;
     for (int k = 0; k < STEPS; k++)
         total += with_gradient ? 2 * (steps[k].entries + steps[k].frame) + steps[k].weights
                                : steps[k].entries + steps[k].frame;

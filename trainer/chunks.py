@@ -1,0 +1,28 @@
+"""How many images of a batch to bound at a time: as many as pay, for little memory."""
+
+import torch
+
+from glscert.verifier.bounds.extent import coefficients_of_all
+from glscert.verifier.ops import compiled
+
+from .architectures import Architecture
+from .objective import Objective
+
+ROOM = {"cpu": 1 << 25, "cuda": 1 << 27}  # bytes of forms; autograd keeps some forty times as many (CNN3, DeepPoly)
+MOST = {"cpu": 128, "cuda": 1024}  # images: more are no faster
+BY_INTERVALS = ("ibp", "crown-ibp")  # relaxations that back-substitute no neurons
+
+
+def images_kept(objective: Objective, net: Architecture, device: torch.device) -> int:
+    """The most images whose bounds autograd may keep at one time."""
+    compiled.enable()
+    weights = {name: torch.empty(shape, device="meta") for name, shape in net.parameters.items()}
+    taken = 4 * coefficients_of_all(objective.graph, {**objective.constants, **weights})
+    many = objective.relaxation in BY_INTERVALS or taken == 0
+    return 1 << 30 if many else max(1, ROOM[device.type] // taken)
+
+
+def images_at_once(kept: int, batch: int, device: torch.device) -> int:
+    """Images per bound evaluation, a power of two; on a CPU at most half of a batch, for a second thread."""
+    most = min(MOST[device.type], kept, -(-batch // 2) if device.type == "cpu" else batch)
+    return 1 << (most.bit_length() - 1)

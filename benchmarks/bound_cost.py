@@ -5,8 +5,8 @@
 
 forward: the bounds of all margins (nominal: the scores). train: loss, gradient and a step of Adam (nominal: the plain
 cross-entropy). Images per second at the best of `--batches`, the fastest of many repetitions, nominal and robust in
-turns so that a noisy machine treats them alike; weights as the Shi initialisation leaves them, random images. The
-bounds of cnn5 and cnn5-l are taken in batches of at most 4 and 1, as in training, for their memory.
+turns so that a noisy machine treats them alike; weights as the Shi initialisation leaves them, random images. Bounds
+that take much memory are measured at no larger batches than training would take.
 forward_cost = nominal_forward_per_s / forward_per_s, and train_cost likewise.
 """
 
@@ -25,12 +25,13 @@ from torch import Tensor
 
 from glscert.cli.memory import keep_freed_memory
 from glscert.trainer.architectures import NETS, SOURCES, build
+from glscert.trainer.chunks import images_kept
 from glscert.trainer.initialisation import fast
 from glscert.trainer.losses import nominal_cross_entropy, robust_cross_entropy
+from glscert.trainer.objective import Objective
 from glscert.verifier.bounds import ROWS_ONLY, linf_box, margin_spec
 from glscert.verifier.ops import compiled, evaluate
 
-MOST_IMAGES = {"cnn5": 4, "cnn5-l": 1}  # in one bound
 TABLE_NETS = ("cnn3-tiny", "cnn3", "cnn5")
 BEGIN, END = "<!-- bound_cost: begin -->", "<!-- bound_cost: end -->"
 
@@ -45,7 +46,8 @@ def measure(
     constants = {name: torch.from_numpy(value) for name, value in architecture.constants.items()}
     graph, bounds = architecture.graph, ROWS_ONLY[relaxation]
     best: dict[str, tuple[float, int]] = {}
-    most = MOST_IMAGES.get(net, max(batches))
+    objective = Objective(graph, constants, relaxation, source.classes)
+    most = images_kept(objective, architecture, torch.device("cpu"))
     for batch in sorted({*batches, min(most, max(batches))}):
         x = torch.rand(batch, *source.shape, generator=generator)
         y = torch.randint(0, source.classes, (batch,), generator=generator)

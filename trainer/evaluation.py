@@ -1,10 +1,8 @@
 """What a training method asks for and gets, and what it makes of one mini-batch."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 
 Params = dict[str, Tensor]
@@ -22,15 +20,12 @@ class Evaluation:
     gradient: Params
 
 
-Evaluate = Callable[[Params], Evaluation]
+class Evaluate(Protocol):
+    """Evaluates a mini-batch."""
 
-
-def mean(parts: Sequence[Evaluation]) -> Evaluation:
-    """The mean of loss, share and gradient."""
-    n = len(parts)
-    gradient = {name: torch.stack([part.gradient[name] for part in parts]).mean(0) for name in parts[0].gradient}
-    shares = [part.certified for part in parts if part.certified is not None]
-    return Evaluation(sum(part.loss for part in parts) / n, sum(shares) / n if shares else None, gradient)
+    def __call__(self, params: Params, shifts: Params | None = None) -> Evaluation:
+        """At `params`, or the mean over `params` + each of `shifts`, which have an axis of members first."""
+        ...
 
 
 class Update(NamedTuple):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.func import vmap
 
 from . import regulariser
 from .distributed import ALONE, Group
@@ -30,7 +31,7 @@ class Chunk(NamedTuple):
 
 
 # Over some images: "robust", the robust loss's terms [T]; where they count, "natural", the plain cross-entropy, and
-# "statistics", the regulariser's.
+# "statistics", the regulariser's. With an axis of members first where weights are shifted.
 Sums = dict[str, Tensor]
 
 
@@ -66,33 +67,38 @@ class Minibatch:
     group: Group = ALONE
     kept: int = 0
 
-    def __call__(self, params: Params) -> Evaluation:
+    def __call__(self, params: Params, shifts: Params | None = None) -> Evaluation:
+        members = 1 if shifts is None else len(next(iter(shifts.values())))
         leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
-        cuts = zip(range(0, len(self.x), self.chunk), self.x.split(self.chunk), self.y.split(self.chunk), strict=True)
-        forward, gradients = self._evaluate(leaves, [Chunk(*cut) for cut in cuts])
+        size = max(1, self.chunk * 2 // max(members, 2))  # of more than two members, fewer images at a time
+        cuts = zip(range(0, len(self.x), size), self.x.split(size), self.y.split(size), strict=True)
+        forward, gradients = self._evaluate(leaves, shifts, [Chunk(*cut) for cut in cuts], members * len(self.x))
         loss = self._total(forward.sums, forward.combine)
         if self.l1 > 0:
-            norm = self.l1 * l1_norm(leaves, self.weights)
+            norm = self.l1 * self._norm(leaves, shifts)
             loss = loss + norm.detach()
             if self.group.leads:  # once, where processes add up
                 gradients.append(_gradients([norm], leaves))
         columns = zip(*gradients, strict=True)
         gradient = {name: torch.stack(column).sum(0) for name, column in zip(leaves, columns, strict=True)}
-        proved = None if forward.proved is None else float(forward.proved) / len(self.x)
+        proved = None if forward.proved is None else float(forward.proved.sum()) / (members * len(self.x))
         return Evaluation(float(loss), proved, self.group.add(gradient))
 
-    def _evaluate(self, leaves: Params, chunks: Sequence[Chunk]) -> tuple[Forward, list[tuple[Tensor, ...]]]:
+    def _evaluate(
+        self, leaves: Params, shifts: Params | None, chunks: Sequence[Chunk], bounded: int
+    ) -> tuple[Forward, list[tuple[Tensor, ...]]]:
         """The whole batch's sums and, of each chunk that this process takes, the gradient.
 
-        Where the slopes wait for the whole batch's sums, a chunk's graph is kept for the way back if all are small;
-        what else back-substitution leaves behind would fill the memory and is made a second time.
+        Where the slopes wait for the whole batch's sums, a chunk's graph is kept for the way back if all are small
+        (`bounded`: images times members); what else back-substitution leaves behind would fill the memory and is made
+        a second time.
         """
         taken = self.group.share(chunks)
-        keep = len(taken) <= 1 or len(self.x) <= self.kept
+        keep = len(taken) <= 1 or bounded <= self.kept
 
         def forth(chunk: Chunk) -> tuple[Forward, tuple[Tensor, ...] | None]:
             with torch.set_grad_enabled(keep or self.reg_weight == 0):
-                forward = self._forward(leaves, chunk)
+                forward = self._forward(leaves, shifts, chunk)
             if self.reg_weight == 0 and forward.combine is torch.sum:
                 return _detached(forward), self._back(leaves, forward, self._slopes(forward.sums, forward.combine))
             return forward if keep else _detached(forward), None
@@ -100,7 +106,7 @@ class Minibatch:
         def back(chunk: Chunk, done: tuple[Forward, tuple[Tensor, ...] | None]) -> tuple[Tensor, ...]:
             forward, gradient = done
             if gradient is None:
-                gradient = self._back(leaves, forward if keep else self._forward(leaves, chunk), slopes)
+                gradient = self._back(leaves, forward if keep else self._forward(leaves, shifts, chunk), slopes)
             return gradient
 
         # where there are fewer chunks than processes, some take the first for its shapes alone
@@ -118,25 +124,45 @@ class Minibatch:
         added = self.group.add(sums if counted else {name: torch.zeros_like(value) for name, value in sums.items()})
         return Forward(added, added.pop("proved", None), forwards[0].combine)
 
-    def _forward(self, leaves: Params, chunk: Chunk) -> Forward:
+    def _forward(self, leaves: Params, shifts: Params | None, chunk: Chunk) -> Forward:
+        if shifts is None:
+            return self._forward_at(leaves, chunk)
+        combine: list[Callable[[Tensor], Tensor]] = []
+
+        def at(shift: Params) -> tuple[Sums, Tensor | None]:
+            forward = self._forward_at(_shifted(leaves, shift), chunk)
+            combine.append(forward.combine)
+            return forward.sums, forward.proved
+
+        return Forward(*vmap(at)(shifts), combine[0])
+
+    def _forward_at(self, params: Params, chunk: Chunk) -> Forward:
         objective, (first, x, y) = self.objective, chunk
         if self.loss is None or self.stream is None:
-            parts = objective.robust_loss(leaves, x, y, self.eps, every_box=self.reg_weight > 0)
+            parts = objective.robust_loss(params, x, y, self.eps, every_box=self.reg_weight > 0)
         else:
-            parts = self.loss(objective, leaves, Images(x, y, self.eps, self.stream(first), self.annealing))
+            parts = self.loss(objective, params, Images(x, y, self.eps, self.stream(first), self.annealing))
         sums = {"robust": parts.terms}
         if objective.robust_weight < 1:
-            sums["natural"] = nominal_cross_entropy(objective.scores(leaves, x), y)
+            sums["natural"] = nominal_cross_entropy(objective.scores(params, x), y)
         if self.reg_weight > 0:
             known = None if parts.box is None or parts.bounds is None else (parts.box, parts.bounds)
-            sums["statistics"] = objective.statistics(leaves, x, y, self.eps, known)
+            sums["statistics"] = objective.statistics(params, x, y, self.eps, known)
         return Forward(sums, parts.proved, parts.combine)
+
+    def _norm(self, leaves: Params, shifts: Params | None) -> Tensor:
+        """The L1 norm of the weights, the mean over the members."""
+        if shifts is None:
+            return l1_norm(leaves, self.weights)
+        return vmap(lambda shift: l1_norm(_shifted(leaves, shift), self.weights))(shifts).mean()
 
     def _back(self, leaves: Params, forward: Forward, slopes: Sums) -> tuple[Tensor, ...]:
         return _gradients(list(forward.sums.values()), leaves, [slopes[name] for name in forward.sums])
 
     def _total(self, sums: Sums, combine: Callable[[Tensor], Tensor]) -> Tensor:
-        """F: the loss, but for the L1 norm, from the sums over the whole batch."""
+        """F: the loss, but for the L1 norm, from the sums over the whole batch; the mean over the members."""
+        if sums["robust"].dim() > 1:
+            return vmap(lambda member: self._total(member, combine))(sums).mean()
         weight, images = self.objective.robust_weight, len(self.x)
         loss = weight * combine(sums["robust"] / images)
         if "natural" in sums:
@@ -149,6 +175,10 @@ class Minibatch:
         """dF/ds at the sums of the batch."""
         at = {name: value.detach().requires_grad_() for name, value in sums.items()}
         return dict(zip(at, _gradients([self._total(at, combine)], at), strict=True))
+
+
+def _shifted(params: Params, shift: Params) -> Params:
+    return {name: value + shift[name] for name, value in params.items()}
 
 
 def _gradients(values: Sequence[Tensor], leaves: Params, slopes: Sequence[Tensor] | None = None) -> tuple[Tensor, ...]:

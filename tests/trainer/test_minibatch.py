@@ -51,6 +51,26 @@ def test_chunks_give_the_loss_and_gradient_of_the_whole(parts, pool, relaxation,
     assert whole.loss != pytest.approx(at(parts, pool, chunk=21, **(terms | {"reg_weight": 0.0})).loss, abs=1e-6)
 
 
+@pytest.mark.parametrize("kept", [0, 1000])
+@pytest.mark.parametrize("members", [1, 2, 5])
+@pytest.mark.parametrize("relaxation", RELAXATIONS)
+def test_shifted_weights_give_the_mean_of_each(parts, pool, relaxation, members, kept):
+    params, x, y = parts
+    objective = Objective(NET.graph, {}, relaxation, 10, 0.7)
+    generator = torch.Generator().manual_seed(1)
+    shifts = {
+        name: 0.05 * torch.randn(members, *p.shape, generator=generator, dtype=p.dtype) for name, p in params.items()
+    }
+    batch = Minibatch(objective, x, y, 0.05, 8, pool, 0.5, 1e-3, NET.weights, kept=kept)
+    together = batch(params, shifts)
+    alone = [batch({name: p + shifts[name][k] for name, p in params.items()}) for k in range(members)]
+    assert together.loss == pytest.approx(sum(found.loss for found in alone) / members, rel=1e-9)
+    assert together.certified == pytest.approx(sum(found.certified for found in alone) / members, rel=1e-12)
+    for name in NET.parameters:
+        mean = sum(found.gradient[name] for found in alone) / members
+        torch.testing.assert_close(together.gradient[name], mean, rtol=1e-8, atol=1e-11)
+
+
 def test_the_loss_is_the_mean_robust_cross_entropy(parts, pool):
     params, x, y = parts
     bounds = RELAXATIONS["deeppoly"](NET.graph, params, linf_box(x, 0.05, 0, 1), margin_spec(y, 10, x.dtype))

@@ -3,7 +3,8 @@
 A method is its `Options` (pydantic) and either of
 
 - `gradient(evaluate, params, generator, options, decays) -> Evaluation`, where `evaluate(params)` gives loss and
-  gradient of the mini-batch and `decays` counts the milestones passed; Adam follows it;
+  gradient of the mini-batch, `evaluate(params, shifts)` their mean over shifted weights, and `decays` counts the
+  milestones passed; Adam follows it;
 - `search(fitness, params, moments, options, *, actors, pool) -> Search`, which takes the steps itself, from
   `fitness(stacked parameters, batch)` alone.
 

@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -160,9 +161,8 @@ def put(path: Path, section: str) -> None:
         after = rest.partition(END)[2]
         if not found or not rest.partition(END)[1]:
             sys.exit(f"{path} has no section between {BEGIN} and {END}; add the two lines where it should stand.")
-    intro = (
-        f"Made by `python benchmarks/bound_cost.py --table {path}`; what is measured stands at the top of that file."
-    )
+    command = shlex.join(["python", "benchmarks/bound_cost.py", *sys.argv[1:]])
+    intro = f"Made by `{command}`; what is measured stands at the top of that file."
     beside = path.with_suffix(".tmp")
     beside.write_text(f"{before}{BEGIN}\n{intro}\n{section}{END}{after}", encoding="utf-8")
     os.replace(beside, path)

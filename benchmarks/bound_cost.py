@@ -12,16 +12,16 @@ forward_cost = nominal_forward_per_s / forward_per_s, and train_cost likewise.
 
 import argparse
 import json
-import os
 import platform
-import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+from markdown import put, table
 from torch import Tensor
 
 from glscert.cli.memory import keep_freed_memory
@@ -34,7 +34,6 @@ from glscert.verifier.bounds import ROWS_ONLY, linf_box, margin_spec
 from glscert.verifier.ops import compiled, evaluate
 
 TABLE_NETS = ("cnn3-tiny", "cnn3", "cnn5")
-BEGIN, END = "<!-- bound_cost: begin -->", "<!-- bound_cost: end -->"
 
 
 def measure(
@@ -134,38 +133,25 @@ def cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def table(arguments: list[str]) -> str:
+def all_costs(arguments: list[str]) -> str:
     """Every net and relaxation, each measured by this script in a process of its own with `arguments`."""
-    lines, result = [], {}
+    lines: list[str] = []
+    result: dict[str, Any] = {}
+    columns = ("relaxation", "forward cost", "train cost", "bounds/s", "trained/s", "batch")
     for net in TABLE_NETS:
-        lines += [f"### {net}", "", "| relaxation | forward cost | train cost | bounds/s | trained/s | batch |"]
-        lines += ["|---|--:|--:|--:|--:|--:|"]
+        rows = []
         for relaxation in ROWS_ONLY:
             print(f"{net} {relaxation}", file=sys.stderr, flush=True)
             command = [sys.executable, __file__, "--net", net, "--relaxation", relaxation, "--json", *arguments]
             result = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
-            costs = f"{result['forward_cost']:.1f} | {result['train_cost']:.1f}"
-            rates = f"{result['forward_per_s']:,.0f} | {result['train_per_s']:,.0f}"
-            lines.append(f"| {relaxation} | {costs} | {rates} | {result['batch']['train']} |")
+            costs = (f"{result['forward_cost']:.1f}", f"{result['train_cost']:.1f}")
+            rates = (f"{result['forward_per_s']:,.0f}", f"{result['train_per_s']:,.0f}")
+            rows.append((relaxation, *costs, *rates, str(result["batch"]["train"])))
+        lines += [f"### {net}", "", *table(columns, rows, left=1)]
         rates = f"{result['nominal_forward_per_s']:,.0f} images/s forward, {result['nominal_train_per_s']:,.0f} trained"
         lines += ["", f"The plain network beside the last of these: {rates}.", ""]
     machine = f"{result['cpu']}; {result['threads']} thread(s); torch {result['torch']}; {result['dataset']}"
     return "\n".join([f"Measured on: {machine}, eps {result['eps']}.", "", *lines])
-
-
-def put(path: Path, section: str) -> None:
-    """Writes the section between its two marks in the file, or a new file around it; beside first, then in place."""
-    before, after = "# Performance\n\n## What a bound costs\n\n", "\n"
-    if path.exists():
-        before, found, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-        after = rest.partition(END)[2]
-        if not found or not rest.partition(END)[1]:
-            sys.exit(f"{path} has no section between {BEGIN} and {END}; add the two lines where it should stand.")
-    command = shlex.join(["python", "benchmarks/bound_cost.py", *sys.argv[1:]])
-    intro = f"Made by `{command}`; what is measured stands at the top of that file."
-    beside = path.with_suffix(".tmp")
-    beside.write_text(f"{before}{BEGIN}\n{intro}\n{section}{END}{after}", encoding="utf-8")
-    os.replace(beside, path)
 
 
 def main() -> None:
@@ -183,7 +169,7 @@ def main() -> None:
     if args.table is not None:
         passed = ["--dataset", args.dataset, "--eps", str(args.eps), "--threads", str(args.threads)]
         passed += ["--seconds", str(args.seconds), "--batches", *map(str, args.batches)]
-        put(args.table, table(passed))
+        put(args.table, "bound_cost", "# Performance\n\n## What a bound costs", all_costs(passed))
         return
     keep_freed_memory()
     compiled.enable()

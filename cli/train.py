@@ -131,6 +131,7 @@ def command(
 
     from glscert import trainer
     from glscert.trainer.distributed import joined
+    from glscert.verifier.ops import compiled
 
     from .watch import watch_training
 
@@ -146,6 +147,12 @@ def command(
         together = f" in {group.size} processes" if group.size > 1 else ""
         if group.leads:
             render.logs().print(f"{'resuming' if resume else 'training'} {folder}{together}", markup=False)
+            if resolved.device == "cpu" and not compiled.enable():
+                render.logs().print(
+                    "no C compiler is found, so bounds are taken without a compiled program, several times slower: "
+                    "install gcc or clang, or `pip install ziglang`, if there is much to train.",
+                    markup=False,
+                )
         try:
             with watch_training(resolved) if group.leads else nullcontext(_unheard) as report:
                 how: dict[str, Any] = {"data_dir": data_dir, "workers": workers, "actors": actors or 0, "group": group}
@@ -153,8 +160,7 @@ def command(
                 metrics = trainer.resume(folder, **how) if resume else trainer.train(folder, resolved, **how)
         except KeyboardInterrupt:
             if group.leads:
-                again = f"glscli train --resume --runs-dir {runs_dir} --run {folder.name}"
-                render.logs().print(f"stopped; to go on: {again}")
+                render.logs().print(f"stopped; to go on: glscli train --resume --run {_as_named(folder)}", markup=False)
             raise
     if group.leads:
         _show(folder, resolved, metrics, as_json)
@@ -167,6 +173,11 @@ def _unheard(news: object) -> None:
 def _absolute(path: Path | None) -> str | None:
     """As the run's folder keeps it, for a resume from elsewhere."""
     return None if path is None else str(path.absolute())
+
+
+def _as_named(folder: Path) -> Path:
+    """What --run takes for a run's folder, whatever --runs-dir was."""
+    return Path(folder.name) if folder.parent == Path("runs") else folder.absolute()
 
 
 def _free_name(runs_dir: Path, config: "TrainConfig") -> str:
@@ -192,7 +203,7 @@ def _show(folder: Path, config: "TrainConfig", metrics: dict[str, Any], as_json:
         f"{metrics['peak_memory_mib']:.0f} MiB at most; all of it: glscli compare {folder} --cost",
         markup=False,
     )
-    render.logs().print(f"next: glscli export model.onnx --run {folder.name}", markup=False)
+    render.logs().print(f"next: glscli export model.onnx --run {_as_named(folder)}", markup=False)
     if config.data:
         rows = config.test_data or folder / "test.npz"
         render.logs().print(f"then: glscli verify model.onnx --data {rows}", markup=False)

@@ -84,10 +84,8 @@ class Report:
             identity = {key: earlier[key] for key in _IDENTITY} | {"sha256": earlier["model"]["sha256"]}
             images = {int(image["index"]): _checked(image) for image in earlier["images"]}
             seconds = float(earlier["summary"]["seconds"])
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise InputError(
-                f"{path} is not a result of this command ({error!r}); name another file for --out."
-            ) from None
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise InputError(f"{path} is not a result of this command; name another file for --out.") from None
         expected = {key: self.header[key] for key in _IDENTITY} | {"sha256": self.header["model"]["sha256"]}
         differs = [key for key in expected if identity[key] != expected[key]]
         if differs:

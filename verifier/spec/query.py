@@ -1,0 +1,45 @@
+"""A query: is there an input for which the network does what it must not?
+
+    unsafe  =  OR over the clauses of  (x in the clause's box  AND  every row of it:  c · y + d <= 0)
+
+Inputs x and outputs y are flat and row-major. All comparisons count equality as unsafe, unless a row says `strict`.
+The numbers are those of the text, exactly: ends of a box are kept as the float64 neighbours on both sides of them, so
+that a proof over the outer box covers the exact one, and a float32 or float64 point inside the inner box is inside
+the exact one.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Row(NamedTuple):
+    """c · y + d <= 0 (`strict`: < 0); `terms` are (index into y, factor), each index once, no factor 0."""
+
+    terms: tuple[tuple[int, Fraction], ...]
+    offset: Fraction
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A box of inputs, each end float64 [inputs], and the rows that must all hold for it to be unsafe (none: always).
+
+    `inner` holds (lower, upper) rounded inwards; where one crosses the other, no float64 number lies inside.
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    inner: tuple[np.ndarray, np.ndarray]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Query:
+    """`clauses` of a network with so many inputs and outputs; none: nothing is unsafe."""
+
+    inputs: int
+    outputs: int
+    clauses: tuple[Clause, ...]

@@ -45,8 +45,7 @@ class Source(NamedTuple):
 class Program:
     """A loaded library: the functions of c/chain.h."""
 
-    def __init__(self, path: Path, lanes: int) -> None:
-        library = ctypes.CDLL(str(path))
+    def __init__(self, library: ctypes.CDLL, lanes: int) -> None:
         self.lanes = lanes
         self.substitute: Any = library.substitute
         self.gradient: Any = library.gradient
@@ -83,18 +82,30 @@ def program(source: Source) -> Program | None:
 
 @cache
 def _load(source: Source) -> Program | None:
+    library = _library(source.text)
+    return None if library is None else Program(library, source.lanes)
+
+
+def library(text: str) -> ctypes.CDLL | None:
+    """A program for whatever shapes, enabled or not: worth its second because it is compiled once for all networks."""
+    with _lock:
+        return _library(text)
+
+
+@cache
+def _library(text: str) -> ctypes.CDLL | None:
     compiler = _compiler()
     folder = _folder()
     if compiler is None or folder is None:
         return None
     headers = "".join(path.read_text(encoding="utf-8") for path in sorted(_HEADERS.glob("*.h")))
-    key = hashlib.sha256("\0".join([source.text, headers, compiler.identity, *_FLAGS]).encode()).hexdigest()
+    key = hashlib.sha256("\0".join([text, headers, compiler.identity, *_FLAGS]).encode()).hexdigest()
     path = folder / f"{key[:32]}.so"
     try:
         if not path.exists():
-            _compile(compiler, source.text, path)
-        return Program(path, source.lanes)
-    except (OSError, subprocess.SubprocessError, AttributeError):
+            _compile(compiler, text, path)
+        return ctypes.CDLL(str(path))
+    except (OSError, subprocess.SubprocessError):
         return None
 
 

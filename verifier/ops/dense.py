@@ -1,0 +1,88 @@
+"""DeepPoly over many boxes of inputs at once, for networks that are dense layers and ReLUs: a compiled program.
+
+For a few inputs and thousands of boxes, as splitting the input makes them. In float64, boxes side by side in a
+vector, each from its input to the rows in cache (c/dense.h). One program for networks of all sizes.
+"""
+
+import ctypes
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import compiled
+
+_WIDE = 6  # of c/dense.h
+_TEXT = '#define LANES {lanes}\n#define DOUBLE 1\n#include "vector.h"\n#include "dense.h"\n'
+
+
+class DenseLayer(NamedTuple):
+    """y = W x + b: weight [out, in], bias [out], float64."""
+
+    weight: Tensor
+    bias: Tensor
+
+
+class BoxBounds(NamedTuple):
+    """Of boxes [B]: lower bounds of the rows [B, M], which are also lower <= coef · x + constant, coef [B, M, in];
+    and how many neurons are unstable [B]."""
+
+    lower: Tensor
+    coef: Tensor
+    unstable: Tensor
+
+
+class _LayerRecord(ctypes.Structure):
+    """`struct layer` of c/dense.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_long) for name in ("out", "in_", "pitch")),
+        *((name, ctypes.c_void_p) for name in ("weight", "bias")),
+    ]
+
+
+class DenseNetwork:
+    """Hidden layers with a ReLU after each, ready for `bounds`. Use `dense_network`."""
+
+    def __init__(self, library: ctypes.CDLL, hidden: list[DenseLayer]) -> None:
+        self._library, self._hidden = library, [_kept(layer) for layer in hidden]
+        library.scratch_reals.restype = ctypes.c_long
+        library.bounds.restype = None
+
+    def bounds(self, last: DenseLayer, lower: Tensor, upper: Tensor) -> BoxBounds:
+        """Bounds of the rows `last` [M] over the last ReLUs, for boxes lower, upper [B, in], float64."""
+        lower, upper = lower.contiguous(), upper.contiguous()
+        boxes, inputs, rows = *lower.shape, len(last.bias)
+        layers = [*self._hidden, _kept(last)]
+        records = (_LayerRecord * len(layers))(*(record for record, _ in layers))
+        found = BoxBounds(
+            lower.new_empty(boxes, rows),
+            lower.new_empty(boxes, rows, inputs),
+            torch.empty(boxes, dtype=torch.int64),
+        )
+        hidden = ctypes.c_long(len(self._hidden))
+        reals = self._library.scratch_reals(records, hidden, ctypes.c_long(rows))
+        scratch = lower.new_empty(reals + 8)
+        start = scratch.data_ptr() + -scratch.data_ptr() % 64
+        arrays = [ctypes.c_void_p(value.data_ptr()) for value in (lower, upper, *found)]
+        self._library.bounds(records, hidden, ctypes.c_long(boxes), *arrays, ctypes.c_void_p(start))
+        return found
+
+
+def dense_network(hidden: list[DenseLayer]) -> DenseNetwork | None:
+    """None where there is no compiler. Raises ValueError: layers that do not follow on one another, or none."""
+    if not hidden or any(len(a.bias) != b.weight.shape[1] for a, b in zip(hidden, hidden[1:], strict=False)):
+        raise ValueError("a dense network is at least one hidden layer, each of the size of the one before")
+    wide = 8 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 4
+    library = compiled.library(_TEXT.format(lanes=wide))
+    return None if library is None else DenseNetwork(library, hidden)
+
+
+def _kept(layer: DenseLayer) -> tuple[_LayerRecord, Any]:
+    """The layer as the program wants it, and what must live as long."""
+    out, inputs = layer.weight.shape
+    weight = np.zeros((out, -(-inputs // _WIDE) * _WIDE))
+    weight[:, :inputs], bias = layer.weight, np.ascontiguousarray(layer.bias)
+    pointers = (array.ctypes.data_as(ctypes.c_void_p) for array in (weight, bias))
+    return _LayerRecord(out, inputs, weight.shape[1], *pointers), (weight, bias)

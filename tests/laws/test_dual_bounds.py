@@ -92,7 +92,7 @@ def test_tightening_gains_and_stays_sound(name):
     values, rows = sampled(case)
     signs = random_signs(plain.pre, values)
     base = anchor(case.graph, case.params, case.box)
-    start = start_dual(plain.pre, case.spec.rows.shape[1])
+    start = start_dual(case.graph, plain.pre, case.spec.rows.shape[1])
 
     unsplit = dual_bound(case.graph, case.params, base, case.spec, plain.pre, start)
     assert torch.allclose(unsplit, plain.lower, rtol=0, atol=1e-10)  # no multipliers, least-area slopes: DeepPoly
@@ -115,7 +115,7 @@ def test_splitting_every_neuron_leaves_a_linear_network():
     values, rows = sampled(case)
     signs = random_signs(pre, values, share=1.0)
     base = anchor(case.graph, case.params, case.box)
-    start = start_dual(pre, case.spec.rows.shape[1])
+    start = start_dual(case.graph, pre, case.spec.rows.shape[1])
     best, _ = tighten(case.graph, case.params, base, case.spec, clip(pre, signs), start, signs, steps=50)
     assert np.isfinite(best.numpy()).all()
     assert_no_point_below(rows, best, inside_the_split(values, signs))

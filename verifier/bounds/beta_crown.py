@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..graph import Graph
 from ..ops import Box, Params
+from .interval import nonlinearities
 from .specification import Spec
 from .substitution import Anchor, relax, spec_bound
 
@@ -26,11 +27,11 @@ class Dual(NamedTuple):
     multipliers: dict[str, Tensor]
 
 
-def start_dual(pre: Mapping[str, Box], rows: int) -> Dual:
-    """The slopes of least area and no multipliers, for M = rows."""
-    slopes = {}
+def start_dual(graph: Graph, pre: Mapping[str, Box], rows: int) -> Dual:
+    """The slopes that DeepPoly takes and no multipliers, for M = rows."""
+    slopes, operators = {}, nonlinearities(graph)
     for name, box in pre.items():
-        least = (box.lower + box.upper > 0).to(box.lower.dtype).unsqueeze(1)
+        least = operators[name].start_slope(box).unsqueeze(1)
         slopes[name] = least.expand(-1, rows, *least.shape[2:]).contiguous()
     return Dual(slopes, {name: torch.zeros_like(slope) for name, slope in slopes.items()})
 

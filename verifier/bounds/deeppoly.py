@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ..graph import Graph
 from ..ops import Box, Params
-from .interval import exact_values, nonlinear_inputs
+from .interval import exact_values, nonlinearities
 from .neurons import neuron_bounds
 from .specification import Bounds, Spec
 from .substitution import Anchor, anchor, relax, spec_bound
@@ -45,10 +45,11 @@ def preactivations(
     """
     exact = exact_values(graph)
     pre: dict[str, Box] = {}
-    for name in dict.fromkeys(nonlinear_inputs(graph).values()):
+    for name, operator in nonlinearities(graph).items():
         if name in exact:
             pre[name] = base.boxes[name]
             continue
         lines = relax(graph, pre, slopes)
-        pre[name] = neuron_bounds(graph, params, base, name, lines, until_stable=None if every_box else pre)
+        until_stable = None if every_box or not operator.kinked else pre
+        pre[name] = neuron_bounds(graph, params, base, name, lines, until_stable=until_stable)
     return pre

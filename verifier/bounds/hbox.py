@@ -13,8 +13,8 @@ through the lines z (kept) and h (not kept), and only b is propagated forwards.
 import torch
 from torch import Tensor
 
-from ..graph import Graph, Node
-from ..ops import OPERATORS, Affine, Box, Lines, Params
+from ..graph import Graph
+from ..ops import OPERATORS, Affine, Box, Lines, Nonlinear, Params
 from .backward import lower_bound
 from .interval import ball, exact_values
 from .neurons import neuron_bounds
@@ -38,7 +38,9 @@ def hbox(graph: Graph, params: Params, box: Box, spec: Spec) -> Bounds:
         name = node.inputs[0]
         if name not in pre:
             pre[name] = base.boxes[name] if name in exact else _box(graph, params, base, name, lines, below[0])
-        lines[name], deviations[node.output] = _through(node, params, pre[name], below[0])
+        lines[name], deviations[node.output] = _through(
+            operator, operator.interval(node, params, pre[name]), pre[name], below[0]
+        )
     lower = spec_bound(graph, params, base, spec, lines)
     return Bounds(lower + _least_deviation(graph, params, spec, deviations), pre)
 
@@ -48,10 +50,9 @@ def _box(graph: Graph, params: Params, base: Anchor, name: str, lines: dict[str,
     return Box(generators.lower - deviation, generators.upper + deviation)
 
 
-def _through(node: Node, params: Params, box: Box, deviation: Tensor) -> tuple[Lines, Tensor]:
+def _through(operator: Nonlinear, image: Box, box: Box, deviation: Tensor) -> tuple[Lines, Tensor]:
     """Lines of a nonlinearity for head and generators, and the deviation of its output."""
-    image = OPERATORS[node.op].interval(node, params, box)
-    kept = ((image.lower == box.lower) & (image.upper == box.upper)).to(deviation.dtype)
+    kept = operator.passes(box).to(deviation.dtype)
     centre, radius = ball(image)
     slope, start = kept.unsqueeze(1), ((1 - kept) * centre).unsqueeze(1)
     return Lines(slope, start, slope, start), kept * deviation + (1 - kept) * radius

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ..errors import UnsupportedError
 from ..graph import Graph, Node
-from ..ops import OPERATORS, Affine, Box, Params
+from ..ops import OPERATORS, Affine, Box, Nonlinear, Params
 
 
 class Ball(NamedTuple):
@@ -61,6 +62,19 @@ def image(node: Node, params: Params, boxes: Mapping[str, Box]) -> Box:
 def nonlinear_inputs(graph: Graph) -> dict[str, str]:
     """Output name -> input name of every nonlinearity."""
     return {node.output: node.inputs[0] for node in graph.nodes if not isinstance(OPERATORS[node.op], Affine)}
+
+
+def nonlinearities(graph: Graph) -> dict[str, Nonlinear]:
+    """What reads each nonlinearity's input, by its name; one kind of operator each, or they would share their lines."""
+    found: dict[str, Nonlinear] = {}
+    for node in graph.nodes:
+        operator = OPERATORS[node.op]
+        if isinstance(operator, Nonlinear) and found.setdefault(node.inputs[0], operator) is not operator:
+            raise UnsupportedError(
+                f"the value {node.inputs[0]!r} is read by two kinds of nonlinear operators, one of them {node.op} "
+                f"(node {node.name!r}). Put a Reshape to its own shape before one of them."
+            )
+    return found
 
 
 def affine_tail(graph: Graph) -> tuple[set[str], list[Node]]:

@@ -6,10 +6,10 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ..graph import Graph
-from ..ops import OPERATORS, Box, Lines, Nonlinear, Params
+from ..ops import Box, Lines, Params
 from ..ops.forms import Form
 from .backward import lower_bound
-from .interval import Intervals, affine_values, entry_value
+from .interval import Intervals, affine_values, entry_value, nonlinearities
 from .specification import Spec
 
 
@@ -37,13 +37,11 @@ def anchor_at(graph: Graph, known: Intervals) -> Anchor:
 
 def relax(graph: Graph, pre: Mapping[str, Box], slopes: Mapping[str, Tensor] | None = None) -> dict[str, Lines]:
     """Lines of every nonlinearity whose input box is known, by name of that input."""
-    lines = {}
-    for node in graph.nodes:
-        operator = OPERATORS[node.op]
-        if isinstance(operator, Nonlinear) and node.inputs[0] in pre:
-            name = node.inputs[0]
-            lines[name] = operator.lines(pre[name], slopes.get(name) if slopes else None)
-    return lines
+    return {
+        name: operator.lines(pre[name], slopes.get(name) if slopes else None)
+        for name, operator in nonlinearities(graph).items()
+        if name in pre
+    }
 
 
 def spec_bound(

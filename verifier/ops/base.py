@@ -70,7 +70,12 @@ class Affine:
 
 
 class Nonlinear:
-    """Base of the operators with one input that act entry by entry."""
+    """Base of the operators with one input that act entry by entry.
+
+    What a search may ask of one, each for a box of inputs z and entry by entry: `unstable`, `cut`, `start_slope`.
+    """
+
+    kinked = False  # affine on either side of 0: a box that keeps its sign makes the lines exact
 
     def forward(self, node: Node, params: Params, value: Tensor) -> Tensor:
         raise NotImplementedError
@@ -81,3 +86,19 @@ class Nonlinear:
     def lines(self, box: Box, slope: Tensor | None) -> Lines:
         """Lines over the box; `slope` [B, S, *v] in [0, 1] chooses among the sound lower ones."""
         raise NotImplementedError
+
+    def unstable(self, box: Box) -> Tensor:
+        """Where the lines lie apart, so that a smaller box would bring them together: bool [B, *v]."""
+        return (box.lower < 0) & (box.upper > 0) if self.kinked else box.lower < box.upper
+
+    def cut(self, box: Box) -> Tensor:
+        """Where to divide the box of an unstable entry [B, *v]."""
+        return torch.zeros_like(box.lower) if self.kinked else (box.lower + box.upper) / 2
+
+    def start_slope(self, box: Box) -> Tensor:
+        """The `slope` [B, *v] that `lines` takes of its own accord."""
+        return torch.full_like(box.lower, 0.5)
+
+    def passes(self, box: Box) -> Tensor:
+        """Where f is the identity on the box: bool [B, *v]."""
+        return torch.zeros_like(box.lower, dtype=torch.bool)

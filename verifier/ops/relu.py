@@ -10,6 +10,8 @@ from .base import Box, Lines, Nonlinear, Params
 class Relu(Nonlinear):
     """max(z, 0)."""
 
+    kinked = True
+
     def forward(self, node: Node, params: Params, value: Tensor) -> Tensor:
         return torch.relu(value)
 
@@ -26,7 +28,13 @@ class Relu(Nonlinear):
         below, above = -torch.relu(-lower), torch.relu(upper)
         tilt = above / (above - below + torch.finfo(lower.dtype).tiny)  # 0 / 0 is 0
         if slope is None:
-            lower_slope = (lower + upper > 0).to(lower.dtype)
+            lower_slope = self.start_slope(Box(lower, upper))
         else:
             lower_slope = torch.where(lower >= 0, 1.0, torch.where(upper <= 0, 0.0, slope))
         return Lines(lower_slope, None, tilt, -tilt * below)
+
+    def start_slope(self, box: Box) -> Tensor:
+        return (box.lower + box.upper > 0).to(box.lower.dtype)
+
+    def passes(self, box: Box) -> Tensor:
+        return box.lower >= 0

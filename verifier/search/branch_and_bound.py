@@ -123,7 +123,8 @@ class Search:
         roots = []
         for i in chosen:
             known = self.problems[i].pre
-            dual = start_dual({n: Box(b.lower[None].float(), b.upper[None].float()) for n, b in known.items()}, 1)
+            boxes = {n: Box(b.lower[None].float(), b.upper[None].float()) for n, b in known.items()}
+            dual = start_dual(self.graph, boxes, 1)
             slopes, multipliers = ({name: value[0] for name, value in part.items()} for part in dual)
             roots.append(Domain(i, (), -float("inf"), slopes, multipliers))
         return roots

@@ -1,7 +1,7 @@
 """Pre-activation boxes as a verifier wants them: back-substitution for the unstable neurons only.
 
 Where the interval image of a neuron's input already keeps one sign, its ReLU is exact and no tighter box would change
-anything further on. The rest get DeepPoly's bounds, intersected with the interval.
+anything further on (`Nonlinear.unstable` says where). The rest get DeepPoly's bounds, intersected with the interval.
 """
 
 import torch
@@ -11,7 +11,7 @@ from ..bounds.backward import lower_bound
 from ..bounds.interval import exact_values, image
 from ..bounds.substitution import Anchor, relax
 from ..graph import Graph
-from ..ops import OPERATORS, Affine, Box, Params
+from ..ops import OPERATORS, Box, Nonlinear, Params
 from ..ops.forms import neurons
 
 
@@ -21,18 +21,21 @@ def unstable_preactivations(graph: Graph, params: Params, base: Anchor) -> dict[
     boxes = dict(base.boxes)
     pre: dict[str, Box] = {}
     for node in graph.nodes:
-        if not isinstance(OPERATORS[node.op], Affine) and node.inputs[0] not in pre:
+        operator = OPERATORS[node.op]
+        if isinstance(operator, Nonlinear) and node.inputs[0] not in pre:
             name = node.inputs[0]
             if name not in exact:
-                boxes[name] = _refined(graph, params, base, name, boxes[name], pre)
+                boxes[name] = _refined(graph, params, base, name, operator, boxes[name], pre)
             pre[name] = boxes[name]
         if node.output not in boxes:
             boxes[node.output] = image(node, params, boxes)
     return pre
 
 
-def _refined(graph: Graph, params: Params, base: Anchor, name: str, box: Box, pre: dict[str, Box]) -> Box:
-    index = _unstable(box)
+def _refined(
+    graph: Graph, params: Params, base: Anchor, name: str, operator: Nonlinear, box: Box, pre: dict[str, Box]
+) -> Box:
+    index = _unstable(operator.unstable(box))
     if index.shape[1] == 0:
         return box
     rows = lower_bound(
@@ -45,8 +48,8 @@ def _refined(graph: Graph, params: Params, base: Anchor, name: str, box: Box, pr
     )
 
 
-def _unstable(box: Box) -> Tensor:
+def _unstable(unstable: Tensor) -> Tensor:
     """Flat indices [B, n] of each input's unstable neurons; shorter lists are filled up with stable ones."""
-    crossing = ((box.lower < 0) & (box.upper > 0)).flatten(1)
-    most = int(crossing.sum(1).max())
-    return torch.sort(crossing.to(torch.uint8), dim=1, descending=True, stable=True).indices[:, :most]
+    unstable = unstable.flatten(1)
+    most = int(unstable.sum(1).max())
+    return torch.sort(unstable.to(torch.uint8), dim=1, descending=True, stable=True).indices[:, :most]

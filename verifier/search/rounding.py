@@ -34,7 +34,7 @@ def path_magnitudes(graph: Graph, params: Params, magnitude: Tensor) -> Tensor:
     for node in graph.nodes:
         operator, inputs = OPERATORS[node.op], [values[name] for name in node.inputs]
         if not isinstance(operator, Affine):
-            values[node.output] = inputs[0]
+            values[node.output] = _magnitude(operator.interval(node, params, Box(-inputs[0], inputs[0])))
             continue
         reached = operator.spread(node, params, *inputs)
         offset = operator.offset(node, params, tuple(graph.shapes[name] for name in node.inputs))

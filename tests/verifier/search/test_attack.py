@@ -36,7 +36,7 @@ def test_the_corner_lies_in_the_box_above_the_bound(name):
     known = unstable_preactivations(case.graph, case.params, anchor(case.graph, case.params, case.box))
     pre = {name: Box(known_box.lower[0], known_box.upper[0]) for name, known_box in known.items()}
     work = batch(case.graph, case.params, [Problem(0, 0, box, row, offset, pre)], torch.float64)
-    dual = start_dual(work.pre, 1)
+    dual = start_dual(case.graph, work.pre, 1)
     signs = {name: torch.zeros_like(box.lower) for name, box in work.pre.items()}
     corner, reached = worst_corners(case.graph, work, work.pre, dual, signs)
     assert (corner >= case.box.lower).all() and (corner <= case.box.upper).all()

@@ -11,7 +11,7 @@ _WRITE_FAILURES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFB
 def describe(error: BaseException) -> tuple[str, int]:
     """(sentence, exit code). Disk errors are found wherever they lie in the chain of causes: libraries wrap them."""
     if isinstance(error, GlscertError):
-        return _one_line(error), error.exit_code
+        return _one_line(error) + error.excerpt, error.exit_code
     for cause in _chain(error):
         if isinstance(cause, OSError) and cause.errno in _WRITE_FAILURES:
             return f"cannot write {_place(cause)}: {cause.strerror}. {_REMEDY[cause.errno]}", 5

@@ -9,6 +9,7 @@ class GlscertError(Exception):
     """Base of every error this package raises on purpose."""
 
     exit_code = 5
+    excerpt = ""  # lines of a text with the place marked, shown below the sentence
 
 
 class InputError(GlscertError):

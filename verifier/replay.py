@@ -7,7 +7,8 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from .errors import UnsupportedError
-from .graph.read import read_bytes
+from .files import read_bytes
+from .graph.read import DEFAULT_MAX_BYTES, ONNX_FILE
 
 # They share no base of their own.
 _FAILURES = (
@@ -29,9 +30,8 @@ class Runtime:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the processor to the bounds
         self._path = path
         try:
-            self._session = onnxruntime.InferenceSession(
-                read_bytes(path), sess_options=options, providers=["CPUExecutionProvider"]
-            )
+            data = read_bytes(path, DEFAULT_MAX_BYTES, ONNX_FILE)
+            self._session = onnxruntime.InferenceSession(data, sess_options=options, providers=["CPUExecutionProvider"])
         except _FAILURES as error:
             raise UnsupportedError(f"{path}: onnxruntime cannot load this model: {error}") from error
         self._input = self._session.get_inputs()[0]

@@ -9,7 +9,6 @@ import pytest
 
 from glscert.verifier.data import load_dataset
 from glscert.verifier.errors import InputError, UnsupportedError
-from glscert.verifier.graph.read import read_bytes
 from glscert.verifier.outcome import Verdict
 from glscert.verifier.verify import Settings, Verifier
 from onnx_models import make, mlp, node
@@ -30,7 +29,7 @@ def one(verifier, eps, x=MIDDLE, label=0, **settings):
 
 def scores(verifier, point):
     """What onnxruntime answers for one point, on the file itself."""
-    session = onnxruntime.InferenceSession(read_bytes(verifier.path), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(verifier.path.read_bytes(), providers=["CPUExecutionProvider"])
     (declared,) = session.get_inputs()
     shape = [n if isinstance(n, int) else 1 for n in declared.shape]
     return session.run(None, {declared.name: point.reshape(shape)})[0].ravel()

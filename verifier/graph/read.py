@@ -1,7 +1,5 @@
 """ONNX file -> parsed model. Sizes are bounded before anything is read; nothing outside the file is ever opened."""
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,15 +7,16 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from ..errors import InputError
+from ..files import read_bytes
 
 DEFAULT_MAX_BYTES = 512 * 2**20
-_GZIP_MAGIC = b"\x1f\x8b"
+ONNX_FILE = "ONNX file"
 
 
 def read_proto(path: Path | str, max_bytes: int = DEFAULT_MAX_BYTES) -> onnx.ModelProto:
     """The model in `path`, plain or gzip'ed. Raises `InputError` where there is none or it is too large."""
     path = Path(path)
-    data = read_bytes(path, max_bytes)
+    data = read_bytes(path, max_bytes, ONNX_FILE)
     if not data:
         raise InputError(f"{path} is empty. Give an ONNX file, such as one written by `glscli export`.")
     try:
@@ -46,29 +45,6 @@ def _texts(model: onnx.ModelProto) -> Iterator[str | bytes]:
         yield from (node.op_type, node.domain, node.name, *node.input, *node.output)
         for attribute in node.attribute:
             yield from (attribute.name, attribute.ref_attr_name)
-
-
-def read_bytes(path: Path, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
-    """The file's bytes, unpacked where it is gzip'ed. Raises `InputError` where there is none or it is too large."""
-    try:
-        if path.is_dir():
-            raise InputError(f"{path} is a folder. Give the ONNX file itself.")
-        with open(path, "rb") as file:
-            data = file.read(max_bytes + 1)
-        if data[:2] == _GZIP_MAGIC and len(data) <= max_bytes:
-            with gzip.open(path, "rb") as unpacked:
-                data = unpacked.read(max_bytes + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path} is a damaged gzip file ({error}). Copy or download it again.") from error
-    except (OSError, ValueError) as error:  # ValueError: a null character in the path
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot read {path}: {reason}. Give the path of an ONNX file.") from error
-    if len(data) > max_bytes:
-        raise InputError(
-            f"{path} holds more than {max_bytes} bytes, the most that is read. Give a smaller network, or "
-            "raise max_bytes where you trust the file."
-        )
-    return data
 
 
 def _not_onnx(path: Path) -> str:

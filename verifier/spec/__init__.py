@@ -3,3 +3,4 @@
 from .query import Clause as Clause
 from .query import Query as Query
 from .query import Row as Row
+from .vnnlib import read_query as read_query

@@ -188,7 +188,7 @@ def _inputs(verifier: "Verifier", data: Path | None, data_dir: Path) -> "tuple[n
 
         found = read_inputs(data, verifier.graph.input_shape)
         return found.x, found.y, data.name, found.region
-    name = verifier.model.metadata.get("dataset")
+    name = verifier.network.metadata.get("dataset")
     if name is None:
         raise InputError(
             f"{verifier.path} does not name a data set; give labelled inputs with --data FILE.npz or FILE.csv."
@@ -205,7 +205,7 @@ def _region(verifier: "Verifier", own: "Region", eps: str | None, eps_file: Path
 
     if eps is not None and eps_file is not None:
         raise InputError("--eps and --eps-file both state the radius; leave one out.")
-    shape, metadata = verifier.graph.input_shape, verifier.model.metadata
+    shape, metadata = verifier.graph.input_shape, verifier.network.metadata
     found = Region()
     if range is not None:
         low, high = parse_range(range)

@@ -67,7 +67,7 @@ class Completion:
                 raise ValueError(f"input {case.index} was never bounded")
             own = Box(box.lower[owner], box.upper[owner])
             for row in (~(case.lower > case.needed)).nonzero().flatten().tolist():
-                problems.append(Problem(owner, row, own, spec.rows[owner, row], spec.offset[owner, row], case.pre))
+                problems.append(Problem(owner, row, own, spec.rows[owner, [row]], spec.offset[owner, [row]], case.pre))
                 needed.append(case.needed)
         return problems, needed
 

@@ -10,6 +10,26 @@ from .region import Entries
 
 
 @dataclass(frozen=True)
+class Effort:
+    """What a decision may take. timeout: seconds. memory: bytes for coefficients and open subdomains. seed: the
+    attack's. threads: of torch; None leaves them as they are. Raises InputError where a value is out of its range.
+    """
+
+    timeout: float = 60.0
+    memory: int = 256 * 2**20
+    seed: int = 0
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isfinite(self.timeout) or self.timeout < 0:
+            raise InputError(f"timeout = {self.timeout:g} must be finite and not negative.")
+        if self.memory < 2**20:
+            raise InputError(f"memory = {self.memory} bytes is too little; give at least a mebibyte.")
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"threads = {self.threads}; give at least 1.")
+
+
+@dataclass(frozen=True)
 class Settings:
     """eps: radius of the l∞ ball in the input's units; low, high: the valid range it is intersected with. Each is one
     number, or an array of the input's shape [*v] with one per entry.

@@ -6,7 +6,7 @@ only where it exceeds the case's margin for rounding; NaN never does.
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,11 +14,10 @@ import torch
 from .bounds import RELAXATIONS, Bounds, Box, Spec, margin_spec
 from .bounds.substitution import anchor, relax, spec_bound
 from .case import Case, finite
-from .graph import Graph
-from .ops import Params
+from .network import Network
 from .outcome import Outcome, Verdict
-from .replay import Runtime, margins
-from .search.attack import pgd
+from .replay import margins
+from .search.attack import pgd, robustness
 from .search.boxes import attack_box, proof_box
 from .search.intermediate import unstable_preactivations
 from .search.memory import inputs_per_pass
@@ -26,16 +25,6 @@ from .search.rounding import rounding_margins
 from .settings import Settings
 
 Decided = list[Outcome | None]
-
-
-@dataclass(frozen=True)
-class Network:
-    """One model file: the loaded graph with its weights in float64 and float32, and onnxruntime on the file itself."""
-
-    graph: Graph
-    exact: Params
-    single: Params
-    runtime: Runtime
 
 
 def through(cases: list[Case], stage: Callable[[list[Case]], Decided]) -> Generator[Outcome, None, list[Case]]:
@@ -143,9 +132,9 @@ class Stages:
         for first in range(0, len(labels), size):
             here = slice(first, first + size)
             part = Box(box.lower[here], box.upper[here])
-            aims = None if targets is None else targets[here]
+            aim = robustness(labels[here], None if targets is None else targets[here])
             options: dict = {"steps": steps, "restarts": restarts, "generator": self._generator}
-            parts.append(pgd(graph, self.network.single, part, labels[here], targets=aims, **options))
+            parts.append(pgd(graph, self.network.single, part, aim, **options))
         points, margin = zip(*parts, strict=True)
         return torch.cat(points), torch.cat(margin)
 

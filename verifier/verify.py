@@ -16,13 +16,12 @@ import torch
 from .case import Case
 from .complete import Completion
 from .errors import InputError, UnsupportedError
-from .graph import Model, load_model
+from .network import load
 from .outcome import Outcome
 from .region import check_inside
-from .replay import Runtime
 from .search.memory import inputs_at_once, inputs_per_pass
 from .settings import Settings as Settings
-from .stages import Network, Stages, through
+from .stages import Stages, through
 
 Report = Callable[[Outcome], None]
 
@@ -34,17 +33,14 @@ class Verifier:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.model: Model = load_model(path)
-        self.graph = self.model.graph
+        self.network = load(path)
+        self.graph = self.network.graph
         if self.graph.output_shape[0] < 2:
             raise UnsupportedError(
                 f"{path}: its output has shape {self.graph.output_shape}; robustness is checked on a vector of at "
                 "least 2 class scores. Give a classifier with one output per class."
             )
         self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        exact = {name: torch.tensor(value, dtype=torch.float64) for name, value in self.model.params.items()}
-        single = {name: value.float() for name, value in exact.items()}
-        self.network = Network(self.graph, exact, single, Runtime(path))
 
     def verify(
         self,

@@ -41,6 +41,29 @@ def lower_bound(
     until_stable: boxes of the nonlinearities' inputs, where `form` is `identity` of a value with one axis and bounds
     of a neuron that is stable need not be the best as long as they show it (`_until_stable`).
     """
+    total, forms = carried(graph, params, start, form, lines, centres, radii, multipliers, until_stable)
+    for name, rest in forms.items():
+        total = total - spread(rest, radii[name].unsqueeze(1))
+    return total
+
+
+def carried(
+    graph: Graph,
+    params: Params,
+    start: str,
+    form: Form,
+    lines: Mapping[str, Lines],
+    centres: Mapping[str, Tensor],
+    radii: Mapping[str, Tensor],
+    multipliers: Mapping[str, Tensor] | None = None,
+    until_stable: Mapping[str, Box] | None = None,
+    *,
+    fused: bool = True,
+) -> tuple[Tensor, dict[str, Form]]:
+    """What `lower_bound` knows before it meets the radii: the rows' values [B, M] at the centre, and the forms left.
+
+    fused: parts of the way may be taken in one pass, radius and all; False leaves every form to be seen.
+    """
     forms: dict[str, Form] = {start: form}
     total = dot(form, centres[start].unsqueeze(1)) if start in centres else form.coef.new_zeros(())
     for node in reversed(graph.nodes):
@@ -58,7 +81,7 @@ def lower_bound(
         else:
             name = node.inputs[0]
             point = centres.get(name)
-            if compiled.enabled() and not multipliers:
+            if fused and compiled.enabled() and not multipliers:
                 bounds = _through_chain(graph, params, form, name, lines, centres, radii)
                 if bounds is not None and until_stable and form.window is None:
                     total = _until_stable(total, form, lines[name], until_stable[name], bounds)
@@ -67,7 +90,7 @@ def lower_bound(
                     total = total + bounds(None)
                     continue
             total = total + constants(form, lines[name], point)
-            last = None if multipliers else _last_step(graph, params, form, name, radii)
+            last = None if multipliers or not fused else _last_step(graph, params, form, name, radii)
             if last is not None:
                 total = total - _onto_radius(form, lines[name], *last)
                 continue
@@ -81,9 +104,7 @@ def lower_bound(
             if name in centres and not settled:
                 total = total + dot(part, centres[name].unsqueeze(1))
             forms[name] = plus(forms.get(name), part, graph.shapes[name])
-    for name, rest in forms.items():
-        total = total - spread(rest, radii[name].unsqueeze(1))
-    return total
+    return total, forms
 
 
 def constants(form: Form, lines: Lines, point: Tensor | None) -> Tensor:

@@ -21,10 +21,15 @@ from .substitution import Anchor, relax, spec_bound
 
 
 class Dual(NamedTuple):
-    """Slopes and split multipliers, each [B, M, *v], by name of the nonlinearity's input."""
+    """Slopes and split multipliers, each [B, M, *v], by name of the nonlinearity's input.
+
+    weights [B, M] >= 0, where given, sum the rows to one before it is bounded: a positive sum shows that some row is
+    positive at every point. Slopes and multipliers are then [B, 1, *v].
+    """
 
     slopes: dict[str, Tensor]
     multipliers: dict[str, Tensor]
+    weights: Tensor | None = None
 
 
 def start_dual(graph: Graph, pre: Mapping[str, Box], rows: int) -> Dual:
@@ -34,6 +39,15 @@ def start_dual(graph: Graph, pre: Mapping[str, Box], rows: int) -> Dual:
         least = operators[name].start_slope(box).unsqueeze(1)
         slopes[name] = least.expand(-1, rows, *least.shape[2:]).contiguous()
     return Dual(slopes, {name: torch.zeros_like(slope) for name, slope in slopes.items()})
+
+
+def mixed(spec: Spec, weights: Tensor | None) -> Spec:
+    """The rows, or the one row [B, 1, K] that is their sum with `weights` [B, M]."""
+    if weights is None:
+        return spec
+    return Spec(
+        torch.einsum("bm,bmk->bk", weights, spec.rows).unsqueeze(1), (weights * spec.offset).sum(1, keepdim=True)
+    )
 
 
 def dual_bound(
@@ -47,7 +61,7 @@ def dual_bound(
 ) -> Tensor:
     """The bound [B, M] of given slopes and multipliers. signs [B, *v]: 1 where a split has z >= 0, -1 where z <= 0."""
     lagrangian = signs and {name: -sign.unsqueeze(1) * dual.multipliers[name] for name, sign in signs.items()}
-    return spec_bound(graph, params, base, spec, relax(graph, pre, dual.slopes), lagrangian)
+    return spec_bound(graph, params, base, mixed(spec, dual.weights), relax(graph, pre, dual.slopes), lagrangian)
 
 
 def tighten(
@@ -66,18 +80,27 @@ def tighten(
     """The best bound [B, M] over `steps` steps of Adam from `dual`, and the slopes and multipliers that gave it."""
     slopes = {name: slope.clone().requires_grad_() for name, slope in dual.slopes.items()}
     multipliers = {name: value.clone().requires_grad_(signs is not None) for name, value in dual.multipliers.items()}
-    current, best_dual = Dual(slopes, multipliers), dual
+    several = dual.weights is not None and dual.weights.shape[1] > 1
+    weights = dual.weights.clone().requires_grad_() if several and dual.weights is not None else dual.weights
+    current, best_dual = Dual(slopes, multipliers, weights), dual
     ascents = [_Adam(slope, rate) for slope in slopes.values()]
     if signs is not None:
         ascents += [_Adam(value, rate / 2) for value in multipliers.values()]
-    best = dual.slopes[next(iter(dual.slopes))].new_full(spec.rows.shape[:2], -torch.inf)
+    if several and weights is not None:
+        ascents.append(_Adam(weights, rate / 2))
+    best = torch.full_like(next(iter(dual.slopes.values())).flatten(2)[:, :, 0], -torch.inf)
+    kept = dual.weights
     for step in range(steps + 1):
         with torch.enable_grad():
             bound = dual_bound(graph, params, base, spec, pre, current, signs)
         value = bound.detach()
         better = value > best
         best = torch.where(better, value, best)
-        best_dual = Dual(*(_keep(better, new, old) for new, old in zip(current, best_dual, strict=True)))
+        best_dual = Dual(
+            _keep(better, slopes, best_dual.slopes), _keep(better, multipliers, best_dual.multipliers), dual.weights
+        )
+        if several and weights is not None and kept is not None:
+            kept = torch.where(better, weights.detach(), kept)
         if step == steps or bool((best > 0).all()):
             break
         gradients = torch.autograd.grad(bound.sum(), [ascent.value for ascent in ascents])
@@ -87,7 +110,9 @@ def tighten(
             slope.detach().clamp_(0, 1)
         for multiplier in multipliers.values():
             multiplier.detach().clamp_(min=0)
-    return best, best_dual
+        if several and weights is not None:
+            weights.detach().clamp_(min=1e-6).div_(weights.detach().sum(1, keepdim=True))
+    return best, best_dual._replace(weights=kept)
 
 
 class _Adam:
@@ -133,7 +158,7 @@ def split_impact(
             start = torch.zeros_like(line.lower_slope).requires_grad_()
             lines[name] = line._replace(lower_start=start, upper_start=line.upper_start.detach().requires_grad_())
         lagrangian = {name: -sign.unsqueeze(1) * dual.multipliers[name] for name, sign in signs.items()}
-        bound = spec_bound(graph, params, base, spec, lines, lagrangian)
+        bound = spec_bound(graph, params, base, mixed(spec, dual.weights), lines, lagrangian)
         starts = [
             start for line in lines.values() for start in (line.lower_start, line.upper_start) if start is not None
         ]

@@ -57,6 +57,7 @@ class Search:
         self._finished: list[int] = []
         self._candidates: dict[int, torch.Tensor] = {}
         self._rooted = 0
+        self._rows = max((len(problem.rows) for problem in problems), default=1)
         neurons = sum(box.lower.numel() for box in problems[0].pre.values()) if problems else 1
         self._most_open = limits.memory // (8 * max(1, neurons))  # a slope and a multiplier for each
 
@@ -125,9 +126,16 @@ class Search:
             known = self.problems[i].pre
             boxes = {n: Box(b.lower[None].float(), b.upper[None].float()) for n, b in known.items()}
             dual = start_dual(self.graph, boxes, 1)
-            slopes, multipliers = ({name: value[0] for name, value in part.items()} for part in dual)
-            roots.append(Domain(i, (), -float("inf"), slopes, multipliers))
+            slopes, multipliers = (
+                {name: value[0] for name, value in part.items()} for part in (dual.slopes, dual.multipliers)
+            )
+            roots.append(Domain(i, (), -float("inf"), slopes, multipliers, self._weights(self.problems[i])))
         return roots
+
+    def _weights(self, problem: Problem) -> torch.Tensor:
+        count = len(problem.rows)
+        start = torch.full((count,), 1 / count) if problem.weights is None else problem.weights.float()
+        return torch.nn.functional.pad(start, (0, self._rows - count))
 
     def _next_children(self) -> list[Domain]:
         """Children of the loosest open subdomains, as many of each problem as its fair share of the batch.
@@ -146,7 +154,7 @@ class Search:
 
     def _bounded(self, domains: list[Domain], steps: int) -> list[Domain]:
         """Bound the domains; returns those that stay open, with their next split."""
-        work = batch(self.graph, self.params, [self.problems[d.problem] for d in domains], torch.float32)
+        work = batch(self.graph, self.params, [self.problems[d.problem] for d in domains], torch.float32, self._rows)
         signs = split_signs(domains, work.pre)
         pre = clip(work.pre, signs)
         splitting = any(domain.splits for domain in domains)
@@ -163,7 +171,7 @@ class Search:
         proved = self._confirmed(domains, bound[:, 0] > 0, dual)
         impact = split_impact(self.graph, work.params, work.base, work.spec, pre, dual, signs)
         corners, reached = worst_corners(self.graph, work, pre, dual, signs)
-        names = list(impact)
+        names, work_weights = list(impact), torch.ones(len(domains), 1) if dual.weights is None else dual.weights
         scores = torch.cat([impact[name].flatten(1) for name in names], 1)
         widths = [impact[name][0].numel() for name in names]
         rest = []
@@ -175,6 +183,7 @@ class Search:
                 self._candidates[self.problems[domain.problem].owner] = corners[row]
             domain.slopes = {name: dual.slopes[name][row].clone() for name in names}
             domain.multipliers = {name: dual.multipliers[name][row].clone() for name in names}
+            domain.weights = work_weights[row].clone()
             domain.branch = _locate(names, widths, best) if scores[row, best] > -torch.inf else None
             rest.append(domain)
         return rest
@@ -186,9 +195,13 @@ class Search:
         if not rows:
             return proved
         chosen = [domains[row] for row in rows]
-        work = batch(self.graph, self.params, [self.problems[d.problem] for d in chosen], torch.float64)
+        work = batch(self.graph, self.params, [self.problems[d.problem] for d in chosen], torch.float64, self._rows)
         signs = split_signs(chosen, work.pre)
-        exact = Dual(*({name: value[rows].double() for name, value in part.items()} for part in dual))
+        exact = Dual(
+            {name: value[rows].double() for name, value in dual.slopes.items()},
+            {name: value[rows].double() for name, value in dual.multipliers.items()},
+            None if dual.weights is None else dual.weights[rows].double(),
+        )
         bounds = dual_bound(self.graph, work.params, work.base, work.spec, clip(work.pre, signs), exact, signs)
         for row, value in zip(rows, bounds[:, 0].tolist(), strict=True):
             proved[row] = value > self.margins[domains[row].problem]

@@ -1,6 +1,6 @@
 """Subdomains: parts of the input box in which some ReLUs have a fixed sign."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -20,15 +20,13 @@ class Domain:
     bound: float
     slopes: dict[str, Tensor] = field(repr=False)
     multipliers: dict[str, Tensor] = field(repr=False)
+    weights: Tensor = field(repr=False)
     branch: tuple[str, int] | None = None  # None: every ReLU has its sign
 
     def children(self) -> list["Domain"]:
         if self.branch is None:
             return []
-        return [
-            Domain(self.problem, (*self.splits, (*self.branch, sign)), self.bound, self.slopes, self.multipliers)
-            for sign in (1, -1)
-        ]
+        return [replace(self, splits=(*self.splits, (*self.branch, sign)), branch=None) for sign in (1, -1)]
 
 
 def split_signs(domains: list[Domain], pre: dict[str, Box]) -> dict[str, Tensor]:
@@ -52,9 +50,9 @@ def clip(pre: dict[str, Box], signs: dict[str, Tensor]) -> dict[str, Box]:
 
 
 def stacked_dual(domains: list[Domain]) -> Dual:
-    """The domains' slopes and multipliers as one batch [D, 1, *v]."""
+    """The domains' slopes and multipliers as one batch [D, 1, *v], and their weights [D, M]."""
 
     def stack(kind: str) -> dict[str, Tensor]:
         return {name: torch.stack([getattr(d, kind)[name] for d in domains]) for name in domains[0].slopes}
 
-    return Dual(stack("slopes"), stack("multipliers"))
+    return Dual(stack("slopes"), stack("multipliers"), torch.stack([d.weights for d in domains]))

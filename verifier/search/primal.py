@@ -20,12 +20,12 @@ from .problem import Batch
 def worst_corners(
     graph: Graph, work: Batch, pre: Mapping[str, Box], dual: Dual, signs: Mapping[str, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """The corners [D, *v] that give the bounds, and the network's own rows there [D]."""
+    """The corners [D, *v] that give the bounds, and the network's own largest row there [D]."""
     known = work.base.boxes[graph.input]
     box = Box(*(end.detach().requires_grad_() for end in known))
     with torch.enable_grad():
         bound = dual_bound(graph, work.params, anchor(graph, work.params, box), work.spec, pre, dual, signs)
         slopes = torch.autograd.grad(bound.sum(), box)
     corner = torch.where(slopes[0] + slopes[1] > 0, known.lower, known.upper)
-    rows = (work.spec.rows[:, 0] * evaluate(graph, work.params, corner)).sum(1) + work.spec.offset[:, 0]
-    return corner, rows
+    rows = (work.spec.rows * evaluate(graph, work.params, corner).unsqueeze(1)).sum(2) + work.spec.offset
+    return corner, rows.amax(1)

@@ -1,4 +1,4 @@
-"""One specification row over one input box: what branch and bound decides."""
+"""A clause over one input box: what branch and bound decides."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,17 +14,19 @@ from ..ops import Box, Params
 
 @dataclass(frozen=True)
 class Problem:
-    """To prove: row · y + offset > 0 on the box. All tensors float64, without a batch axis; `pre` from DeepPoly.
+    """To prove: everywhere on the box some row of rows [M, K] · y + offset [M] is > 0. All tensors float64, without a
+    batch axis; `pre` from DeepPoly.
 
-    owner: number of the input; number: of the row among that input's.
+    owner: number of the input; number: of the clause among that input's.
     """
 
     owner: int
     number: int
     box: Box
-    row: Tensor
+    rows: Tensor
     offset: Tensor
     pre: dict[str, Box]
+    weights: Tensor | None = None  # [M] >= 0: a first guess of the rows' share in the proof
 
 
 class Batch(NamedTuple):
@@ -36,15 +38,19 @@ class Batch(NamedTuple):
     pre: dict[str, Box]
 
 
-def batch(graph: Graph, params: Params, problems: list[Problem], dtype: torch.dtype) -> Batch:
-    """One row per problem: box and pre [D, *v], spec rows [D, 1, K]."""
+def batch(graph: Graph, params: Params, problems: list[Problem], dtype: torch.dtype, most: int = 1) -> Batch:
+    """box and pre [D, *v], spec rows [D, M, K]; M = `most`: a problem with fewer rows repeats its last."""
 
     def stack(tensors: list[Tensor]) -> Tensor:
         return torch.stack(tensors).to(dtype)
 
     cast = {name: value.to(dtype) for name, value in params.items()}
     box = Box(stack([p.box.lower for p in problems]), stack([p.box.upper for p in problems]))
-    spec = Spec(stack([p.row for p in problems]).unsqueeze(1), stack([p.offset for p in problems]).unsqueeze(1))
+    spelled = [torch.arange(most).clamp(max=len(p.rows) - 1) for p in problems]
+    spec = Spec(
+        stack([p.rows[index] for p, index in zip(problems, spelled, strict=True)]),
+        stack([p.offset[index] for p, index in zip(problems, spelled, strict=True)]),
+    )
     pre = {
         name: Box(stack([p.pre[name].lower for p in problems]), stack([p.pre[name].upper for p in problems]))
         for name in problems[0].pre

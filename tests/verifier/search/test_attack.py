@@ -7,7 +7,7 @@ from cases import make_case
 from glscert.verifier.bounds.beta_crown import start_dual
 from glscert.verifier.bounds.substitution import anchor, relax, spec_bound
 from glscert.verifier.ops import Box, evaluate
-from glscert.verifier.search.attack import pgd
+from glscert.verifier.search.attack import pgd, robustness
 from glscert.verifier.search.intermediate import unstable_preactivations
 from glscert.verifier.search.primal import worst_corners
 from glscert.verifier.search.problem import Problem, batch
@@ -20,7 +20,7 @@ def test_inside_with_its_margin(name, targeted):
     labels = torch.arange(5) % case.graph.output_shape[0]
     targets = (labels + 1) % case.graph.output_shape[0] if targeted else None
     points, margin = pgd(
-        case.graph, case.params, case.box, labels, targets=targets, steps=10, restarts=4,
+        case.graph, case.params, case.box, robustness(labels, targets), steps=10, restarts=4,
         generator=torch.Generator().manual_seed(0),
     )  # fmt: skip
     assert (points >= case.box.lower).all() and (points <= case.box.upper).all()
@@ -32,7 +32,7 @@ def test_inside_with_its_margin(name, targeted):
 @pytest.mark.parametrize("name", ("gemm_only", "conv_chain", "dense_residual", "normalised"))
 def test_the_corner_lies_in_the_box_above_the_bound(name):
     case = make_case(name, 14, batch=1)
-    box, row, offset = Box(case.box.lower[0], case.box.upper[0]), case.spec.rows[0, 0], case.spec.offset[0, 0]
+    box, row, offset = Box(case.box.lower[0], case.box.upper[0]), case.spec.rows[0, :1], case.spec.offset[0, :1]
     known = unstable_preactivations(case.graph, case.params, anchor(case.graph, case.params, case.box))
     pre = {name: Box(known_box.lower[0], known_box.upper[0]) for name, known_box in known.items()}
     work = batch(case.graph, case.params, [Problem(0, 0, box, row, offset, pre)], torch.float64)

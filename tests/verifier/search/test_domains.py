@@ -7,7 +7,7 @@ from glscert.verifier.search.domains import Domain, clip, split_signs, stacked_d
 
 
 def domain(splits=(), branch=None, value=0.5):
-    return Domain(0, splits, -1.0, {"a": torch.full((1, 2), value)}, {"a": torch.zeros(1, 2)}, branch)
+    return Domain(0, splits, -1.0, {"a": torch.full((1, 2), value)}, {"a": torch.zeros(1, 2)}, torch.ones(1), branch)
 
 
 def test_children_take_both_sides_of_one_neuron():

@@ -1,0 +1,113 @@
+"""Decisions on tiny ReLU networks against the truth: every activation pattern, each an exact linear program."""
+
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+
+from glscert.verifier.decide import Answer, decide
+from glscert.verifier.errors import InputError
+from glscert.verifier.network import load
+from glscert.verifier.settings import Effort
+from glscert.verifier.spec import Clause, Query, Row
+from onnx_models import make, node
+
+NEAR = 1e-4  # a truth closer to the border than this is not asked for
+
+
+def clause(lower, upper, rows):
+    """Ends and numbers exactly as the float64 values given."""
+    ends = np.array(lower, np.float64), np.array(upper, np.float64)
+    return Clause(*ends, ends, tuple(row(*each) for each in rows))
+
+
+def row(factors, offset, strict=False):
+    terms = tuple((index, Fraction(float(c))) for index, c in enumerate(factors) if c)
+    return Row(terms, Fraction(float(offset)), strict)
+
+
+def relu_network(path, layers):
+    """layers: (weight [out, in], bias [out]); ReLU between them."""
+    nodes, consts, value = [], {}, "x"
+    for place, (weight, bias) in enumerate(layers):
+        consts |= {f"w{place}": np.float32(weight.T), f"b{place}": np.float32(bias)}
+        last = place == len(layers) - 1
+        nodes += [
+            node("MatMul", f"{value} w{place}", f"m{place}"),
+            node("Add", f"m{place} b{place}", "y" if last else f"a{place}"),
+        ]
+        if not last:
+            nodes.append(node("Relu", f"a{place}", f"r{place}"))
+            value = f"r{place}"
+    path.write_bytes(make(nodes, ("batch", layers[0][0].shape[1]), consts).SerializeToString())
+    return load(path)
+
+
+def least(layers, lower, upper, rows):
+    """min over the box of the largest row, over all activation patterns."""
+    sizes = [len(bias) for _, bias in layers[:-1]]
+    best = np.inf
+    for signs in product((0, 1), repeat=sum(sizes)):
+        slope, offset = np.eye(len(lower)), np.zeros(len(lower))
+        constraints, limits = [], []
+        used = 0
+        for place, (weight, bias) in enumerate(layers):
+            slope, offset = weight @ slope, weight @ offset + bias
+            if place < len(sizes):
+                active = np.array(signs[used : used + sizes[place]])
+                used += sizes[place]
+                turn = 1 - 2 * active
+                constraints.append(turn[:, None] * slope)
+                limits.append(-turn * offset)
+                slope, offset = active[:, None] * slope, active * offset
+        goal = np.array([factors for factors, _ in rows], float) @ slope
+        level = np.array([factors for factors, _ in rows], float) @ offset + np.array([d for _, d in rows], float)
+        matrix = np.block(
+            [[np.vstack(constraints), np.zeros((sum(sizes), 1))], [goal, -np.ones((len(rows), 1))]]
+        )  # fmt: skip
+        found = linprog(
+            [0] * len(lower) + [1], matrix, np.concatenate([*limits, -level]),
+            bounds=[*zip(lower, upper, strict=True), (None, None)], method="highs",
+        )  # fmt: skip
+        if found.status == 0:
+            best = min(best, found.fun)
+    return best
+
+
+def random_layers(rng, inputs, hidden, outputs):
+    sizes = [inputs, *hidden, outputs]
+    return [
+        (np.float64(np.float32(rng.normal(size=(b, a)))), np.float64(np.float32(0.3 * rng.normal(size=b))))
+        for a, b in zip(sizes, sizes[1:], strict=False)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_equals_the_enumeration_of_all_activation_patterns(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    inputs, outputs = int(rng.integers(2, 4)), int(rng.integers(1, 4))
+    layers = random_layers(rng, inputs, [(6,), (3, 3), (4, 2)][seed % 3], outputs)
+    network = relu_network(tmp_path / "net.onnx", layers)
+    lower = np.float64(np.float32(rng.uniform(-1, 0, inputs)))
+    upper = lower + np.float64(np.float32(rng.uniform(0.2, 2, inputs)))
+    for count in (1, 1, 2):
+        factors = np.float64(np.float32(rng.normal(size=(count, outputs))))
+        level = least(layers, lower, upper, [(f, 0.0) for f in factors])
+        for gap in (3 * NEAR, -3 * NEAR, 0.5, -0.5):  # the least value of the largest row, by shifting all of them
+            shift = np.float64(np.float32(gap - level))
+            if abs(level + shift) < NEAR:
+                continue
+            query = Query(inputs, outputs, (clause(lower, upper, [(f, shift) for f in factors]),))
+            decision = decide(network, query, Effort(timeout=20))
+            assert decision.verdict is (Answer.UNSAT if gap > 0 else Answer.SAT), (gap, decision)
+            if decision.witness is not None:
+                assert (lower <= decision.witness.x).all() and (decision.witness.x <= upper).all()
+                assert (factors @ np.float64(decision.witness.y) + shift).max() <= 1e-12
+
+
+def test_a_query_for_another_network_is_refused(tmp_path):
+    network = relu_network(tmp_path / "net.onnx", random_layers(np.random.default_rng(0), 2, (3,), 2))
+    with pytest.raises(InputError, match="3 inputs and 2 outputs, the network 2 and 2"):
+        decide(network, Query(3, 2, ()), Effort())

@@ -1,0 +1,142 @@
+"""Branch and bound on the input: for networks with few inputs, boxes are cut until a linear bound closes each.
+
+Every box gets DeepPoly's bounds of its own, many boxes at a time and in float64 throughout, so that what closes a box
+is already the proof. A row's lower line A · x + b cuts the box as well: where it is positive the clause is refuted, and
+what is left of the box is all there is to search (interval constraint propagation on the lines).
+"""
+
+import time
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..bounds import Box
+from ..graph import Graph
+from ..ops import Params, evaluate
+from .clauses import Group
+from .cut import cut
+from .row_lines import RowLines, row_lines
+
+_ROUND = 0.4  # seconds that one batch should take
+_LEAST = 32  # boxes in the first batch
+
+
+class Frontier(NamedTuple):
+    """Open boxes [D, n] float64; group [D]; alive [D, C]: open clauses; bound [D]; share [D] of all there was."""
+
+    lower: Tensor
+    upper: Tensor
+    group: Tensor
+    alive: Tensor
+    bound: Tensor
+    share: Tensor
+
+    def take(self, index: Tensor) -> "Frontier":
+        return Frontier(*(part[index] for part in self))
+
+
+class InputSplitting:
+    """The frontier over all groups. `run_round` bounds one batch of boxes and splits what stays open."""
+
+    def __init__(self, graph: Graph, params: Params, groups: list[Group], *, batch: int, most: int) -> None:
+        """batch: boxes bounded together at most; most: open boxes beyond which the search goes depth first."""
+        self._graph, self._params, self._most, self._largest = graph, params, most, batch
+        self._batch = min(batch, _LEAST)
+        self._rows, self._offset, alive = padded(groups)
+        lower, upper = (torch.stack([group.proof[end] for group in groups]) for end in (0, 1))
+        count = len(groups)
+        none, share = lower.new_full((count,), -torch.inf), lower.new_full((count,), 1 / count)
+        self.open = Frontier(lower, upper, torch.arange(count), alive, none, share)
+        self.visited = 0
+        self.stuck = False  # a box too narrow to be split was left open
+
+    @property
+    def bound(self) -> float:
+        """The lowest bound of an open box."""
+        return float(self.open.bound.min()) if len(self.open.bound) else float("inf")
+
+    @property
+    def left(self) -> float:
+        """The part of the boxes that is still open, by number of halvings."""
+        return float(self.open.share.sum())
+
+    @property
+    def unwieldy(self) -> bool:
+        """Even depth first there is no room for the open boxes."""
+        return len(self.open.bound) > 2 * self._most
+
+    def run_round(self) -> list[tuple[int, int, Tensor]]:
+        """Bounds the next boxes. Returns points that float64 finds unsafe: number of group and clause, x [n]."""
+        began = time.perf_counter()
+        chosen = self._next()
+        lines = row_lines(
+            self._graph, self._params, Box(chosen.lower, chosen.upper), self._rows[chosen.group],
+            self._offset[chosen.group],
+        )  # fmt: skip
+        alive = chosen.alive & ~lines.refuted
+        found = self._unsafe(chosen, alive, lines)
+        lower, upper, alive = cut(lines, chosen.lower, chosen.upper, alive)
+        bound = lines.best.where(alive, lines.best.new_tensor(torch.inf)).amin(1)
+        rest = chosen._replace(lower=lower, upper=upper, alive=alive, bound=bound)
+        keep = alive.any(1).nonzero().flatten()
+        self._split(rest.take(keep), lines.influence(alive)[keep])
+        self.visited += len(chosen.bound)
+        spent = time.perf_counter() - began
+        self._batch = max(1, min(self._largest, 2 * self._batch, int(self._batch * _ROUND / max(spent, 1e-3)) + 1))
+        return found
+
+    def _next(self) -> Frontier:
+        """The boxes with the lowest bounds, or where there is little room the deepest."""
+        count = len(self.open.bound)
+        if count > self._most:
+            index = torch.arange(count - min(count, self._batch), count)
+        else:
+            index = self.open.bound.topk(min(count, self._batch), largest=False).indices
+        rest = torch.ones(count, dtype=torch.bool)
+        rest[index] = False
+        chosen = self.open.take(index)
+        self.open = self.open.take(rest.nonzero().flatten())
+        return chosen
+
+    def _split(self, rest: Frontier, influence: Tensor) -> None:
+        """Every box cut in two across the input with the largest influence [D, n]."""
+        axis = influence.argmax(1, keepdim=True)
+        low, high = rest.lower.gather(1, axis), rest.upper.gather(1, axis)
+        middle = low + (high - low) / 2
+        wide = ((low < middle) & (middle < high)).squeeze(1)  # float64 has a number in between
+        self.stuck = self.stuck or not bool(wide.all())
+        below = rest._replace(upper=rest.upper.scatter(1, axis, middle), share=rest.share / 2).take(wide)
+        above = rest._replace(lower=rest.lower.scatter(1, axis, middle), share=rest.share / 2).take(wide)
+        self.open = Frontier(*(torch.cat(parts) for parts in zip(self.open, below, above, strict=True)))
+
+    def _unsafe(self, chosen: Frontier, alive: Tensor, lines: RowLines) -> list[tuple[int, int, Tensor]]:
+        """Of each open box the corner where its lowest line is least, and its centre."""
+        index = alive.any(1).nonzero().flatten()
+        if len(index) == 0:
+            return []
+        corners = lines.corner(Box(chosen.lower, chosen.upper), alive)[index]
+        points = torch.cat([corners, (chosen.lower[index] + chosen.upper[index]) / 2])
+        outputs = evaluate(self._graph, self._params, points.reshape(-1, *self._graph.input_shape))
+        owner = index.repeat(2)
+        group = chosen.group[owner]
+        values = (self._rows[group] * outputs[:, None, None]).sum(-1) + self._offset[group]
+        broken = (values <= 0).all(2) & alive[owner]
+        places = broken.nonzero().tolist()[:_LEAST]
+        return [(int(group[place]), clause, points[place]) for place, clause in places]
+
+
+def padded(groups: list[Group]) -> tuple[Tensor, Tensor, Tensor]:
+    """rows [G, C, M, K], offset [G, C, M], alive [G, C]; clauses that a group does not have are not alive."""
+    clauses = max(len(group.clauses) for group in groups)
+    most = max(group.rows.shape[1] for group in groups)
+    outputs = groups[0].rows.shape[2]
+    rows = torch.zeros(len(groups), clauses, most, outputs, dtype=torch.float64)
+    offset = torch.zeros(len(groups), clauses, most, dtype=torch.float64)
+    alive = torch.zeros(len(groups), clauses, dtype=torch.bool)
+    for place, group in enumerate(groups):
+        count, given = group.rows.shape[:2]
+        spelled = torch.arange(most).clamp(max=given - 1)  # the last row again
+        rows[place, :count], offset[place, :count] = group.rows[:, spelled], group.offset[:, spelled]
+        alive[place, :count] = True
+    return rows, offset, alive

@@ -1,0 +1,80 @@
+"""DeepPoly's lower lines of specification rows over boxes of few inputs: row(x) >= centre + A · (x - middle)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..bounds import Box
+from ..bounds.backward import carried
+from ..bounds.interval import Intervals, affine_values
+from ..bounds.substitution import Anchor, relax
+from ..graph import Graph
+from ..ops import Params
+from ..ops.forms import Form, whole
+from .intermediate import unstable_preactivations
+from .rounding import rounding_margins
+
+
+class RowLines(NamedTuple):
+    """slopes [D, C, M, n], centre [D, C, M], middle and radius [D, n], lowest [D, C, M]; needed [D]: what a bound must
+    exceed to prove anything, for rounding; pre: boxes of the nonlinearities' inputs. All float64, for M
+    rows of each of C clauses.
+    """
+
+    slopes: Tensor
+    centre: Tensor
+    middle: Tensor
+    radius: Tensor
+    lowest: Tensor
+    needed: Tensor
+    pre: dict[str, Box]
+
+    @property
+    def best(self) -> Tensor:
+        """The best bound [D, C] that a single row gives."""
+        return self.lowest.amax(2)
+
+    @property
+    def refuted(self) -> Tensor:
+        """[D, C]; NaN refutes nothing."""
+        return (self.lowest > self.needed[:, None, None]).any(2)
+
+    def corner(self, box: Box, alive: Tensor) -> Tensor:
+        """Where the best row of the clause with the lowest bound is least [D, n]."""
+        clause = self.best.where(alive, self.best.new_tensor(torch.inf)).argmin(1)
+        every = torch.arange(len(clause))
+        row = self.lowest[every, clause].argmax(1)
+        return torch.where(self.slopes[every, clause, row] > 0, box.lower, box.upper)
+
+    def influence(self, alive: Tensor) -> Tensor:
+        """How much each input moves the best rows of the clauses that are alive [D, C]: [D, n]."""
+        row = self.lowest.argmax(2)[:, :, None, None].expand(-1, -1, 1, self.slopes.shape[3])
+        slopes = self.slopes.gather(2, row).squeeze(2).abs()
+        slopes = slopes + 0.05 * slopes.amax(2, keepdim=True) + 1e-30  # a flat line says nothing of the relaxation
+        return (slopes * alive.unsqueeze(2)).sum(1) * self.radius
+
+
+def row_lines(graph: Graph, params: Params, box: Box, rows: Tensor, offset: Tensor) -> RowLines:
+    """box [D, n], rows [D, C, M, K], offset [D, C, M]; intermediate bounds are taken anew for every box."""
+    count, clauses, most, _ = rows.shape
+    shaped = Box(*(end.reshape(-1, *graph.input_shape) for end in box))
+    known = Intervals(graph, params, shaped, affine_values(graph))
+    middle, radius = known.ball(graph.input)
+    base = Anchor(
+        {name: known.box(name) for name in affine_values(graph)},
+        {name: known.ball(name).centre for name in affine_values(graph)},
+        {graph.input: radius},
+    )
+    pre = unstable_preactivations(graph, params, base)
+    start = Form(rows.flatten(1, 2).unsqueeze(1))
+    value, forms = carried(
+        graph, params, graph.output, start, relax(graph, pre), base.centres, base.radii, fused=False
+    )  # fmt: skip
+    slopes = whole(forms[graph.input], graph.input_shape).coef
+    slopes = slopes.expand(count, -1, -1, -1).reshape(count, clauses, most, -1)
+    centre = (value + offset.flatten(1)).reshape(count, clauses, most)
+    middle, radius = middle.flatten(1), radius.flatten(1)
+    lowest = centre - (slopes.abs() * radius[:, None, None]).sum(3)
+    size = (rows.abs().sum(3) + offset.abs()).flatten(1).amax(1).clamp(min=1)
+    return RowLines(slopes, centre, middle, radius, lowest, size * rounding_margins(graph, params, shaped, pre), pre)

@@ -51,7 +51,7 @@ def _compiled_used(monkeypatch: pytest.MonkeyPatch) -> list[compiled.Program]:
 
 
 @pytest.mark.parametrize("dtype, within", [(torch.float64, 1e-11), (torch.float32, 2e-5)])
-@pytest.mark.parametrize("relaxation", ["crown-ibp", "deeppoly"])
+@pytest.mark.parametrize("relaxation", ["crown-ibp", "deeppoly", "alpha-crown"])
 @pytest.mark.parametrize("net, dataset", [("digits", "digits"), ("cnn3-tiny", "mnist"), ("cnn3", "cifar10")])
 def test_values_and_gradients_are_those_of_torch(
     net: str, dataset: str, relaxation: str, dtype: torch.dtype, within: float, monkeypatch: pytest.MonkeyPatch
@@ -70,7 +70,7 @@ def test_values_and_gradients_are_those_of_torch(
         assert (ours - theirs).abs().max() <= within * max(1.0, float(theirs.abs().max()))
 
 
-@pytest.mark.parametrize("relaxation", ["crown-ibp", "deeppoly"])
+@pytest.mark.parametrize("relaxation", ["crown-ibp", "deeppoly", "alpha-crown"])
 def test_population_equals_its_members(relaxation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lower, params = _bounds("cnn3-tiny", "mnist", relaxation, torch.float64)
     used = _compiled_used(monkeypatch)

@@ -169,8 +169,9 @@ def _through_chain(
         return None
     names, convolutions, steps = found
     end = convolutions[-1].inputs[0]
-    if any(part is not None and part.shape[1] != 1 for value in names for part in lines[value]):
-        return None  # slopes of every row's own
+    rows = max(lines[value].lower_slope.shape[1] for value in names)  # 1, or each has slopes of its own
+    if any(lines[value].upper_slope.shape[1] != 1 for value in names) or (rows > 1 and form.window is not None):
+        return None
     weights, step_lines = [], []
     for value, conv in zip(names, convolutions, strict=True):
         weight, *bias = (params[parameter] for parameter in conv.params)
@@ -183,8 +184,12 @@ def _through_chain(
         elif start is None:
             start = torch.zeros_like(low)
         weights.append(weight)
-        step_lines.append(StepLines(*(part.squeeze(1) for part in (low, up, start, upper))))
-    chain = Chain(tuple(steps), graph.shapes[end], form.window)
+        if rows == 1:
+            low, start = low.squeeze(1), start.squeeze(1)
+        else:
+            low, start = (part.expand(-1, rows, *part.shape[2:]) for part in (low, start))
+        step_lines.append(StepLines(low, up.squeeze(1), start, upper.squeeze(1)))
+    chain = Chain(tuple(steps), graph.shapes[end], form.window, rows > 1)
     return substitution(chain, form, step_lines, weights, radii[end])
 
 
@@ -233,10 +238,10 @@ def _chain(
         convolutions.append(conv)
         if below in radii:
             break
-        relu = producers.get(below)
-        if relu is None or relu.op != "Relu" or readers[below] > 1:
+        above = producers.get(below)
+        if above is None or isinstance(OPERATORS[above.op], Affine) or readers[below] > 1:
             return None
-        names.append(relu.inputs[0])
+        names.append(above.inputs[0])
     return names, convolutions, steps
 
 

@@ -30,15 +30,22 @@ class Step(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """The steps in the order of back-substitution, the shape of the radius's map, the first window (None: whole)."""
+    """The steps in the order of back-substitution, the shape of the radius's map, the first window (None: whole).
+
+    own: every row has lower lines of its own; without a window only.
+    """
 
     steps: tuple[Step, ...]
     end: Shape
     window: Window | None
+    own: bool = False
 
 
 class StepLines(NamedTuple):
-    """Slopes of a ReLU's lines, and their values where the constants are taken; each [B, C, H, W]."""
+    """Slopes of a ReLU's lines, and their values where the constants are taken; each [B, C, H, W].
+
+    In a chain with rows of their own, low and lower are [B, M, C, H, W].
+    """
 
     low: Tensor
     up: Tensor
@@ -58,6 +65,8 @@ def substitution(
     if program is None:
         return None
     rows, lanes = form.coef.shape[-2], program.lanes
+    if chain.own:
+        lines = [step._replace(low=_rows_last(step.low, lanes), lower=_rows_last(step.lower, lanes)) for step in lines]
     tensors = [part.unsqueeze(0) for step in lines for part in step] + [weight.unsqueeze(0) for weight in weights]
     fixed = (_tiled(form.coef, lanes), radius.unsqueeze(0), *tensors)
 
@@ -74,6 +83,7 @@ def source(chain: Chain, rows: int, dtype: torch.dtype) -> compiled.Source:
     """The C program for a chain."""
     lanes = compiled.lanes(rows, dtype)
     window, text = chain.window, [f"#define LANES {lanes}", f"#define DOUBLE {int(dtype == torch.float64)}"]
+    text.append(f"#define OWN {-(-rows // lanes) * lanes if chain.own else 0}")
     text += ['#include "vector.h"', '#include "step_table.h"']
     entries = []
     for k, step in enumerate(chain.steps):
@@ -112,6 +122,11 @@ def _tiled(coef: Tensor, lanes: int) -> Tensor:
     """[B|1, L|1, R, q] -> [1, B|1, L|1, tiles, q, lanes], the rows filled up with zeros to whole tiles."""
     padded = pad(coef, (0, 0, 0, -coef.shape[-2] % lanes))
     return padded.unflatten(-2, (-1, lanes)).transpose(-1, -2).contiguous().unsqueeze(0)
+
+
+def _rows_last(lines: Tensor, lanes: int) -> Tensor:
+    """[B, M, C, H, W] -> [B, C, H, W, rows], the rows filled up with zeros to whole tiles."""
+    return pad(lines.movedim(1, -1), (0, -lines.shape[1] % lanes))
 
 
 class _Substitute(torch.autograd.Function):
@@ -242,7 +257,8 @@ class _Call:
         self.inputs = max(coef.shape[1], radius.shape[1], *(value.shape[1] for value in tensors[: 4 * steps]))
         self.members = max(value.shape[0] for value in (coef, radius, *tensors))
         self.positions = chain.window.positions[0] * chain.window.positions[1] if chain.window else 1
-        maps = [shape for step in chain.steps for shape in [step.map] * 4]
+        own = (coef.shape[3] * program.lanes,) if chain.own else ()
+        maps = [(*step.map, *end) for step in chain.steps for end in (own, (), own, ())]
         lines = tensors[: 4 * steps]
         several = [max(value.shape[0] for value in lines[k - k % 4 :][:4]) for k in range(4 * steps)]  # of each step
         self.lines = [
@@ -267,7 +283,7 @@ class _Call:
         address = self.scratch.data_ptr()
         self.strides = [
             (ctypes.c_long * steps)(*(value.stride(0) if value.shape[0] > 1 else 0 for value in values))
-            for values in (self.lines[::4], self.weights)
+            for values in (self.lines[1::4], self.weights)
         ]
         self.tables = [_pointers(self.lines), _pointers(self.weights)]
         self.record = _CallRecord(

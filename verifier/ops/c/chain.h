@@ -10,7 +10,7 @@ struct call {
     long members, inputs, tiles;
     real *coef;             /* [member, input, position, tile, entry, LANES], the first three by these strides: */
     long coef_member, coef_input, coef_position;
-    struct lines *lines;             /* one per step; [member, input, C, H, W] */
+    struct lines *lines;             /* one per step; [member, input, C, H, W], see step.h for OWN */
     long *lines_member;              /* 0 or inputs * C * H * W */
     real **weights;                  /* one per step */
     long *weights_member;
@@ -44,8 +44,10 @@ static struct pass prepare(real **scratch) {
     return pass;
 }
 
-static struct lines lines_of(struct lines base, long offset) {
-    return (struct lines){base.low + offset, base.up + offset, base.lower + offset, base.upper + offset};
+/* From `offset` on, of a tile that begins with row `row`. */
+static struct lines lines_of(struct lines base, long offset, long row) {
+    long own = OWN ? offset * OWN + row : offset;
+    return (struct lines){base.low + own, base.up + offset, base.lower + own, base.upper + offset};
 }
 
 static real *position_of(const struct call *call, real *coef, long member, long input, int py, int px) {
@@ -53,15 +55,15 @@ static real *position_of(const struct call *call, real *coef, long member, long 
     return coef + member * call->coef_member + input * call->coef_input + position * call->coef_position;
 }
 
-static struct lines step_lines(const struct call *call, struct lines *all, int k, long member, long input) {
-    return lines_of(all[k], member * call->lines_member[k] + input * steps[k].map);
+static struct lines step_lines(const struct call *call, int k, long member, long input, long row) {
+    return lines_of(call->lines[k], member * call->lines_member[k] + input * steps[k].map, row);
 }
 
-INLINE vec all_steps(const struct call *call, struct pass *pass, long member, long input, int py, int px) {
+INLINE vec all_steps(const struct call *call, struct pass *pass, long member, long input, long row, int py, int px) {
     vec constant = {0};
     for (int k = 0; k < STEPS; k++) {
         const struct step *s = &steps[k];
-        struct lines lines = step_lines(call, call->lines, k, member, input);
+        struct lines lines = step_lines(call, k, member, input, row);
         constant += s->relax(pass->rows[k], lines, s->start_y + py * s->stride_y, s->start_x + px * s->stride_x,
                              pass->relaxed[k]);
         s->transpose(pass->relaxed[k], call->weights[k] + member * call->weights_member[k], pass->frame[k]);
@@ -79,7 +81,7 @@ struct walk {
 
 static struct walk walk_over(const real *wanted, long tiles) {
     struct walk walk = {wanted, tiles * LANES, 0, LANES, {0}, 0};
-    if (wanted) {
+    if (wanted && !OWN) {
         long count = 0;
         for (long row = 0; row < walk.rows; row++) count += wanted[row] != 0;
         walk.gathers = (count + LANES - 1) / LANES < tiles;
@@ -143,7 +145,7 @@ void substitute(const struct call *call, const real *wanted, real *out) {
                     real *coef = position_of(call, call->coef, member, input, py, px);
                     while (next_tile(&walk)) {
                         pass.rows[0] = tile_rows(&walk, coef, picked);
-                        vec total = all_steps(call, &pass, member, input, py, px);
+                        vec total = all_steps(call, &pass, member, input, walk.which[0], py, px);
                         int y0 = END_START_Y + py * END_STRIDE_Y, x0 = END_START_X + px * END_STRIDE_X;
                         for (int c = 0; c < END_C; c++)
                             for (int y = y0 < 0 ? -y0 : 0; y < END_RH && y0 + y < END_H; y++)
@@ -187,7 +189,7 @@ void gradient(const struct call *call, const real *grad, real *dcoef, struct lin
                         vec g = tile_numbers(&walk, grad);
                         pass.rows[0] = tile_rows(&walk, coef, picked);
                         drows[0] = tile_rows(&walk, to_coef, dpicked);
-                        all_steps(call, &pass, member, input, py, px);
+                        all_steps(call, &pass, member, input, walk.which[0], py, px);
                         int y0 = END_START_Y + py * END_STRIDE_Y, x0 = END_START_X + px * END_STRIDE_X;
                         memset(dframe[STEPS - 1], 0, sizeof(vec) * steps[STEPS - 1].frame);
                         for (int c = 0; c < END_C; c++)
@@ -200,9 +202,10 @@ void gradient(const struct call *call, const real *grad, real *dcoef, struct lin
                                 }
                         for (int k = STEPS - 1; k >= 0; k--) {
                             const struct step *s = &steps[k];
-                            struct lines lines = step_lines(call, call->lines, k, member, input);
+                            struct lines lines = step_lines(call, k, member, input, walk.which[0]);
                             /* the gradients have a part for every member, also where the lines have not */
-                            struct lines to = lines_of(dlines[k], (member * call->inputs + input) * s->map);
+                            struct lines to =
+                                lines_of(dlines[k], (member * call->inputs + input) * s->map, walk.which[0]);
                             s->weight_gradient(pass.relaxed[k], dframe[k], dw[k]);
                             s->convolve(dframe[k], call->weights[k] + member * call->weights_member[k], drelaxed[k]);
                             if (k > 0) memset(dframe[k - 1], 0, sizeof(vec) * steps[k - 1].frame);

@@ -5,6 +5,7 @@
      C, H, W        channels and extent of the ReLU's map;  RH, RW: of what the rows see of it
      I, KH, KW, SH, SW    the convolution's weight [C, I, KH, KW] and strides
      FH, FW         extent of the frame that holds the rows after it, without the padding cut off
+     OWN            0, or rows where each has a lower line of its own: lines.low and lines.lower are [C, H, W, OWN]
    The rows' corner lies at (y0, x0) of the map; what lies beside the map does not count. */
 
 #define BLOCK ((14 - KW) / SW + 1 < 1 ? 1 : (14 - KW) / SW + 1 > RW ? RW : (14 - KW) / SW + 1)
@@ -12,6 +13,11 @@
 /* as many sums as registers hold; of a large frame, a part that stays in the first cache */
 #define GROUP (C % 8 == 0 && RW <= 3 ? 8 : C % 4 == 0 && RW <= 6 ? 4 : C % 2 == 0 && RW <= 12 ? 2 : 1)
 #define LINES (FH * FW * sizeof(vec) <= 24576 ? RH : (int)(16384 / (FW * SH * sizeof(vec))) + 1)
+#if OWN
+#define LOWER(part, j) (*(vec *)((part) + (j) * OWN))
+#else
+#define LOWER(part, j) ((part)[j])
+#endif
 #define BESIDE(y, x) ((y) < 0 || (y) >= H || (x) < 0 || (x) >= W)
 
 /* a [C, RH, RW] = rows+ low + rows- up; returns the constants rows+ lower + rows- upper. */
@@ -26,8 +32,8 @@ static vec NAME(relax)(struct rows rows, struct lines lines, int y0, int x0, vec
                 }
                 long j = ((long)c * H + y0 + y) * W + x0 + x;
                 vec row = *at(rows, c, y, x), pos = positive(row), neg = row - pos;
-                *a = pos * lines.low[j] + neg * lines.up[j];
-                constant += pos * lines.lower[j] + neg * lines.upper[j];
+                *a = pos * LOWER(lines.low, j) + neg * lines.up[j];
+                constant += pos * LOWER(lines.lower, j) + neg * lines.upper[j];
             }
     return constant;
 }
@@ -48,14 +54,21 @@ static void NAME(relax_gradient)(struct rows rows, struct lines lines, int y0, i
                 parts[RW + x] = da[x] * neg;
                 parts[2 * RW + x] = g * pos;
                 parts[3 * RW + x] = g * neg;
-                *at(drows, c, y, x) += chosen(row > 0, da[x] * lines.low[j + x] + g * lines.lower[j + x],
-                                              da[x] * lines.up[j + x] + g * lines.upper[j + x]);
+                *at(drows, c, y, x) +=
+                    chosen(row > 0, da[x] * LOWER(lines.low, j + x) + g * LOWER(lines.lower, j + x),
+                           da[x] * lines.up[j + x] + g * lines.upper[j + x]);
+#if OWN
+                LOWER(dlines.low, j + x) += da[x] * pos;
+                LOWER(dlines.lower, j + x) += g * pos;
+#endif
             }
             for (int i = 0; i < 4 * RW; i += LANES) *(vec *)(sums + i) = sums_of(parts + i);
             for (int x = first; x < last; x++) {
+#if !OWN
                 dlines.low[j + x] += sums[x];
-                dlines.up[j + x] += sums[RW + x];
                 dlines.lower[j + x] += sums[2 * RW + x];
+#endif
+                dlines.up[j + x] += sums[RW + x];
                 dlines.upper[j + x] += sums[3 * RW + x];
             }
         }
@@ -133,6 +146,7 @@ static void NAME(weight_gradient)(const vec *a, const vec *d, vec *dw) {
 #undef BLOCK
 #undef REST
 #undef BESIDE
+#undef LOWER
 #undef NAME
 #undef C
 #undef H

@@ -48,10 +48,17 @@ def test_bounds_of_many_boxes(seed, radius):
     network, last = _network(case)
     lower, upper = (end.flatten(1) for end in case.box)
     found = network.bounds(last, lower, upper)
-    for k in range(5):  # alone, for beside others some neurons are narrowed that need not be
-        alone = network.bounds(last, lower[k : k + 1], upper[k : k + 1]).lower
+    for k in range(BOXES):  # alone, for beside others torch narrows some neurons that need not be
         by_torch = _by_torch(case, Box(case.box.lower[k : k + 1], case.box.upper[k : k + 1]))
-        torch.testing.assert_close(alone, by_torch, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(found.lower[k : k + 1], by_torch, rtol=1e-9, atol=1e-9)
+    _check_sound(case, network, found, lower, upper, seed)
+    middle = (lower + upper) / 2
+    _check_sound(case, network, network.bounds(last, lower, middle, found.signs), lower, middle, seed)
+
+
+def _check_sound(case, network, found, lower, upper, seed):
+    """At random points of the boxes: the bounds, the lines, and the signs of every pre-activation."""
+    hidden = dense_layers(case.graph, case.params)[:-1]
     generator = torch.Generator().manual_seed(seed)
     constant = found.lower - torch.einsum("bmi,bi->bm", found.coef.clamp(min=0), lower)
     constant = constant - torch.einsum("bmi,bi->bm", found.coef.clamp(max=0), upper)
@@ -61,6 +68,13 @@ def test_bounds_of_many_boxes(seed, radius):
         rows = y @ case.spec.rows[0].T + case.spec.offset[0]
         assert (rows >= found.lower - 1e-9).all()
         assert (rows >= torch.einsum("bmi,bi->bm", found.coef, x) + constant - 1e-9).all()
+        pre, value = [], x
+        for weight, bias in hidden:
+            pre.append(value @ weight.T + bias)
+            value = torch.relu(pre[-1])
+        pre = torch.cat(pre, 1)
+        assert (pre * found.signs >= -1e-9).all()
+        assert (pre.abs().amax(1) <= found.largest + 1e-9).all()
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -1,7 +1,7 @@
 """DeepPoly over many boxes of inputs at once, for networks that are dense layers and ReLUs: a compiled program.
 
-For a few inputs and thousands of boxes, as splitting the input makes them. In float64, boxes side by side in a
-vector, each from its input to the rows in cache (c/dense.h). One program for networks of all sizes.
+For a few inputs and thousands of boxes, as splitting the input makes them. In float64, rows side by side in a vector,
+from the box to the network's rows in cache (c/dense.h). One program for networks of all sizes.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from . import compiled
 
-_WIDE = 6  # of c/dense.h
+_WIDE = 12  # columns that c/dense.h takes at a time
 _TEXT = '#define LANES {lanes}\n#define DOUBLE 1\n#include "vector.h"\n#include "dense.h"\n'
 
 
@@ -25,12 +25,14 @@ class DenseLayer(NamedTuple):
 
 
 class BoxBounds(NamedTuple):
-    """Of boxes [B]: lower bounds of the rows [B, M], which are also lower <= coef · x + constant, coef [B, M, in];
-    and how many neurons are unstable [B]."""
+    """Of boxes [B]: lower bounds [B, M] of the rows; the lines coef [B, M, in] · x + constant below them that are least
+    there; of the pre-activations the largest magnitude [B] that their boxes allow, and the signs [B, neurons], int8:
+    1 never negative, -1 never positive, 0 unstable."""
 
     lower: Tensor
     coef: Tensor
-    unstable: Tensor
+    largest: Tensor
+    signs: Tensor
 
 
 class _LayerRecord(ctypes.Structure):
@@ -50,8 +52,15 @@ class DenseNetwork:
         library.scratch_reals.restype = ctypes.c_long
         library.bounds.restype = None
 
-    def bounds(self, last: DenseLayer, lower: Tensor, upper: Tensor) -> BoxBounds:
-        """Bounds of the rows `last` [M] over the last ReLUs, for boxes lower, upper [B, in], float64."""
+    @property
+    def neurons(self) -> int:
+        return sum(record.out for record, _ in self._hidden)
+
+    def bounds(self, last: DenseLayer, lower: Tensor, upper: Tensor, signs: Tensor | None = None) -> BoxBounds:
+        """Bounds of the rows `last` [M] over the last ReLUs, for boxes lower, upper [B, in], float64.
+
+        signs [B, neurons]: what is known already, of a box around each: saves most of the work deep in a search.
+        """
         lower, upper = lower.contiguous(), upper.contiguous()
         boxes, inputs, rows = *lower.shape, len(last.bias)
         layers = [*self._hidden, _kept(last)]
@@ -59,10 +68,11 @@ class DenseNetwork:
         found = BoxBounds(
             lower.new_empty(boxes, rows),
             lower.new_empty(boxes, rows, inputs),
-            torch.empty(boxes, dtype=torch.int64),
+            lower.new_empty(boxes),
+            torch.zeros(boxes, self.neurons, dtype=torch.int8) if signs is None else signs.clone(),
         )
         hidden = ctypes.c_long(len(self._hidden))
-        reals = self._library.scratch_reals(records, hidden, ctypes.c_long(rows))
+        reals = self._library.scratch_reals(records, hidden)
         scratch = lower.new_empty(reals + 8)
         start = scratch.data_ptr() + -scratch.data_ptr() % 64
         arrays = [ctypes.c_void_p(value.data_ptr()) for value in (lower, upper, *found)]

@@ -1,223 +1,228 @@
-/* DeepPoly's bounds of rows over a network of dense layers and ReLUs, for many boxes of inputs: LANES boxes side by
-   side, from the input box to the rows in cache. Weights are shared, so what varies from lane to lane is the lines.
+/* DeepPoly's bounds of rows over a network of dense layers and ReLUs, box of inputs after box, LANES rows side by side:
 
      z_1 = W_1 x + b_1,   z_k = W_k relu(z_(k-1)) + b_k,   rows = W_last relu(z_last) + b_last
 
    Every pre-activation is the intersection of the interval image and the back-substituted bound, which only neurons
-   get that the interval leaves unstable in some lane. A neuron that is dead in all lanes is passed over. */
+   get that the interval leaves unstable. What is known of a neuron's sign, from a box around this one, spares it that
+   too. Dead neurons are passed over. */
 
-#define ROWS 4  /* carried down together, */
-#define WIDE 6  /* and so many entries below them at a time: a sum for each pair in a register */
+#define MOST 4  /* vectors of rows that go down together */
+#define WIDE 6  /* entries below them at a time, twice as many for fewer vectors: each pair a sum in a register */
 
 struct layer {
-    long out, in, pitch; /* weights [out, pitch] with pitch = in rounded up to WIDE, zero beyond; bias [out] */
+    long out, in, pitch; /* weights [out, pitch], zero from `in` on, pitch a multiple of 2 * WIDE; bias [out] */
     const real *weight, *bias;
 };
 
 /* Of one hidden layer: the box, the lines, and which neurons live. */
 struct state {
-    vec *lower, *upper, *low, *up, *start; /* slopes of the lower and upper line, height of the upper at 0 */
+    real *lower, *upper, *low, *up, *start; /* slopes of the lower and upper line, height of the upper at 0 */
     long *live, alive;
 };
 
 struct input {
-    vec *lower, *upper, *centre, *radius;
+    const real *lower, *upper;
+    real *centre, *radius;
 };
 
-#define ANY_NAN(lower, upper) (((lower) - (lower)) + ((upper) - (upper))) /* 0, or no number where one is none */
-
-INLINE vec least(vec a, vec b) { return chosen(a < b, a, b); }
-INLINE vec most(vec a, vec b) { return chosen(a > b, a, b); }
-INLINE int any(bits mask) {
-    integer found = 0;
-    for (int l = 0; l < LANES; l++) found |= mask[l];
-    return found != 0;
-}
-
 static void draw_lines(struct state *s, long size) {
-    const vec zero = {0};
     s->alive = 0;
     for (long j = 0; j < size; j++) {
-        vec below = least(s->lower[j], zero), above = most(s->upper[j], zero);
-        s->up[j] = chosen(above > 0, above / (above - below), zero);
-        s->low[j] = (vec)((bits)(zero + 1) & (s->lower[j] + s->upper[j] > 0));
+        real below = s->lower[j] < 0 ? s->lower[j] : 0, above = s->upper[j] > 0 ? s->upper[j] : 0;
+        s->up[j] = above > 0 ? above / (above - below) : 0;
+        s->low[j] = s->lower[j] + s->upper[j] > 0;
         s->start[j] = -s->up[j] * below;
         s->live[s->alive] = j;
-        s->alive += any(above > 0);
+        s->alive += above > 0;
     }
 }
 
-/* The box of an affine layer over a box below; over the ReLUs' images where that is a hidden layer's. */
-static void image(const struct layer *w, const vec *lower, const vec *upper, int relu, vec *out_lower, vec *out_upper) {
+/* The box of an affine layer over entries centre ± radius [in]. */
+static void image(const struct layer *w, const real *centre, const real *radius, real *lower, real *upper) {
     for (long j = 0; j < w->out; j++) {
-        vec low = (vec){0} + w->bias[j], high = low;
+        const real *weight = w->weight + j * w->pitch;
+        real middle = w->bias[j], spread = 0;
         for (long i = 0; i < w->in; i++) {
-            real factor = w->weight[j * w->pitch + i];
-            vec l = relu ? positive(lower[i]) : lower[i], u = relu ? positive(upper[i]) : upper[i];
-            low += factor * (factor > 0 ? l : u);
-            high += factor * (factor > 0 ? u : l);
+            middle += weight[i] * centre[i];
+            spread += (weight[i] < 0 ? -weight[i] : weight[i]) * radius[i];
         }
-        out_lower[j] = low;
-        out_upper[j] = high;
+        lower[j] = middle - spread;
+        upper[j] = middle + spread;
     }
 }
 
-/* below [ROWS, pitch] = above [ROWS, w->out] W over the live entries of `above`. */
-static void times(const struct layer *w, const struct state *s, const vec *above, vec *below) {
-    for (long i = 0; i < w->pitch; i += WIDE) {
-        vec sums[ROWS][WIDE];
-        UNROLL for (int r = 0; r < ROWS; r++)
-            UNROLL for (int k = 0; k < WIDE; k++) sums[r][k] = (vec){0};
-        for (long n = 0; n < s->alive; n++) {
-            long j = s->live[n];
+/* below [pitch, n] = (above [out, n])^T W over the live entries of `above`; n vectors of rows. */
+INLINE void times(const int n, const int wide, const struct layer *w, const struct state *s, const vec *above,
+                  vec *below) {
+    for (long i = 0; i < w->pitch; i += wide) {
+        vec sums[2 * MOST * WIDE];
+        UNROLL for (int k = 0; k < n * wide; k++) sums[k] = (vec){0};
+        for (long c = 0; c < s->alive; c++) {
+            long j = s->live[c];
             const real *weight = w->weight + j * w->pitch + i;
-            UNROLL for (int r = 0; r < ROWS; r++) {
-                vec entry = above[r * w->out + j];
-                UNROLL for (int k = 0; k < WIDE; k++) sums[r][k] += entry * weight[k];
-            }
+            UNROLL for (int k = 0; k < wide; k++)
+                UNROLL for (int r = 0; r < n; r++) sums[k * n + r] += above[j * n + r] * weight[k];
         }
-        UNROLL for (int r = 0; r < ROWS; r++)
-            UNROLL for (int k = 0; k < WIDE; k++) below[r * w->pitch + i + k] = sums[r][k];
+        UNROLL for (int k = 0; k < n * wide; k++) below[i * n + k] = sums[k];
     }
 }
 
-/* Lower bounds of ROWS rows sign * (weight · relu(z_k) + bias) of layer k, by the lines below it; coef (or NULL):
-   [ROWS, in_1's pitch], what is left of them over the input. a, v: scratch for ROWS rows of the widest layer. */
-static void substitute_rows(const struct layer *layers, const struct state *states, const struct input *x, long k,
-                            const real *const *weights, const real *sign, vec *total, vec *a, vec *v, vec *coef) {
+/* Rows of layer k, with a sign each: what `count` of them are at least over the box is written to `found`. Rows beyond
+   them repeat the last. coef (or NULL) [count, in_1]: what is left of them over the input. */
+INLINE void some_rows(const int n, const struct layer *layers, const struct state *states, const struct input *x,
+                      long k, const long *rows, const real *signs, long count, vec *a, vec *v, real *found,
+                      real *coef) {
     const struct state *s = &states[k - 1];
-    long size = layers[k - 1].out;
-    for (int r = 0; r < ROWS; r++)
-        for (long n = 0; n < s->alive; n++) {
-            long j = s->live[n];
-            real factor = sign[r] * weights[r][j];
-            a[r * size + j] = factor * (factor > 0 ? s->low[j] : s->up[j]);
-            if (factor < 0) total[r] += factor * s->start[j];
-        }
-    for (long m = k - 1;; m--) {
-        const struct layer *w = &layers[m];
-        s = &states[m];
-        for (int r = 0; r < ROWS; r++)
-            for (long n = 0; n < s->alive; n++) total[r] += a[r * w->out + s->live[n]] * w->bias[s->live[n]];
-        if (m == 0 && coef) v = coef;
-        times(w, s, a, v);
-        if (m == 0) break;
-        const struct state *t = &states[m - 1];
-        for (int r = 0; r < ROWS; r++)
-            for (long n = 0; n < t->alive; n++) {
-                long j = t->live[n];
-                vec row = v[r * w->pitch + j], pos = positive(row), neg = row - pos;
-                a[r * layers[m - 1].out + j] = pos * t->low[j] + neg * t->up[j];
-                total[r] += neg * t->start[j];
-            }
-    }
-    for (int r = 0; r < ROWS; r++)
-        for (long i = 0; i < layers[0].in; i++) {
-            vec row = v[r * layers[0].pitch + i];
-            total[r] += row * x->centre[i] - magnitude(row) * x->radius[i];
-        }
-}
-
-/* Narrows the box of hidden layer k for the neurons that are unstable in some lane. */
-static void narrow(const struct layer *layers, struct state *states, const struct input *x, long k, vec *a, vec *v) {
-    struct state *s = &states[k];
     const struct layer *w = &layers[k];
-    const real *weights[ROWS], signs[ROWS] = {1, -1, 1, -1};
-    for (long j = 0; j < w->out;) {
-        long chosen_rows[ROWS / 2], count = 0;
-        for (; j < w->out && count < ROWS / 2; j++) {
-            chosen_rows[count] = j;
-            count += any((s->lower[j] < 0) & (s->upper[j] > 0));
+    vec total[MOST];
+    for (int r = 0; r < n; r++) {
+        const real *weights[LANES];
+        vec sign;
+        for (long l = 0; l < LANES; l++) {
+            long place = r * LANES + l < count ? r * LANES + l : count - 1;
+            weights[l] = w->weight + rows[place] * w->pitch;
+            sign[l] = signs[place];
+            total[r][l] = signs[place] * w->bias[rows[place]];
         }
-        if (count == 0) break;
-        vec total[ROWS];
-        for (int r = 0; r < ROWS; r++) {
-            long row = chosen_rows[r / 2 < count ? r / 2 : 0];
-            weights[r] = w->weight + row * w->pitch;
-            total[r] = (vec){0} + signs[r] * w->bias[row];
+        for (long c = 0; c < s->alive; c++) {
+            long j = s->live[c];
+            vec row;
+            UNROLL for (int l = 0; l < LANES; l++) row[l] = weights[l][j];
+            row *= sign;
+            vec pos = positive(row), neg = row - pos;
+            a[j * n + r] = pos * s->low[j] + neg * s->up[j];
+            total[r] += neg * s->start[j];
         }
-        substitute_rows(layers, states, x, k, weights, signs, total, a, v, 0);
-        for (long c = 0; c < count; c++) {
-            long row = chosen_rows[c];
-            s->lower[row] = most(total[2 * c], s->lower[row]); /* in this order what is no number changes nothing */
-            s->upper[row] = least(-total[2 * c + 1], s->upper[row]);
+    }
+    for (long m = k - 1;; m--) {
+        w = &layers[m];
+        s = &states[m];
+        for (long c = 0; c < s->alive; c++)
+            UNROLL for (int r = 0; r < n; r++) total[r] += a[s->live[c] * n + r] * w->bias[s->live[c]];
+        times(n, n > 2 ? WIDE : 2 * WIDE, w, s, a, v);
+        if (m == 0) break;
+        s = &states[m - 1];
+        for (long c = 0; c < s->alive; c++) {
+            long j = s->live[c];
+            UNROLL for (int r = 0; r < n; r++) {
+                vec row = v[j * n + r], pos = positive(row), neg = row - pos;
+                a[j * n + r] = pos * s->low[j] + neg * s->up[j];
+                total[r] += neg * s->start[j];
+            }
         }
+    }
+    for (long i = 0; i < layers[0].in; i++)
+        UNROLL for (int r = 0; r < n; r++)
+            total[r] += v[i * n + r] * x->centre[i] - magnitude(v[i * n + r]) * x->radius[i];
+    for (long place = 0; place < count; place++) {
+        found[place] = total[place / LANES][place % LANES];
+        for (long i = 0; coef && i < layers[0].in; i++)
+            coef[place * layers[0].in + i] = v[i * n + place / LANES][place % LANES];
     }
 }
 
-static vec *carve(real **scratch, long entries) {
-    vec *piece = (vec *)*scratch;
-    *scratch += entries * LANES;
+/* As many rows as there are. */
+static void all_rows(const struct layer *layers, const struct state *states, const struct input *x, long k,
+                     const long *rows, const real *signs, long count, vec *a, vec *v, real *found, real *coef) {
+    for (long first = 0; first < count;) {
+        long left = count - first, inputs = layers[0].in;
+        real *to = coef ? coef + first * inputs : 0;
+#define TAKE(n) \
+    some_rows(n, layers, states, x, k, rows + first, signs + first, left < (n) * LANES ? left : (n) * LANES, a, v, \
+              found + first, to), first += (n) * LANES
+        if (left > 2 * LANES) TAKE(MOST);
+        else if (left > LANES) TAKE(2);
+        else TAKE(1);
+    }
+}
+
+/* Narrows the box of hidden layer k for its unstable neurons, by all_rows. */
+static void narrow(const struct layer *layers, struct state *states, const struct input *x, long k, vec *a, vec *v,
+                   long *rows, real *signs, real *found) {
+    struct state *s = &states[k];
+    long count = 0;
+    for (long j = 0; j < layers[k].out; j++)
+        if (s->lower[j] < 0 && s->upper[j] > 0)
+            for (int end = 1; end >= -1; end -= 2) rows[count] = j, signs[count++] = end;
+    all_rows(layers, states, x, k, rows, signs, count, a, v, found, 0);
+    for (long c = 0; c < count; c += 2) { /* what is no number changes nothing */
+        if (found[c] > s->lower[rows[c]]) s->lower[rows[c]] = found[c];
+        if (-found[c + 1] < s->upper[rows[c]]) s->upper[rows[c]] = -found[c + 1];
+    }
+}
+
+static real *carve(real **scratch, long entries) {
+    real *piece = *scratch;
+    *scratch += (entries + LANES - 1) / LANES * LANES;
     return piece;
 }
 
-/* Entries of scratch that `bounds` takes, in reals. */
-long scratch_reals(const struct layer *layers, long hidden, long rows) {
-    long total = 4 * layers[0].in, widest = 0;
-    for (long k = 0; k < hidden; k++) {
-        total += 5 * layers[k].out + (layers[k].out * sizeof(long) + sizeof(vec) - 1) / sizeof(vec);
-        widest = layers[k].out > widest ? layers[k].out : widest;
-        widest = layers[k].pitch > widest ? layers[k].pitch : widest;
+static long widest(const struct layer *layers, long hidden) {
+    long most = 0;
+    for (long k = 0; k <= hidden; k++) {
+        most = layers[k].out > most ? layers[k].out : most;
+        most = layers[k].pitch > most ? layers[k].pitch : most;
     }
-    return (total + 3 * ROWS * (widest + WIDE)) * LANES;
+    return most;
 }
 
-/* lower, upper [boxes, in_1] -> out [boxes, rows], coef [boxes, rows, in_1], unstable [boxes]: neurons. */
+/* Entries of scratch that `bounds` takes, in reals. */
+long scratch_reals(const struct layer *layers, long hidden) {
+    long most = widest(layers, hidden), total = 0;
+    for (long k = 0; k < hidden; k++) total += 5 * (layers[k].out + LANES) + layers[k].out * (sizeof(long) / sizeof(real) + 1);
+    return total + (2 * MOST * LANES + 2 + 4 + 2 * (sizeof(long) / sizeof(real) + 1)) * (most + LANES) + 64 * LANES;
+}
+
+/* lower, upper [boxes, in_1] -> out [boxes, rows], coef [boxes, rows, in_1], largest [boxes]: of what bounds there are
+   on pre-activations. signs [boxes, neurons]: of every ReLU's input 1 (never negative), -1 (never positive) or 0 (not
+   known), on the way in and, of these boxes, out. */
 void bounds(const struct layer *layers, long hidden, long boxes, const real *lower, const real *upper, real *out,
-            real *coef, long *unstable, real *scratch) {
-    long in = layers[0].in, rows = layers[hidden].out, widest = 0;
+            real *coef, real *largest, signed char *signs, real *scratch) {
+    long in = layers[0].in, rows = layers[hidden].out, most = widest(layers, hidden);
     struct state states[hidden];
-    struct input x = {carve(&scratch, in), carve(&scratch, in), carve(&scratch, in), carve(&scratch, in)};
     for (long k = 0; k < hidden; k++) {
         long size = layers[k].out;
-        vec **parts[] = {&states[k].lower, &states[k].upper, &states[k].low, &states[k].up, &states[k].start};
+        real **parts[] = {&states[k].lower, &states[k].upper, &states[k].low, &states[k].up, &states[k].start};
         for (int p = 0; p < 5; p++) *parts[p] = carve(&scratch, size);
-        states[k].live = (long *)carve(&scratch, (size * sizeof(long) + sizeof(vec) - 1) / sizeof(vec));
-        widest = size > widest ? size : widest;
-        widest = layers[k].pitch > widest ? layers[k].pitch : widest;
+        states[k].live = (long *)carve(&scratch, size * (sizeof(long) / sizeof(real) + 1));
     }
-    vec *a = carve(&scratch, ROWS * widest), *v = carve(&scratch, ROWS * widest), *left = carve(&scratch, ROWS * widest);
-    for (long first = 0; first < boxes; first += LANES) {
-        long count = boxes - first < LANES ? boxes - first : LANES;
-        for (long i = 0; i < in; i++)
-            for (long l = 0; l < LANES; l++) {
-                long box = first + (l < count ? l : 0);
-                x.lower[i][l] = lower[box * in + i];
-                x.upper[i][l] = upper[box * in + i];
-            }
+    real *centre = carve(&scratch, most), *radius = carve(&scratch, most), *found = carve(&scratch, 2 * most);
+    real *ends = carve(&scratch, 2 * most);
+    long *chosen_rows = (long *)carve(&scratch, 2 * most * (sizeof(long) / sizeof(real) + 1));
+    struct input x = {0, 0, carve(&scratch, in), carve(&scratch, in)};
+    vec *a = (vec *)carve(&scratch, MOST * LANES * most), *v = (vec *)carve(&scratch, MOST * LANES * most);
+    for (long box = 0; box < boxes; box++, lower += in, upper += in) {
         for (long i = 0; i < in; i++) {
-            x.centre[i] = (x.lower[i] + x.upper[i]) / 2;
-            x.radius[i] = most(x.upper[i] - x.centre[i], x.centre[i] - x.lower[i]);
+            real middle = (lower[i] + upper[i]) / 2, below = middle - lower[i], above = upper[i] - middle;
+            x.centre[i] = centre[i] = middle;
+            x.radius[i] = radius[i] = below > above ? below : above;
         }
-        bits crossing = {0};
-        vec poison = {0};
+        real poison = 0, high = 0;
         for (long k = 0; k < hidden; k++) {
             struct state *s = &states[k];
-            image(&layers[k], k ? states[k - 1].lower : x.lower, k ? states[k - 1].upper : x.upper, k > 0, s->lower,
-                  s->upper);
-            if (k > 0) narrow(layers, states, &x, k, a, v);
-            draw_lines(s, layers[k].out);
-            for (long j = 0; j < layers[k].out; j++) {
-                crossing -= (s->lower[j] < 0) & (s->upper[j] > 0);
-                poison += ANY_NAN(s->lower[j], s->upper[j]);
+            long size = layers[k].out;
+            image(&layers[k], centre, radius, s->lower, s->upper);
+            for (long j = 0; j < size; j++) {
+                poison += (s->lower[j] - s->lower[j]) + (s->upper[j] - s->upper[j]); /* 0, or no number */
+                if (signs[j] > 0 && s->lower[j] < 0) s->lower[j] = 0;
+                if (signs[j] < 0 && s->upper[j] > 0) s->upper[j] = 0;
+            }
+            if (k > 0) narrow(layers, states, &x, k, a, v, chosen_rows, ends, found);
+            draw_lines(s, size);
+            for (long j = 0; j < size; j++, signs++) {
+                real l = s->lower[j] > 0 ? s->lower[j] : 0, u = s->upper[j] > 0 ? s->upper[j] : 0;
+                *signs = (s->lower[j] >= 0) - (s->upper[j] <= 0);
+                high = -s->lower[j] > high ? -s->lower[j] : high;
+                high = s->upper[j] > high ? s->upper[j] : high;
+                centre[j] = (l + u) / 2;
+                radius[j] = u - centre[j];
             }
         }
-        for (long l = 0; l < count; l++) unstable[first + l] = crossing[l];
-        const real *weights[ROWS], signs[ROWS] = {1, 1, 1, 1};
-        for (long row = 0; row < rows; row += ROWS) {
-            vec total[ROWS];
-            for (int r = 0; r < ROWS; r++) {
-                long here = row + r < rows ? row + r : row;
-                weights[r] = layers[hidden].weight + here * layers[hidden].pitch;
-                total[r] = poison + layers[hidden].bias[here];
-            }
-            substitute_rows(layers, states, &x, hidden, weights, signs, total, a, v, left);
-            for (long r = 0; r < ROWS && row + r < rows; r++)
-                for (long l = 0; l < count; l++) {
-                    out[(first + l) * rows + row + r] = total[r][l];
-                    for (long i = 0; i < in; i++)
-                        coef[((first + l) * rows + row + r) * in + i] = left[r * layers[0].pitch + i][l];
-                }
-        }
+        for (long row = 0; row < rows; row++) chosen_rows[row] = row, ends[row] = 1;
+        all_rows(layers, states, &x, hidden, chosen_rows, ends, rows, a, v, out, coef);
+        for (long row = 0; row < rows; row++) out[row] += poison;
+        *largest++ = high;
+        out += rows;
+        coef += rows * in;
     }
 }

@@ -39,7 +39,7 @@ def lower_bound(
     the box. radii [B, *v]: values where the box is known; nothing below them is visited. multipliers [B, 1|M, *v]:
     added to the coefficients of a nonlinearity's input (a signed Lagrangian of its split, Wang et al. 2021).
     until_stable: boxes of the nonlinearities' inputs, where `form` is `identity` of a value with one axis and bounds
-    of a neuron that is stable need not be the best as long as they show it (`_until_stable`).
+    of a neuron that keeps its sign need not be the best as long as they show it (`_until_stable`).
     """
     total, forms = carried(graph, params, start, form, lines, centres, radii, multipliers, until_stable)
     for name, rest in forms.items():
@@ -196,18 +196,17 @@ def _through_chain(
 def _until_stable(
     total: Tensor, form: Form, lines: Lines, box: Box, bounds: Callable[[Tensor | None], Tensor]
 ) -> Tensor:
-    """`total` + `bounds` for the rows v and -v of neurons, each only until one of them shows that it is stable.
+    """`total` + `bounds` for the rows v and -v of neurons, each only until one of them shows that v keeps its sign.
 
     First all are ended at the box of z right below, which is never better than to go on with the lines that gave that
     box: a neuron stable there is stable anyway. Then the likelier of its two bounds is taken, and then the other.
     """
     with torch.no_grad():
-        lower, upper = box.lower.unsqueeze(1), box.upper.unsqueeze(1)
-        least = lines.lower_slope * lower
+        ends = torch.stack([box.lower.unsqueeze(1), box.upper.unsqueeze(1)])
+        least, most = (lines.lower_slope * ends).amin(0), (lines.upper_slope * ends).amax(0) + lines.upper_start
         least = least if lines.lower_start is None else least + lines.lower_start
         positive, negative = signed_parts(form.coef)
-        found = dot(Form(positive), least) + dot(Form(negative), lines.upper_slope * upper + lines.upper_start)
-        found = total + found
+        found = total + dot(Form(positive), least) + dot(Form(negative), most)
         lower_first = torch.gt(*found.chunk(2, 1))
     for first in (lower_first, ~lower_first):
         with torch.no_grad():

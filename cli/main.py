@@ -12,15 +12,16 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from . import clock
 from .failures import describe
 from .memory import keep_freed_memory
 
 # Module of this folder -> its function `command`, in the order of a first use.
-COMMANDS = ("demo", "train", "export", "verify", "compare", "tightness", "landscape")
+COMMANDS = ("demo", "train", "export", "verify", "supports", "compare", "tightness", "landscape")
 
 EXIT_CODES = (
-    "Exit codes: 0 done, all verified or policy met; 1 something falsified or misclassified, or policy missed; "
-    "2 bad usage or input; 3 undecided; 4 not supported; 5 internal error or failed write; 130 interrupted."
+    "Exit codes: 0 done, all verified (unsat) or policy met; 1 something falsified (sat) or misclassified, or policy "
+    "missed; 2 bad usage or input; 3 undecided; 4 not supported; 5 internal error or failed write; 130 interrupted."
 )
 
 
@@ -56,6 +57,12 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit()
 
 
+def _print_name(wanted: bool) -> None:
+    if wanted:
+        typer.echo("glscert")
+        raise typer.Exit()
+
+
 def _ask_for_traceback(wanted: bool) -> None:
     if wanted:
         os.environ["GLSCLI_TRACEBACK"] = "1"
@@ -64,6 +71,7 @@ def _ask_for_traceback(wanted: bool) -> None:
 @app.callback()
 def root(
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+    name: bool = typer.Option(False, "--name", callback=_print_name, is_eager=True, help="Print the verifier's name."),
     debug: bool = typer.Option(
         False, "--debug", callback=_ask_for_traceback, is_eager=True, help="Show the Python traceback of any error."
     ),
@@ -73,6 +81,7 @@ def root(
 
 def main() -> None:
     """The console script. Every ending is an exit code of `EXIT_CODES`."""
+    clock.start()
     keep_freed_memory()
     try:
         app(prog_name="glscli")

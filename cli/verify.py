@@ -1,256 +1,131 @@
-"""`glscli verify`: an ONNX file and labelled inputs to verdicts."""
+"""`glscli verify`: an ONNX file and labelled inputs, or a property in VNN-LIB, to verdicts."""
 
-import hashlib
-import signal
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from glscert.verifier.errors import InputError
 
-from . import render
-from .parse import parse_eps, parse_range, parse_slice, read_ranges
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from glscert.verifier.region import Entries, Region
-    from glscert.verifier.report import Report
-    from glscert.verifier.verify import Settings, Verifier
-
-SECONDS_BETWEEN_SAVES = 5.0
+DATA, QUERY, STANDARD = "Labelled inputs", "Properties in VNN-LIB", "VNN-LIB's standard command line"
 
 
 def command(
-    model: Annotated[Path, typer.Argument(help="ONNX file (.onnx or .onnx.gz).")],
+    model: Annotated[
+        Path, typer.Argument(help="ONNX file (.onnx or .onnx.gz); or a query (.vnnlib, .vnnlib.gz) with --network.")
+    ],
     eps: Annotated[
         str | None,
         typer.Option(
-            help="Radius in input units, 0.1 or 2/255; or one per entry, 0.1,0,0.2.", show_default="the model's own"
+            help="Radius in input units, 0.1 or 2/255; or one per entry, 0.1,0,0.2.",
+            show_default="the model's own",
+            rich_help_panel=DATA,
         ),
     ] = None,
     eps_file: Annotated[
         Path | None,
-        typer.Option(help="Radius of each entry, 0 freezes it: .csv with a column eps (and low, high), or .npz."),
+        typer.Option(
+            help="Radius of each entry, 0 freezes it: .csv with a column eps (and low, high), or .npz.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Labelled inputs, .npz (x, y) or .csv.", show_default="the model's data set")
+        Path | None,
+        typer.Option(
+            help="Labelled inputs, .npz (x, y) or .csv.", show_default="the model's data set", rich_help_panel=DATA
+        ),
     ] = None,
-    data_dir: Annotated[Path, typer.Option(help="Folder with the data set that the model names.")] = Path("data"),
+    data_dir: Annotated[
+        Path, typer.Option(help="Folder with the data set that the model names.", rich_help_panel=DATA)
+    ] = Path("data"),
     images: Annotated[
-        str | None, typer.Option(help="Which inputs, as first:last (last left out).", show_default="all")
+        str | None,
+        typer.Option(help="Which inputs, as first:last (last left out).", show_default="all", rich_help_panel=DATA),
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0, help="Seconds of search per input.")] = 60.0,
-    norm: Annotated[str, typer.Option(help="Norm of the ball: linf.")] = "linf",
+    norm: Annotated[str, typer.Option(help="Norm of the ball: linf.", rich_help_panel=DATA)] = "linf",
     range: Annotated[
-        str | None, typer.Option(help="Valid input range low,high or none.", show_default="the model's own, else 0,1")
+        str | None,
+        typer.Option(
+            help="Valid input range low,high or none.", show_default="the model's own, else 0,1", rich_help_panel=DATA
+        ),
     ] = None,
+    min_certified: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Policy: exit 0 if certified accuracy is at least this, else 1.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    vnnlib: Annotated[
+        Path | None,
+        typer.Option(help="A property (.vnnlib, .vnnlib.gz), or a folder of them.", rich_help_panel=QUERY),
+    ] = None,
+    result_file: Annotated[
+        Path | None,
+        typer.Option(help="Where to write the answer in VNN-COMP's format, with a witness.", rich_help_panel=QUERY),
+    ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="The ONNX file of the query's network.", rich_help_panel=STANDARD),
+    ] = None,
+    serialise_assignments: Annotated[
+        Path | None,
+        typer.Option(help="Folder for a witness as ONNX tensors, NAME.pb.", rich_help_panel=STANDARD),
+    ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds of search per input or property; of a single property, of the process."),
+    ] = 60.0,
     out: Annotated[
         Path | None, typer.Option(help="JSON file to keep results in; a stopped run goes on from it.")
     ] = None,
-    min_certified: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Policy: exit 0 if certified accuracy is at least this, else 1.")
-    ] = None,
+    memory: Annotated[int, typer.Option(min=1, help="MiB for bounds and open subdomains.")] = 256,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default="all")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the attack.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Prove or refute that an ONNX classifier keeps its answer on every input within eps.
+    """Prove or refute that an ONNX classifier keeps its answer within eps, or decide a property in VNN-LIB.
 
-    Each input ends misclassified, falsified (a counterexample that onnxruntime confirmed on this file), verified (a
-    proof in float64), or unknown with the reason. Exit 0: all verified, or the policy met; 1: some falsified or
-    misclassified, or the policy missed; 3: none of these, but some unknown.
+    With labelled inputs, each ends misclassified, falsified (a counterexample that onnxruntime confirmed on this
+    file), verified (a proof in float64), or unknown with the reason. Exit 0: all verified, or the policy met; 1: some
+    falsified or misclassified, or the policy missed; 3: none of these, but some unknown.
+
+    With --vnnlib, or a query and --network, the answer is unsat (proved: no input does what the property describes,
+    exit 0), sat (an input that does, confirmed by onnxruntime, exit 1), unknown or timeout (exit 3).
 
     Ctrl-C keeps what --out holds, and the same command goes on from there; with --json what is known is printed.
 
     Example: glscli verify model.onnx --eps 0.1 --images 0:1000 --out results.json
+
+    Example: glscli verify model.onnx --vnnlib property.vnnlib --timeout 60
     """
-    from glscert.verifier.report import Report
-    from glscert.verifier.verify import Settings, Verifier
+    from glscert.verifier.settings import Effort
 
-    if norm != "linf":
-        raise InputError(f"--norm {norm} is not supported; supported: linf.")
-    if threads is not None:
-        import torch
+    effort = Effort(timeout, memory * 2**20, seed, threads)
+    if _is_query(model):
+        from .standard import run_standard
 
-        torch.set_num_threads(threads)
-    verifier = Verifier(model)
-    x, y, source, own = _inputs(verifier, data, data_dir)
-    radius, low, high = _region(verifier, own, eps, eps_file, range).complete()
-    settings = Settings(radius, low, high, timeout, seed=seed)
-    first, last = parse_slice(images, len(x))
-    x, y = x[first:last], y[first:last]
-    header = _header(
-        verifier, settings, norm, {"source": source, "sha256": _digest(x, y), "first": first, "last": last}
-    )
-    report = Report(header, len(x), out)
-    interrupted = not _run(verifier, x, y, first, settings, report)
-    with _undisturbed():
-        if as_json:
-            render.print_json(report.as_json())
-        elif not interrupted:
-            _show(report, model, settings)
-    if interrupted:
-        _say_how_to_go_on(report)
-        raise typer.Exit(130)
-    raise typer.Exit(_exit_code(report.summary(), min_certified))
+        if vnnlib is not None or as_json or out is not None or result_file is not None:
+            raise InputError(
+                f"{model} is a query: its answer goes to stdout. For --vnnlib, --json, --out or --result-file, write "
+                f"glscli verify MODEL.onnx --vnnlib {model}."
+            )
+        raise typer.Exit(run_standard(model, network or [], serialise_assignments, effort))
+    if network or serialise_assignments is not None:
+        raise InputError("--network and --serialise-assignments go with a query, glscli verify QUERY.vnnlib.")
+    if vnnlib is not None:
+        from .query import run_queries
+
+        raise typer.Exit(run_queries(model, vnnlib, effort, out=out, result_file=result_file, as_json=as_json))
+    if result_file is not None:
+        raise InputError("--result-file goes with --vnnlib PROPERTY; --out keeps the results of labelled inputs.")
+    from .robustness import Request, run
+
+    request = Request(eps, eps_file, data, data_dir, images, norm, range)
+    raise typer.Exit(run(model, request, effort, out=out, min_certified=min_certified, as_json=as_json))
 
 
-def _run(
-    verifier: "Verifier", x: "np.ndarray", y: "np.ndarray", first: int, settings: "Settings", report: "Report"
-) -> bool:
-    """Verify what the report lacks; keep it on disk from the start on, now and then, at the end. False: interrupted."""
-    todo = [i for i, _ in enumerate(y) if first + i not in report.images]
-    began, before, saved = time.monotonic(), report.seconds, time.monotonic()
-    report.save()  # a file that cannot be written is better known now
-    finished = False
-    with render.progress("verifying", max(1, len(todo))) as step:
-
-        def keep(outcome: Any) -> None:
-            nonlocal saved
-            report.add(outcome)
-            report.seconds = before + time.monotonic() - began
-            if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
-                report.save()
-                saved = time.monotonic()
-            counts = report.summary()
-            step(1, f"{counts['verified']} verified, {counts['falsified']} falsified, {counts['unknown']} unknown")
-
-        try:
-            verifier.verify(x[todo], y[todo], settings, indices=[first + i for i in todo], report=keep)
-            finished = True
-        except KeyboardInterrupt:
-            pass  # what is known by now is kept and told below
-    report.seconds = before + time.monotonic() - began
-    with _undisturbed():
-        report.save()
-    return finished
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ctrl-C waits outside: an object half printed or a file half written helps nobody."""
-    earlier = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, earlier)
-
-
-def _say_how_to_go_on(report: "Report") -> None:
-    known = f"stopped: {len(report.images)} of {report.count} inputs decided"
-    where = f", kept in {report.path}; the same command goes on from there" if report.path else "; --out keeps them"
-    render.logs().print(f"{known}{where}.", markup=False)
-
-
-def _show(report: "Report", model: Path, settings: "Settings") -> None:
-    summary = report.summary()
-    percent = {
-        key: "-" if summary[key] is None else f"{100 * summary[key]:.2f} %"
-        for key in summary
-        if key.endswith("accuracy")
-    }
-    columns = ("images", "natural", "adversarial", "certified", "unknown", "seconds")
-    row = (
-        summary["images"],
-        percent["natural_accuracy"],
-        percent["adversarial_accuracy"],
-        percent["certified_accuracy"],
-        summary["unknown"],
-        f"{summary['seconds']:.1f}",
-    )
-    render.results().print(render.table(f"{model.name}, l∞ eps {render.radius(settings.eps)}", columns, [row]))
-    reasons: dict[str, int] = {}
-    for image in report.images.values():
-        if image["verdict"] == "unknown":
-            reasons[image["reason"]] = reasons.get(image["reason"], 0) + 1
-    for reason, count in reasons.items():
-        render.results().print(f"unknown: {count} × {reason}", markup=False)
-
-
-def _exit_code(summary: dict[str, Any], min_certified: float | None) -> int:
-    if min_certified is not None:
-        return 0 if (summary["certified_accuracy"] or 0.0) >= min_certified else 1
-    if summary["falsified"] or summary["misclassified"]:
-        return 1
-    return 3 if summary["unknown"] else 0
-
-
-def _inputs(verifier: "Verifier", data: Path | None, data_dir: Path) -> "tuple[np.ndarray, np.ndarray, str, Region]":
-    from glscert.verifier.region import Region
-
-    if data is not None:
-        from glscert.verifier.inputs import read_inputs
-
-        found = read_inputs(data, verifier.graph.input_shape)
-        return found.x, found.y, data.name, found.region
-    name = verifier.network.metadata.get("dataset")
-    if name is None:
-        raise InputError(
-            f"{verifier.path} does not name a data set; give labelled inputs with --data FILE.npz or FILE.csv."
-        )
-    from glscert.verifier.data import load_dataset
-
-    known = load_dataset(name, "test", data_dir)
-    return known.x, known.y, f"{name} test", Region()
-
-
-def _region(verifier: "Verifier", own: "Region", eps: str | None, eps_file: Path | None, range: str | None) -> "Region":
-    """What the command line says, else the file of radii, else the inputs' own file, else the model."""
-    from glscert.verifier.region import Region, read_region, region
-
-    if eps is not None and eps_file is not None:
-        raise InputError("--eps and --eps-file both state the radius; leave one out.")
-    shape, metadata = verifier.graph.input_shape, verifier.network.metadata
-    found = Region()
-    if range is not None:
-        low, high = parse_range(range)
-        found = region({"low": low, "high": high}, shape, "--range")
-    if eps is not None:
-        found = found.over(region({"eps": _numbers(parse_eps(eps, None))}, shape, "--eps"))
-    if eps_file is not None:
-        found = found.over(read_region(eps_file, shape))
-    found = found.over(own)
-    if found.eps is None:
-        own_eps = _numbers(parse_eps(None, metadata.get("eps")))
-        found = found.over(region({"eps": own_eps}, shape, str(verifier.path)))
-    if found.low is None:
-        lows, highs = map(_numbers, read_ranges(metadata.get("input_range", "0 1")))
-        found = found.over(region({"low": lows, "high": highs}, shape, str(verifier.path)))
-    return found
-
-
-def _numbers(values: list[float]) -> "Entries":
-    """One number counts for all entries, several for one each."""
-    import numpy as np
-
-    return values[0] if len(values) == 1 else np.array(values)
-
-
-def _digest(x: "np.ndarray", y: "np.ndarray") -> str:
-    return hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()
-
-
-def _plain(entries: "Entries") -> Any:
-    """A number, None for an infinite one, or a row-major list of them."""
-    import numpy as np
-
-    numbers = [value if abs(value) < float("inf") else None for value in np.ravel(entries).tolist()]
-    return numbers if np.ndim(entries) else numbers[0]
-
-
-def _header(verifier: "Verifier", settings: "Settings", norm: str, data: dict[str, Any]) -> dict[str, Any]:
-    from importlib.metadata import version
-
-    packages = ("glscert", "torch", "onnx", "numpy")
-    return {
-        "model": {"path": str(verifier.path), "sha256": verifier.sha256},
-        "property": {"norm": norm, "eps": _plain(settings.eps), "range": [_plain(settings.low), _plain(settings.high)]},
-        "data": data,
-        "settings": {"timeout": settings.timeout, "seed": settings.seed},
-        "versions": {name: version(name) for name in packages},
-    }
+def _is_query(path: Path) -> bool:
+    return path.name.endswith((".vnnlib", ".vnnlib.gz"))

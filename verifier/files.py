@@ -1,7 +1,9 @@
-"""Files of bounded size, plain or gzip'ed."""
+"""Files read up to a size, plain or gzip'ed, and files that are whole or not there."""
 
 import gzip
+import os
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,3 +42,16 @@ def _read(file: BinaryIO | gzip.GzipFile, most: int) -> bytes:
     while len(data) < most and (piece := file.read(min(_AT_ONCE, most - len(data)))):
         data += piece
     return bytes(data)
+
+
+def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write beside, then rename."""
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        with open(unfinished, "wb") as file:
+            write(file)
+        os.replace(unfinished, path)
+    except OSError as error:  # a write into an open file does not know its name
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        unfinished.unlink(missing_ok=True)

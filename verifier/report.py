@@ -9,7 +9,6 @@ of each verdict, seconds (of the whole run so far).
 """
 
 import json
-import os
 import zipfile
 import zlib
 from collections import Counter
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
+from .files import replace_file
 from .outcome import Outcome, Verdict
 
 SCHEMA = "glscert/verify/1"
@@ -74,8 +74,8 @@ class Report:
         if self.counterexamples or _beside(self.path).exists():
             indices = np.array(sorted(self.counterexamples), dtype=np.int64)
             x = np.array([self.counterexamples[index] for index in indices.tolist()], dtype=np.float32)
-            _replace(_beside(self.path), lambda file: np.savez_compressed(file, index=indices, x=x))
-        _replace(self.path, lambda file: file.write(text.encode()))
+            replace_file(_beside(self.path), lambda file: np.savez_compressed(file, index=indices, x=x))
+        replace_file(self.path, lambda file: file.write(text.encode()))
 
     def _resume(self, path: Path) -> None:
         """Take over what an earlier run decided; its unknowns are tried again."""
@@ -141,15 +141,3 @@ def _read_counterexamples(path: Path) -> dict[int, np.ndarray]:
 
 def _beside(path: Path) -> Path:
     return path.with_name(f"{path.stem}.counterexamples.npz")
-
-
-def _replace(path: Path, write: Any) -> None:
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
-        with open(unfinished, "wb") as file:
-            write(file)
-        os.replace(unfinished, path)
-    except OSError as error:  # a write into an open file does not know its name
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        unfinished.unlink(missing_ok=True)

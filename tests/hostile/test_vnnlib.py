@@ -13,7 +13,8 @@ DECLARED = "(declare-const X_0 Real)\n(declare-const Y_0 Real)\n"
 BOX = "(assert (<= X_0 1))\n(assert (>= X_0 0))\n"
 
 WRONG = {
-    "": "X_0 is not declared",
+    "": "this file says nothing",
+    "; only a comment": "this file says nothing",
     "no property": "1:1: expected a statement in parentheses, found 'no'",
     DECLARED + BOX + "(assert (<= Y_0 1)": "5:1: this parenthesis is never closed",
     DECLARED + BOX + "(assert (<= Y_0 1)))": "5:20: this parenthesis closes nothing",

@@ -1,0 +1,170 @@
+"""`glscli verify MODEL --vnnlib FILE|FOLDER`: properties to answers."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from glscert.verifier.errors import GlscertError, InputError
+
+from . import clock, render
+
+if TYPE_CHECKING:
+    from glscert.verifier.answers import Answers
+    from glscert.verifier.decide import Decision
+    from glscert.verifier.network import Network
+    from glscert.verifier.settings import Effort
+
+SUFFIXES = (".vnnlib", ".vnnlib.gz")
+EXIT_CODES = {"unsat": 0, "sat": 1, "unknown": 3, "timeout": 3}
+_MOST_SHOWN = 40  # numbers of a witness on the terminal
+
+
+def run_queries(
+    model: Path,
+    vnnlib: Path,
+    effort: "Effort",
+    *,
+    out: Path | None,
+    result_file: Path | None,
+    as_json: bool,
+) -> int:
+    """The exit code. A single property has the process's time, each of a folder its own."""
+    from glscert.verifier.answers import Answers
+    from glscert.verifier.network import load
+
+    paths = _properties(vnnlib)
+    if result_file is not None and vnnlib.is_dir():
+        raise InputError("--result-file holds one answer; with a folder use --out FILE.json.")
+    network = load(model)
+    answers = Answers(_header(model, effort.timeout, effort.seed), out)
+    errors: list[GlscertError] = []
+    interrupted = False
+    for path in paths:
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        if answers.decided(path.name, sha256):
+            continue
+        try:
+            decision = answer(network, path, effort if vnnlib.is_dir() else clock.remaining(effort))
+        except GlscertError as error:
+            if not vnnlib.is_dir():
+                raise
+            errors.append(error)
+            answers.add({"property": path.name, "sha256": sha256, **_refused(error)})
+            continue
+        except KeyboardInterrupt:
+            interrupted = True
+            break
+        answers.add({"property": path.name, "sha256": sha256, **_entry(decision)})
+        if result_file is not None:
+            write_result(result_file, decision)
+    answers.save(complete=not interrupted)
+    if as_json:
+        render.print_json(answers.as_json(complete=not interrupted))
+    elif not interrupted:
+        _show(answers, [path.name for path in paths])
+    if interrupted:
+        kept = f", kept in {out}; the same command goes on from there" if out else "; --out keeps them"
+        render.logs().print(f"stopped: {len(answers.results)} of {len(paths)} properties done{kept}.", markup=False)
+        return 130
+    return _exit_code([answers.results[path.name]["verdict"] for path in paths], errors)
+
+
+def answer(network: "Network", path: Path, effort: "Effort") -> "Decision":
+    """The network's answer to one property."""
+    from glscert.verifier.decide import decide
+    from glscert.verifier.spec import read_query
+
+    graph = network.graph
+    query = read_query(path, prod(graph.input_shape), prod(graph.output_shape))
+    with _progress(path.name) as progress:
+        return decide(network, query, effort, progress=progress)
+
+
+def write_result(path: Path, decision: "Decision") -> None:
+    from glscert.verifier.files import replace_file
+    from glscert.verifier.spec import result
+
+    text = result(decision.verdict.value, *(decision.witness or ()))
+    replace_file(path, lambda file: file.write(text.encode()))
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Callable[[str], None] | None]:
+    """On a terminal a line that says what is being done."""
+    console = render.logs()
+    if not console.is_terminal:
+        yield None
+        return
+    with console.status(name) as status:
+        yield lambda message: status.update(f"{name}: {message}")
+
+
+def _properties(vnnlib: Path) -> list[Path]:
+    if not vnnlib.is_dir():
+        if not vnnlib.is_file():
+            raise InputError(f"cannot read {vnnlib}: no such file or folder. Give a VNN-LIB file, or a folder of them.")
+        return [vnnlib]
+    paths = sorted(path for path in vnnlib.iterdir() if path.name.endswith(SUFFIXES))
+    if not paths:
+        raise InputError(f"{vnnlib} holds no file that ends in {' or '.join(SUFFIXES)}.")
+    return paths
+
+
+def _entry(decision: "Decision") -> dict[str, Any]:
+    from math import isfinite
+
+    witness, bound = decision.witness, decision.bound
+    return {
+        "verdict": decision.verdict.value,
+        "reason": decision.reason,
+        "seconds": round(decision.seconds, 3),
+        "visited": decision.visited,
+        "bound": bound if bound is not None and isfinite(bound) else None,
+        "witness": None if witness is None else {"x": witness.x.tolist(), "y": witness.y.tolist()},
+    }
+
+
+def _refused(error: GlscertError) -> dict[str, Any]:
+    unknown = {"seconds": 0.0, "visited": 0, "bound": None, "witness": None}
+    return {"verdict": "error", "reason": str(error), **unknown}
+
+
+def _header(model: Path, timeout: float, seed: int) -> dict[str, Any]:
+    from importlib.metadata import version
+
+    return {
+        "model": {"path": str(model), "sha256": hashlib.sha256(model.read_bytes()).hexdigest()},
+        "settings": {"timeout": timeout, "seed": seed},
+        "versions": {name: version(name) for name in ("glscert", "torch", "onnx", "numpy")},
+    }
+
+
+def _show(answers: "Answers", names: list[str]) -> None:
+    results = [answers.results[name] for name in names]
+    if len(results) > 1:
+        rows = [(r["property"], r["verdict"], f"{r['seconds']:.2f}", r["reason"]) for r in results]
+        render.results().print(render.table("", ("property", "answer", "seconds", "why"), rows))
+        return
+    (only,) = results
+    typer.echo(f"{only['verdict']}: {only['reason']} ({only['seconds']:.2f} s)")
+    if only["witness"] is not None:
+        x, y = only["witness"]["x"], only["witness"]["y"]
+        if len(x) + len(y) > _MOST_SHOWN:
+            typer.echo(f"witness of {len(x)} inputs: --json prints it, --result-file and --out keep it.")
+        else:
+            from glscert.verifier.spec import result
+
+            typer.echo(result("", x, y).strip())
+
+
+def _exit_code(verdicts: list[str], errors: list[GlscertError]) -> int:
+    if "sat" in verdicts:
+        return EXIT_CODES["sat"]
+    if errors:
+        return errors[0].exit_code
+    return max((EXIT_CODES[verdict] for verdict in verdicts), default=0)

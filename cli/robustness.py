@@ -1,0 +1,233 @@
+"""Data-set mode of `glscli verify`: labelled inputs to verdicts, tables and JSON."""
+
+import hashlib
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from glscert.verifier.errors import InputError
+
+from . import render
+from .parse import parse_eps, parse_range, parse_slice, read_ranges
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from glscert.verifier.region import Entries, Region
+    from glscert.verifier.report import Report
+    from glscert.verifier.settings import Effort
+    from glscert.verifier.verify import Settings, Verifier
+
+SECONDS_BETWEEN_SAVES = 5.0
+
+
+class Request(NamedTuple):
+    """What the command line says about the inputs and their regions."""
+
+    eps: str | None
+    eps_file: Path | None
+    data: Path | None
+    data_dir: Path
+    images: str | None
+    norm: str
+    range: str | None
+
+
+def run(
+    model: Path,
+    request: Request,
+    effort: "Effort",
+    *,
+    out: Path | None,
+    min_certified: float | None,
+    as_json: bool,
+) -> int:
+    """The exit code, after everything is printed and kept."""
+    from glscert.verifier.report import Report
+    from glscert.verifier.verify import Settings, Verifier
+
+    if request.norm != "linf":
+        raise InputError(f"--norm {request.norm} is not supported; supported: linf.")
+    if effort.threads is not None:
+        import torch
+
+        torch.set_num_threads(effort.threads)
+    verifier = Verifier(model)
+    x, y, source, own = _inputs(verifier, request.data, request.data_dir)
+    radius, low, high = _region(verifier, own, request.eps, request.eps_file, request.range).complete()
+    settings = Settings(radius, low, high, effort.timeout, memory=effort.memory, seed=effort.seed)
+    first, last = parse_slice(request.images, len(x))
+    x, y = x[first:last], y[first:last]
+    header = _header(
+        verifier, settings, request.norm, {"source": source, "sha256": _digest(x, y), "first": first, "last": last}
+    )
+    report = Report(header, len(x), out)
+    interrupted = not _run(verifier, x, y, first, settings, report)
+    with _undisturbed():
+        if as_json:
+            render.print_json(report.as_json())
+        elif not interrupted:
+            _show(report, model, settings)
+    if interrupted:
+        _say_how_to_go_on(report)
+        return 130
+    return _exit_code(report.summary(), min_certified)
+
+
+def _run(
+    verifier: "Verifier", x: "np.ndarray", y: "np.ndarray", first: int, settings: "Settings", report: "Report"
+) -> bool:
+    """Verify what the report lacks; keep it on disk from the start on, now and then, at the end. False: interrupted."""
+    todo = [i for i, _ in enumerate(y) if first + i not in report.images]
+    began, before, saved = time.monotonic(), report.seconds, time.monotonic()
+    report.save()  # a file that cannot be written is better known now
+    finished = False
+    with render.progress("verifying", max(1, len(todo))) as step:
+
+        def keep(outcome: Any) -> None:
+            nonlocal saved
+            report.add(outcome)
+            report.seconds = before + time.monotonic() - began
+            if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
+                report.save()
+                saved = time.monotonic()
+            counts = report.summary()
+            step(1, f"{counts['verified']} verified, {counts['falsified']} falsified, {counts['unknown']} unknown")
+
+        try:
+            verifier.verify(x[todo], y[todo], settings, indices=[first + i for i in todo], report=keep)
+            finished = True
+        except KeyboardInterrupt:
+            pass  # what is known by now is kept and told below
+    report.seconds = before + time.monotonic() - began
+    with _undisturbed():
+        report.save()
+    return finished
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits outside: an object half printed or a file half written helps nobody."""
+    earlier = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+
+
+def _say_how_to_go_on(report: "Report") -> None:
+    known = f"stopped: {len(report.images)} of {report.count} inputs decided"
+    where = f", kept in {report.path}; the same command goes on from there" if report.path else "; --out keeps them"
+    render.logs().print(f"{known}{where}.", markup=False)
+
+
+def _show(report: "Report", model: Path, settings: "Settings") -> None:
+    summary = report.summary()
+    percent = {
+        key: "-" if summary[key] is None else f"{100 * summary[key]:.2f} %"
+        for key in summary
+        if key.endswith("accuracy")
+    }
+    columns = ("images", "natural", "adversarial", "certified", "unknown", "seconds")
+    row = (
+        summary["images"],
+        percent["natural_accuracy"],
+        percent["adversarial_accuracy"],
+        percent["certified_accuracy"],
+        summary["unknown"],
+        f"{summary['seconds']:.1f}",
+    )
+    render.results().print(render.table(f"{model.name}, l∞ eps {render.radius(settings.eps)}", columns, [row]))
+    reasons: dict[str, int] = {}
+    for image in report.images.values():
+        if image["verdict"] == "unknown":
+            reasons[image["reason"]] = reasons.get(image["reason"], 0) + 1
+    for reason, count in reasons.items():
+        render.results().print(f"unknown: {count} × {reason}", markup=False)
+
+
+def _exit_code(summary: dict[str, Any], min_certified: float | None) -> int:
+    if min_certified is not None:
+        return 0 if (summary["certified_accuracy"] or 0.0) >= min_certified else 1
+    if summary["falsified"] or summary["misclassified"]:
+        return 1
+    return 3 if summary["unknown"] else 0
+
+
+def _inputs(verifier: "Verifier", data: Path | None, data_dir: Path) -> "tuple[np.ndarray, np.ndarray, str, Region]":
+    from glscert.verifier.region import Region
+
+    if data is not None:
+        from glscert.verifier.inputs import read_inputs
+
+        found = read_inputs(data, verifier.graph.input_shape)
+        return found.x, found.y, data.name, found.region
+    name = verifier.network.metadata.get("dataset")
+    if name is None:
+        raise InputError(
+            f"{verifier.path} does not name a data set; give labelled inputs with --data FILE.npz or FILE.csv."
+        )
+    from glscert.verifier.data import load_dataset
+
+    known = load_dataset(name, "test", data_dir)
+    return known.x, known.y, f"{name} test", Region()
+
+
+def _region(verifier: "Verifier", own: "Region", eps: str | None, eps_file: Path | None, range: str | None) -> "Region":
+    """What the command line says, else the file of radii, else the inputs' own file, else the model."""
+    from glscert.verifier.region import Region, read_region, region
+
+    if eps is not None and eps_file is not None:
+        raise InputError("--eps and --eps-file both state the radius; leave one out.")
+    shape, metadata = verifier.graph.input_shape, verifier.network.metadata
+    found = Region()
+    if range is not None:
+        low, high = parse_range(range)
+        found = region({"low": low, "high": high}, shape, "--range")
+    if eps is not None:
+        found = found.over(region({"eps": _numbers(parse_eps(eps, None))}, shape, "--eps"))
+    if eps_file is not None:
+        found = found.over(read_region(eps_file, shape))
+    found = found.over(own)
+    if found.eps is None:
+        own_eps = _numbers(parse_eps(None, metadata.get("eps")))
+        found = found.over(region({"eps": own_eps}, shape, str(verifier.path)))
+    if found.low is None:
+        lows, highs = map(_numbers, read_ranges(metadata.get("input_range", "0 1")))
+        found = found.over(region({"low": lows, "high": highs}, shape, str(verifier.path)))
+    return found
+
+
+def _numbers(values: list[float]) -> "Entries":
+    """One number counts for all entries, several for one each."""
+    import numpy as np
+
+    return values[0] if len(values) == 1 else np.array(values)
+
+
+def _digest(x: "np.ndarray", y: "np.ndarray") -> str:
+    return hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()
+
+
+def _plain(entries: "Entries") -> Any:
+    """A number, None for an infinite one, or a row-major list of them."""
+    import numpy as np
+
+    numbers = [value if abs(value) < float("inf") else None for value in np.ravel(entries).tolist()]
+    return numbers if np.ndim(entries) else numbers[0]
+
+
+def _header(verifier: "Verifier", settings: "Settings", norm: str, data: dict[str, Any]) -> dict[str, Any]:
+    from importlib.metadata import version
+
+    packages = ("glscert", "torch", "onnx", "numpy")
+    return {
+        "model": {"path": str(verifier.path), "sha256": verifier.sha256},
+        "property": {"norm": norm, "eps": _plain(settings.eps), "range": [_plain(settings.low), _plain(settings.high)]},
+        "data": data,
+        "settings": {"timeout": settings.timeout, "seed": settings.seed},
+        "versions": {name: version(name) for name in packages},
+    }

@@ -1,0 +1,89 @@
+"""The command line that VNN-LIB's standard lays down: `glscli verify QUERY --network NAME=FILE`.
+
+stdout carries sat, unsat, unknown or timed-out, after sat an assignment, and nothing else.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from glscert.verifier.errors import InputError, UnsupportedError
+
+from . import clock
+from .query import EXIT_CODES, answer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from glscert.verifier.search.falsify import Witness
+    from glscert.verifier.settings import Effort
+    from glscert.verifier.spec import Signature
+
+
+def run_standard(query: Path, networks: list[str], assignments: Path | None, effort: "Effort") -> int:
+    """The exit code. Raises `InputError` where networks are missing or too many."""
+    from glscert.verifier.spec import read_signature
+
+    declared = read_signature(query)
+    model = _network(networks, declared)
+    if declared is not None:
+        _check_types(query, declared)
+    from glscert.verifier.network import load
+
+    network = load(model)
+    decision = answer(network, query, clock.remaining(effort))
+    verdict = decision.verdict.value
+    typer.echo("timed-out" if verdict == "timeout" else verdict)
+    if decision.witness is not None:
+        if assignments is None:
+            typer.echo(_assignment(declared, decision.witness), nl=False)
+        else:
+            _serialise(assignments, declared, decision.witness)
+    return EXIT_CODES[verdict]
+
+
+def _network(networks: list[str], declared: "Signature | None") -> Path:
+    named = [text.partition("=") for text in networks]
+    for name, equals, file in named:
+        if not (name and equals and file):
+            raise InputError(f"--network {name}{equals}{file} is not NAME=FILE; write --network f=model.onnx.")
+    wanted = "one network" if declared is None else f"one network, {declared.network}"
+    if len(named) != 1 or (declared is not None and named[0][0] != declared.network):
+        given = ", ".join(name for name, _, _ in named) or "none"
+        example = declared.network if declared is not None else "f"
+        raise InputError(f"the query declares {wanted}; given: {given}. Write --network {example}=model.onnx.")
+    return Path(named[0][2])
+
+
+def _check_types(query: Path, declared: "Signature") -> None:
+    for tensor in (declared.input, declared.output):
+        if tensor.type not in ("Real", "real"):
+            raise UnsupportedError(
+                f"{query}: {tensor.name} is declared {tensor.type}; proofs are about real arithmetic, in which the "
+                f"network's {tensor.type} rounding does not occur. Declare it Real to accept that."
+            )
+
+
+def _assignment(declared: "Signature | None", witness: "Witness") -> str:
+    from glscert.verifier.spec import assignment, result
+
+    if declared is not None:
+        return assignment(declared, witness.x, witness.y)
+    return result("", witness.x, witness.y).lstrip()
+
+
+def _serialise(folder: Path, declared: "Signature | None", witness: "Witness") -> None:
+    """NAME.pb of each variable, an ONNX TensorProto in its shape."""
+    from onnx import numpy_helper
+
+    from glscert.verifier.files import replace_file
+
+    tensors: dict[str, np.ndarray] = {"X": witness.x, "Y": witness.y}
+    if declared is not None:
+        pairs = ((declared.input, witness.x), (declared.output, witness.y))
+        tensors = {tensor.name: values.reshape(tensor.shape) for tensor, values in pairs}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, values in tensors.items():
+        data = numpy_helper.from_array(values, name).SerializeToString()
+        replace_file(folder / f"{name}.pb", lambda file, data=data: file.write(data))  # type: ignore[misc]

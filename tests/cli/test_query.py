@@ -1,0 +1,215 @@
+"""`glscli verify` with properties in VNN-LIB: answers, exit codes, files, the standard's command line."""
+
+import gzip
+import json
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from typer.testing import CliRunner
+
+from glscert.cli.failures import describe
+from glscert.cli.main import app
+from onnx_models import make, node
+
+# y = (x0 - x1, |x0 - x1|)
+BOX = "".join(f"(assert (>= X_{i} 0)) (assert (<= X_{i} 1))" for i in range(2))
+DECLARED = "".join(f"(declare-const {name} Real)\n" for name in ("X_0", "X_1", "Y_0", "Y_1"))
+SAT = DECLARED + BOX + "(assert (>= Y_0 0.5))"
+UNSAT = DECLARED + BOX + "(assert (>= Y_0 1.5))"
+NEW = """(vnnlib-version <2.0>)
+(declare-network f (declare-input X Real [1,2]) (declare-output Y Real [1,2]))
+(assert (>= X[0,0] 0)) (assert (<= X[0,0] 1)) (assert (>= X[0,1] 0)) (assert (<= X[0,1] 1)) (assert (>= Y[0,0] 0.5))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    consts = {"w": np.array([[1, -1, 1], [-1, 1, -1]], np.float32), "v": np.float32([[1, 1], [-1, 1], [0, 0]])}
+    nodes = [node("MatMul", "x w", "h"), node("Relu", "h", "r"), node("MatMul", "r v", "y")]
+    (tmp_path / "model.onnx").write_bytes(make(nodes, ("batch", 2), consts).SerializeToString())
+    properties = tmp_path / "properties"
+    properties.mkdir()
+    (properties / "a.vnnlib").write_text(SAT)
+    (properties / "b.vnnlib.gz").write_bytes(gzip.compress(UNSAT.encode()))
+    (properties / "notes.txt").write_text("not a property")
+    (tmp_path / "new.vnnlib").write_text(NEW)
+    return tmp_path
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, ["verify", *map(str, arguments)])
+
+
+def point_of(text):
+    """Names and values of a witness in VNN-COMP's format."""
+    assert text.startswith("(") and text.endswith(")")
+    pairs = [line.strip("()").split() for line in text.splitlines()]
+    return {name: float(value) for name, value in pairs}
+
+
+def check(point):
+    """Inside the box, and unsafe."""
+    assert 0 <= point["X_0"] <= 1 and 0 <= point["X_1"] <= 1
+    assert point["Y_0"] >= 0.5
+    assert point["Y_1"] == abs(point["Y_0"])
+
+
+def test_an_answer_and_its_witness(folder):
+    done = invoke(folder / "model.onnx", "--vnnlib", folder / "properties" / "a.vnnlib")
+    assert done.exit_code == 1, done.output
+    first, rest = done.stdout.split("\n", 1)
+    assert first.startswith("sat: ")
+    check(point_of(rest.strip()))
+
+
+def test_a_proof(folder):
+    done = invoke(folder / "model.onnx", "--vnnlib", folder / "properties" / "b.vnnlib.gz", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["schema"], found["complete"]) == ("glscert/query/1", True)
+    (only,) = found["results"]
+    assert (only["property"], only["verdict"], only["witness"]) == ("b.vnnlib.gz", "unsat", None)
+
+
+def test_no_time_is_a_timeout(folder):
+    (folder / "open.vnnlib").write_text(DECLARED + BOX + "(assert (>= Y_0 1))(assert (<= Y_1 0.99999))")
+    done = invoke(folder / "model.onnx", "--vnnlib", folder / "open.vnnlib", "--timeout", 0, "--json")
+    assert done.exit_code == 3
+    assert json.loads(done.stdout)["results"][0]["verdict"] == "timeout"
+
+
+@pytest.mark.parametrize(("name", "first", "code"), (("a.vnnlib", "sat", 1), ("b.vnnlib.gz", "unsat", 0)))
+def test_the_competition_s_result_file(folder, name, first, code):
+    path = folder / "result.txt"
+    done = invoke(folder / "model.onnx", "--vnnlib", folder / "properties" / name, "--result-file", path)
+    assert done.exit_code == code
+    verdict, _, rest = path.read_text().partition("\n")
+    assert verdict == first
+    if first == "sat":
+        check(point_of(rest.strip()))
+    else:
+        assert rest == ""
+
+
+def test_a_folder_is_kept_and_gone_on_with(folder):
+    out = folder / "answers.json"
+    arguments = (folder / "model.onnx", "--vnnlib", folder / "properties", "--out", out)
+    done = invoke(*arguments)
+    assert done.exit_code == 1, done.output
+    found = json.loads(out.read_text())
+    assert {r["property"]: r["verdict"] for r in found["results"]} == {"a.vnnlib": "sat", "b.vnnlib.gz": "unsat"}
+
+    found["results"][1]["reason"] = "kept"
+    out.write_text(json.dumps(found))
+    (folder / "properties" / "a.vnnlib").write_text(UNSAT)  # another property under the same name
+    (folder / "properties" / "c.vnnlib").write_text("nonsense")
+    done = invoke(*arguments, "--json")
+    results = {result["property"]: result for result in json.loads(done.stdout)["results"]}
+    assert [results[name]["verdict"] for name in ("a.vnnlib", "b.vnnlib.gz", "c.vnnlib")] == ["unsat", "unsat", "error"]
+    assert results["b.vnnlib.gz"]["reason"] == "kept"
+    assert done.exit_code == 2
+
+    (folder / "model.onnx").write_bytes((folder / "model.onnx").read_bytes() + b"\x72\x00")  # another empty field
+    done = invoke(*arguments)
+    assert "answers for another model" in describe(done.exception)[0]
+
+
+def test_the_standard_s_command_line(folder):
+    done = invoke(folder / "new.vnnlib", "--network", f"f={folder / 'model.onnx'}", "--timeout", 20)
+    assert done.exit_code == 1, done.output
+    lines = done.stdout.splitlines()
+    assert (lines[0], lines[1], lines[4]) == ("sat", "X Real [1,2]", "Y Real [1,2]")
+    check(dict(zip(("X_0", "X_1", "Y_0", "Y_1"), map(float, lines[2:4] + lines[5:]), strict=True)))
+
+
+def test_a_query_of_version_1(folder):
+    done = invoke(folder / "properties" / "b.vnnlib.gz", "--network", f"any={folder / 'model.onnx'}")
+    assert (done.exit_code, done.stdout) == (0, "unsat\n")
+    done = invoke(folder / "properties" / "a.vnnlib", "--network", f"any={folder / 'model.onnx'}")
+    assert done.stdout.startswith("sat\n((X_0 ")
+
+
+def test_assignments_as_tensors(folder):
+    target = folder / "new" / "folder"
+    done = invoke(folder / "new.vnnlib", "--network", f"f={folder / 'model.onnx'}", "--serialise-assignments", target)
+    assert (done.exit_code, done.stdout) == (1, "sat\n")
+    x, y = (numpy_helper.to_array(onnx.TensorProto.FromString((target / f"{n}.pb").read_bytes())) for n in "XY")
+    assert x.shape == y.shape == (1, 2) and x.dtype == np.float32
+    assert np.all((x >= 0) & (x <= 1)) and y[0, 0] >= 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "code", "sentence"),
+    (
+        ({}, [], 2, "declares one network, f; given: none"),
+        ({}, ["--network", "g=M"], 2, "declares one network, f; given: g"),
+        ({}, ["--network", "f=M", "--network", "g=M"], 2, "given: f, g"),
+        ({}, ["--network", "f"], 2, "is not NAME=FILE"),
+        ({}, ["--network", "f=absent.onnx"], 2, "cannot read absent.onnx"),
+        ({}, ["--network", "f=M", "--json"], 2, "its answer goes to stdout"),
+        ({"X Real": "X float32"}, ["--network", "f=M"], 4, "X is declared float32; proofs are about real arithmetic"),
+        ({"[1,2]": "[1,3]"}, ["--network", "f=M"], 2, "X has 3 elements, but the network has 2 inputs"),
+    ),
+)
+def test_what_the_standard_wants_refused(folder, change, arguments, code, sentence):
+    text = NEW
+    for old, new in change.items():
+        text = text.replace(old, new)
+    (folder / "new.vnnlib").write_text(text)
+    done = invoke(folder / "new.vnnlib", *(a.replace("M", str(folder / "model.onnx")) for a in arguments))
+    said, found = describe(done.exception)
+    assert (found, done.stdout) == (code, "")
+    assert sentence in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    (
+        (["--vnnlib", "absent"], "no such file or folder"),
+        (["--network", "f=x"], "go with a query"),
+        (["--result-file", "x"], "goes with --vnnlib"),
+        (["--vnnlib", ".", "--result-file", "x"], "holds no file that ends in|--result-file holds one answer"),
+    ),
+)
+def test_wrong_combinations(folder, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(folder / "properties")
+    done = invoke(folder / "model.onnx", *arguments)
+    said, code = describe(done.exception)
+    assert code == 2
+    assert any(part in said for part in sentence.split("|"))
+
+
+def test_an_error_shows_its_place_without_a_traceback(folder):
+    (folder / "wrong.vnnlib").write_text(SAT + "\n(assert (<= Y_0 many))")
+    command = [sys.executable, "-m", "glscert.cli.main", "verify", folder / "model.onnx"]
+    done = subprocess.run([*command, "--vnnlib", folder / "wrong.vnnlib"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    said, line, caret = done.stderr.splitlines()
+    assert "wrong.vnnlib:6:17: expected a number" in said
+    assert line[caret.index("^") :].startswith("many")
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"),
+    (
+        ("vnnlib-versions", ["1.0", "2.0"]),
+        ("onnx-element-types", ["real"]),
+        ("multiple-network-theories", ["SNET"]),
+        ("unsat-proofs", ["false"]),
+    ),
+)
+def test_capabilities(capability, expected):
+    done = CliRunner().invoke(app, ["supports", f"--{capability}"])
+    assert (done.exit_code, done.stdout.splitlines()) == (0, expected)
+
+
+def test_capabilities_of_networks():
+    operators = CliRunner().invoke(app, ["supports", "--onnx-operators"]).stdout.split()
+    assert {"Conv", "Gemm", "Relu"} <= set(operators)
+    first, last = map(int, CliRunner().invoke(app, ["supports", "--onnx-opset-versions"]).stdout.split())
+    assert first <= 13 < last
+    assert describe(CliRunner().invoke(app, ["supports"]).exception)[1] == 2

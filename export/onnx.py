@@ -3,8 +3,9 @@
 Written from the graph itself rather than through torch.onnx, whose nodes carry stack traces with local paths.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,7 +17,9 @@ from glscert.verifier.graph import METADATA_KEYS, METADATA_PREFIX, Graph, Node
 OPSET = 17
 IR_VERSION = 8
 _PRODUCER = "glscert"
-_PARAM_ROLES = {"Conv": ("weight", "bias"), "Gemm": ("weight", "bias")}
+_WEIGHTS = ("weight", "bias")
+_PARAM_ROLES = {"Conv": _WEIGHTS, "ConvTranspose": _WEIGHTS, "Gemm": _WEIGHTS, "MatMul": ("transposed",)}
+_ONNX = {"Square": "Mul"}  # of the value with itself
 
 
 def onnx_model(graph: Graph, params: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> onnx.ModelProto:
@@ -63,7 +66,7 @@ class _Writer:
         self.initializers: list[onnx.TensorProto] = []
         self.elem_type = _elem_type(graph, params)
         self._values = {graph.input: "input"}
-        self._written: dict[tuple[str, tuple[int, ...]], str] = {}
+        self._written: dict[tuple[str, bool, tuple[int, ...]], str] = {}
         self._counts: dict[str, int] = {}
 
     def add(self, node: Node) -> None:
@@ -71,19 +74,37 @@ class _Writer:
         name = f"{node.op.lower()}_{count}"
         output = "logits" if node.output == self.graph.output else name
         inputs = [self._values[value] for value in node.inputs] + self._parameters(node, name)
-        attrs = {}
-        if node.op == "Conv":
+        attrs: dict[str, Any] = {}
+        if node.op in ("Conv", "ConvTranspose"):
             attrs = {key: node.attrs[key] for key in ("dilations", "group", "pads", "strides")}
             attrs["kernel_shape"] = self.params[node.params[0]].shape[2:]
+            if node.op == "ConvTranspose":
+                attrs["output_padding"] = node.attrs["extra"]
         elif node.op == "Gemm":
             attrs = {"transB": 1}
         elif node.op == "Flatten":
             attrs = {"axis": 1}
         elif node.op == "Reshape":
-            target = np.array([0, *node.attrs["shape"]], np.int64)  # 0 keeps the batch axis
-            inputs.append(self._initializer(f"{name}.shape", target))
-        self.nodes.append(helper.make_node(node.op, inputs, [output], name=name, **attrs))
+            inputs.append(self._integers(f"{name}.shape", (0, *node.attrs["shape"])))  # 0 keeps the batch axis
+        elif node.op == "Transpose":
+            attrs = {"perm": (0, *(axis + 1 for axis in node.attrs["perm"]))}
+        elif node.op == "Gather":
+            attrs = {"axis": node.attrs["axis"] + 1}
+            inputs.append(self._integers(f"{name}.indices", node.attrs["indices"]))
+        elif node.op == "Pad":
+            rank = len(node.attrs["pads"]) // 2
+            before, after = node.attrs["pads"][:rank], node.attrs["pads"][rank:]
+            inputs.append(self._integers(f"{name}.pads", (0, *before, 0, *after)))
+        elif node.op == "ReduceSum":
+            attrs = {"keepdims": 0}
+            inputs.append(self._integers(f"{name}.axes", [axis + 1 for axis in node.attrs["axes"]]))
+        elif node.op == "Square":
+            inputs = inputs * 2
+        self.nodes.append(helper.make_node(_ONNX.get(node.op, node.op), inputs, [output], name=name, **attrs))
         self._values[node.output] = output
+
+    def _integers(self, name: str, values: Sequence[int]) -> str:
+        return self._initializer(name, np.array(values, np.int64))
 
     def _parameters(self, node: Node, name: str) -> list[str]:
         roles = _PARAM_ROLES.get(node.op, ("constant",))
@@ -93,7 +114,9 @@ class _Writer:
             array = self.params[param]
             if role == "constant":  # with every axis spelled out, batch included, as [1,C,1,1]
                 array = array.reshape((1,) * (1 + rank - array.ndim) + array.shape)
-            key = (param, array.shape)
+            elif role == "transposed":
+                array = array.T
+            key = (param, role == "transposed", array.shape)
             if key not in self._written:
                 self._written[key] = self._initializer(f"{name}.{role}", array)
             names.append(self._written[key])

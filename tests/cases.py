@@ -7,7 +7,7 @@ import torch
 
 from glscert.verifier.bounds import Box, Spec
 from glscert.verifier.graph import Graph
-from random_graphs import GRAPHS
+from random_graphs import CURVED, GRAPHS
 from reference import REFERENCE, dense
 
 
@@ -20,7 +20,7 @@ class Case(NamedTuple):
 
 def make_case(name, seed=0, *, dtype=torch.float64, batch=2, rows=3, radius=0.3, make=None) -> Case:
     rng = np.random.default_rng([seed, *name.encode()])
-    graph, params = (make or GRAPHS[name])(rng)
+    graph, params = (make or (GRAPHS | CURVED)[name])(rng)
     centre = rng.uniform(-1, 1, size=(batch, *graph.input_shape))
     below, above = rng.uniform(0, radius, size=(2, *centre.shape)) * (rng.random((2, *centre.shape)) > 0.1)
     spec = rng.normal(size=(batch, rows, *graph.output_shape)), rng.normal(size=(batch, rows))

@@ -38,6 +38,39 @@ class Builder:
     def relu(self, x):
         return self._node("Relu", [x], self.shapes[x])
 
+    def unary(self, op, x):
+        return self._node(op, [x], self.shapes[x])
+
+    def conv_transpose(self, x, outs, kernel, stride=(1, 1), pads=(0, 0, 0, 0), dilation=(1, 1), group=1, extra=(0, 0)):
+        channels, *size = self.shapes[x]
+        weight = 1.5 * self.rng.normal(size=(channels, outs // group, *kernel)) / np.sqrt(channels * np.prod(kernel))
+        reach = [dilation[d] * (kernel[d] - 1) + 1 for d in (0, 1)]
+        out = [(size[d] - 1) * stride[d] + reach[d] + extra[d] - pads[d] - pads[d + 2] for d in (0, 1)]
+        attrs = dict(strides=stride, pads=pads, dilations=dilation, group=group, extra=extra)
+        return self._node("ConvTranspose", [x], (outs, *out), [weight, 0.3 * self.rng.normal(size=outs)], **attrs)
+
+    def matmul(self, x, outs):
+        weight = 1.5 * self.rng.normal(size=(outs, self.shapes[x][-1])) / np.sqrt(self.shapes[x][-1])
+        return self._node("MatMul", [x], (*self.shapes[x][:-1], outs), [weight])
+
+    def transpose(self, x, perm):
+        return self._node("Transpose", [x], [self.shapes[x][axis] for axis in perm], perm=tuple(perm))
+
+    def gather(self, x, axis, indices):
+        shape = self.shapes[x]
+        return self._node(
+            "Gather", [x], (*shape[:axis], len(indices), *shape[axis + 1 :]), axis=axis, indices=tuple(indices)
+        )
+
+    def pad(self, x, pads):
+        rank = len(self.shapes[x])
+        out = [n + pads[axis] + pads[rank + axis] for axis, n in enumerate(self.shapes[x])]
+        return self._node("Pad", [x], out, pads=tuple(pads))
+
+    def reduce_sum(self, x, axes):
+        out = [n for axis, n in enumerate(self.shapes[x]) if axis not in axes]
+        return self._node("ReduceSum", [x], out, axes=tuple(axes))
+
     def constant(self, op, x, shape):
         """x op c with c of `shape`; magnitudes between 1/2 and 3/2, both signs."""
         c = self.rng.uniform(0.5, 1.5, size=shape) * self.rng.choice([-1.0, 1.0], size=shape)
@@ -191,6 +224,67 @@ def relu_on_input(rng):
     return b.finish(b.gemm(b.flatten(b.join("Add", y, x)), 3))
 
 
+def rearranged(rng):
+    """Channels last, rows repeated and left out, borders, and sums over an axis."""
+    b = Builder((5, 4, 2), rng)
+    x = b.transpose("x", (2, 0, 1))
+    x = b.relu(b.conv(b.gather(x, 1, (4, 0, 0, 2)), 3, (2, 2), pads=(0, 1, 1, 0)))
+    x = b.conv(b.pad(x, (1, 0, 2, 0, 1, 0)), 2, (3, 2))
+    x = b.relu(b.transpose(x, (0, 2, 1)))
+    x = b.reduce_sum(x, (2,))
+    return b.finish(b.gemm(b.relu(b.gemm(b.flatten(x), 5)), 3))
+
+
+def branches(rng):
+    """Parts of the input taken apart, then joined as a sum of padded parts."""
+    b = Builder((6, 3), rng)
+    left = b.relu(b.matmul(b.gather("x", 0, (0, 1, 2, 3)), 4))
+    right = b.relu(b.gemm(b.flatten(b.gather("x", 0, (3, 5))), 4))
+    right = b.pad(b.reshape(right, (1, 4)), (4, 0, 0, 0))
+    x = b.join("Add", b.pad(left, (0, 0, 1, 0)), right)
+    return b.finish(b.gemm(b.flatten(b.relu(b.matmul(x, 3))), 4))
+
+
+def decoder(rng):
+    """Transposed convolutions: grouped, dilated, strided, with rows to spare; and a repeated map."""
+    b = Builder((6,), rng)
+    x = b.relu(b.reshape(b.gemm("x", 12), (4, 1, 3)))
+    x = b.relu(b.conv_transpose(x, 4, (3, 2), (2, 1), (1, 0, 0, 1), group=2, extra=(1, 0)))
+    x = b.gather(b.gather(x, 1, (0, 0, 1, 1)), 2, (0, 0, 1, 1, 2, 2))
+    x = b.relu(b.conv_transpose(x, 2, (2, 2), (1, 2), (0, 1, 1, 0), dilation=(2, 1)))
+    return b.finish(b.gemm(b.flatten(x), 3))
+
+
+def pooled(rng):
+    """A mean and a maximum over windows, as convolutions of each channel by itself, and a leaky rectifier."""
+    b = Builder((2, 8, 8), rng)
+    x = b.relu(b.conv("x", 3, (3, 3), (1, 1), (1, 1, 1, 1)))
+    ahead, base = (b.conv(x, 3, (1, 2), (1, 2), group=3, bias=False) for _ in range(2))
+    x = b.join("Add", base, b.relu(ahead))
+    x = b.conv(x, 3, (2, 2), (2, 2), (0, 0, 0, 0), group=3, bias=False)
+    bend = b.constant("Mul", b.relu(x), ())
+    x = b.relu(b.conv(b.join("Add", b.constant("Mul", x, ()), bend), 2, (2, 2)))
+    return b.finish(b.gemm(b.flatten(x), 3))
+
+
+def sigmoids(rng):
+    """Curves that bend both ways, on values wide and narrow, after a convolution and after a dense layer."""
+    b = Builder((1, 5, 5), rng)
+    x = b.unary("Sigmoid", b.conv("x", 3, (3, 3), (1, 1), (1, 1, 1, 1)))
+    x = b.unary("Sigmoid", b.constant("Mul", b.gemm(b.flatten(x), 6), (6,)))
+    return b.finish(b.gemm(b.join("Add", x, b.relu(b.gemm(x, 6))), 3))
+
+
+def bowls(rng):
+    """Convex curves, one straight on the input, and one on a value that a ReLU made."""
+    b = Builder((6,), rng)
+    x = b.join("Sub", b.unary("Square", "x"), b.unary("Softplus", b.gemm("x", 6)))
+    x = b.unary("Square", b.relu(b.gemm(x, 5)))
+    return b.finish(b.gemm(b.unary("Softplus", x), 3))
+
+
+CURVED = {make.__name__: make for make in (sigmoids, bowls)}  # nonlinearities that no sign makes exact
+
 GRAPHS = {
     make.__name__: make
     for make in (
@@ -210,6 +304,10 @@ GRAPHS = {
         reshaped,
         final_relu,
         relu_on_input,
+        rearranged,
+        branches,
+        decoder,
+        pooled,
     )
 }
 

@@ -36,8 +36,21 @@ def apply(node, params, arrays):
         return convolve(x, *constants, **node.attrs)
     if node.op == "Gemm":
         return x @ constants[0].T + (constants[1] if len(constants) > 1 else 0.0)
-    if node.op == "Relu":
-        return np.maximum(x, 0.0)
+    if node.op in UNARY:
+        return UNARY[node.op](x)
+    if node.op == "MatMul":
+        return np.einsum("...i,oi->...o", x, constants[0])
+    if node.op == "ConvTranspose":
+        return deconvolve(x, *constants, **node.attrs)
+    if node.op == "Transpose":
+        return np.transpose(x, (0, *(axis + 1 for axis in node.attrs["perm"])))
+    if node.op == "Gather":
+        return np.take(x, node.attrs["indices"], axis=node.attrs["axis"] + 1)
+    if node.op == "Pad":
+        before, after = np.split(np.array(node.attrs["pads"]), 2)
+        return np.pad(x, ((0, 0), *zip(before, after, strict=True)))
+    if node.op == "ReduceSum":
+        return x.sum(axis=tuple(axis + 1 for axis in node.attrs["axes"]))
     if node.op == "Flatten":
         return x.reshape(len(x), -1)
     if node.op == "Reshape":
@@ -65,6 +78,32 @@ def convolve(x, weight, bias=None, *, strides, pads, dilations, group):
         if bias is not None:
             y[:, o] += bias[o]
     return y
+
+
+UNARY = {
+    "Relu": lambda x: np.maximum(x, 0.0),
+    "Sigmoid": lambda x: 0.5 * (1 + np.tanh(x / 2)),
+    "Softplus": lambda x: np.logaddexp(x, 0.0),
+    "Square": lambda x: x * x,
+}
+
+
+def deconvolve(x, weight, bias, *, strides, pads, dilations, group, extra):
+    """Every input entry throws a weighted kernel onto the output; pads are cut from it."""
+    top, left, bottom, right = pads
+    batch, ins, height, width = x.shape
+    per_group, outs = ins // group, weight.shape[1]
+    kernel = weight.shape[2:]
+    size = [(n - 1) * strides[d] + dilations[d] * (kernel[d] - 1) + 1 + extra[d] for d, n in enumerate((height, width))]
+    y = np.zeros((batch, outs * group, *size))
+    for c in range(ins):
+        channels = slice(c // per_group * outs, (c // per_group + 1) * outs)
+        for i in range(height):
+            for j in range(width):
+                rows = i * strides[0] + dilations[0] * np.arange(kernel[0])
+                columns = j * strides[1] + dilations[1] * np.arange(kernel[1])
+                y[:, channels, rows[:, None], columns] += x[:, c, i, j][:, None, None, None] * weight[c]
+    return y[:, :, top : size[0] - bottom, left : size[1] - right] + bias[:, None, None]
 
 
 def forward(graph, params, x):

@@ -15,7 +15,23 @@ from glscert.verifier.graph.load import from_proto
 from onnx_models import run_loaded
 from random_graphs import GRAPHS
 
-PLAIN = {"Conv", "Gemm", "Relu", "Add", "Sub", "Mul", "Div", "Flatten", "Reshape"}
+PLAIN = {
+    "Add",
+    "Conv",
+    "ConvTranspose",
+    "Div",
+    "Flatten",
+    "Gather",
+    "Gemm",
+    "MatMul",
+    "Mul",
+    "Pad",
+    "ReduceSum",
+    "Relu",
+    "Reshape",
+    "Sub",
+    "Transpose",
+}
 METADATA = {"net": "cnn3", "dataset": "mnist", "eps": "0.1", "data_dir": "/home/someone/data"}
 
 

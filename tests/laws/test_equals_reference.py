@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cases import make_case, numpy_params, reference_bounds
 from glscert.verifier.bounds import RELAXATIONS, linf_box, margin_spec
 from glscert.verifier.ops import OPERATORS, evaluate
-from random_graphs import GRAPHS, arbitrary_convs
+from random_graphs import CURVED, GRAPHS, arbitrary_convs
 from reference import REFERENCE, dense, forward
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
@@ -41,7 +41,7 @@ def test_every_relaxation_has_a_reference():
 
 
 def test_every_operator_occurs_in_some_network():
-    graphs = [make_case(name).graph for name in GRAPHS]
+    graphs = [make_case(name).graph for name in GRAPHS | CURVED]
     assert {node.op for graph in graphs for node in graph.nodes} == set(OPERATORS)
 
 
@@ -59,7 +59,7 @@ def test_reference_matrices_are_the_network(name):
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("name", GRAPHS | CURVED)
 def test_evaluate(name, dtype):
     case = make_case(name, dtype=dtype)
     expected = forward(case.graph, numpy_params(case), case.box.upper.numpy())[case.graph.output]

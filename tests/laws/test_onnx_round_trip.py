@@ -13,7 +13,7 @@ from glscert.export.onnx import onnx_bytes
 from glscert.verifier.bounds import RELAXATIONS
 from glscert.verifier.graph import load_model
 from glscert.verifier.ops import evaluate
-from random_graphs import GRAPHS, arbitrary_convs
+from random_graphs import CURVED, GRAPHS, arbitrary_convs
 
 
 def written(case) -> bytes:
@@ -41,7 +41,7 @@ def assert_runtime_agrees(case):
 
 
 @pytest.mark.parametrize("seed", (70, 71))
-@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("name", GRAPHS | CURVED)
 def test_evaluate_agrees_with_onnxruntime(name, seed):
     assert_runtime_agrees(make_case(name, seed, dtype=torch.float32, batch=5))
 
@@ -51,7 +51,7 @@ def test_evaluate_agrees_with_onnxruntime_on_arbitrary_convolutions(seed):
     assert_runtime_agrees(make_case("arbitrary", seed, dtype=torch.float32, make=arbitrary_convs))
 
 
-@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("name", GRAPHS | CURVED)
 @pytest.mark.parametrize("relaxation", RELAXATIONS)
 def test_the_file_read_back_has_the_same_bounds(relaxation, name, tmp_path):
     case = make_case(name, 72, dtype=torch.float32)
@@ -64,7 +64,7 @@ def test_the_file_read_back_has_the_same_bounds(relaxation, name, tmp_path):
     assert torch.allclose(bounds.lower, read.lower, rtol=0, atol=1e-5 * scale)
 
 
-@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("name", GRAPHS | CURVED)
 def test_after_one_reading_the_bytes_no_longer_change(name, tmp_path):
     """One reading may still rewrite: a Reshape to a row becomes a Flatten."""
     data = written(make_case(name, 73, dtype=torch.float32))

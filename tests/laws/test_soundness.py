@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cases import make_case, numpy_params
 from glscert.verifier.bounds import RELAXATIONS
 from glscert.verifier.ops import evaluate
-from random_graphs import GRAPHS, arbitrary_convs
+from random_graphs import CURVED, GRAPHS, arbitrary_convs
 from reference import forward
 
 ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4}
@@ -61,7 +61,7 @@ def assert_sound(case, relaxation):
 
 @pytest.mark.parametrize("dtype", ROUNDING, ids=str)
 @pytest.mark.parametrize("seed", (10, 11))
-@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("name", GRAPHS | CURVED)
 @pytest.mark.parametrize("relaxation", RELAXATIONS)
 def test_no_point_beats_a_bound(relaxation, name, seed, dtype):
     assert_sound(make_case(name, seed, dtype=dtype), relaxation)

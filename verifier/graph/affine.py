@@ -1,62 +1,12 @@
-"""Conv, Gemm, MatMul and BatchNormalization in inference mode."""
+"""Gemm, MatMul and BatchNormalization in inference mode."""
 
 import numpy as np
 
-from .builder import Builder, broadcast, refusal, size
+from .builder import Builder, Value, broadcast, refusal, size
+from .convolution import constant
 from .proto import OnnxNode
 from .shapes import Shape
-
-
-def conv(builder: Builder, node: OnnxNode) -> None:
-    """Two-dimensional, grouped and dilated too; `auto_pad` becomes explicit pads."""
-    value, kernel = builder.value(node.inputs[0]), _constant(builder, node, 1)
-    if len(value.dims) != 4 or value.dims[0] != 1 or kernel.ndim != 4:
-        raise refusal(
-            node,
-            f"convolves {list(value.dims)} with a kernel {list(kernel.shape)}; supported: "
-            "[batch,C,H,W] with [O,C/g,h,w]",
-            "Export two-dimensional convolutions",
-        )
-    window = kernel.shape[2:]
-    if tuple(node.attrs.get("kernel_shape", window)) != window:
-        raise refusal(
-            node,
-            f"declares a kernel {list(node.attrs['kernel_shape'])} and holds {list(window)}",
-            "Export the network again",
-        )
-    strides, dilations = node.attrs.get("strides", (1, 1)), node.attrs.get("dilations", (1, 1))
-    attrs = {
-        "strides": strides,
-        "pads": _pads(node, value.dims[2:], window, strides, dilations),
-        "dilations": dilations,
-        "group": node.attrs.get("group", 1),
-    }
-    params = [builder.param(node, node.inputs[1], kernel)]
-    if len(node.inputs) > 2 and node.inputs[2]:
-        params.append(builder.param(node, node.inputs[2], _constant(builder, node, 2)))
-    output = builder.emit(node, "Conv", [builder.reshape(node, value.name, value.dims[1:])], params, attrs)
-    builder.bind(node, output, (1, *builder.shapes[output]))
-
-
-def _pads(node: OnnxNode, image: Shape, window: Shape, strides: Shape, dilations: Shape) -> Shape:
-    mode = node.attrs.get("auto_pad", "NOTSET")
-    if mode in ("NOTSET", ""):
-        return node.attrs.get("pads", (0, 0, 0, 0))
-    if mode == "VALID":
-        return (0, 0, 0, 0)
-    if mode not in ("SAME_UPPER", "SAME_LOWER") or len(strides) != 2 or len(dilations) != 2 or min(strides) < 1:
-        raise refusal(
-            node,
-            f"has auto_pad {mode!r}; supported: NOTSET, VALID, SAME_UPPER, SAME_LOWER",
-            "Export it with explicit pads",
-        )
-    before, after = [], []
-    for n, k, stride, dilation in zip(image, window, strides, dilations, strict=True):
-        total = max(0, (-(-n // stride) - 1) * stride + dilation * (k - 1) + 1 - n)
-        small = total // 2
-        before.append(small if mode == "SAME_UPPER" else total - small)
-        after.append(total - small if mode == "SAME_UPPER" else small)
-    return (*before, *after)
+from .spread import unbatched
 
 
 def gemm(builder: Builder, node: OnnxNode) -> None:
@@ -67,9 +17,10 @@ def gemm(builder: Builder, node: OnnxNode) -> None:
             "multiplies a constant by a computed value; supported: a computed value by a constant",
             "Export it as x W + c",
         )
-    value, matrix = builder.value(node.inputs[0]), _constant(builder, node, 1)
+    value, matrix = builder.value(node.inputs[0]), constant(builder, node, 1)
     dims = value.dims[::-1] if node.attrs.get("transA", 0) else value.dims
-    if len(dims) != 2 or dims[0] != 1 or matrix.ndim != 2 or (builder.dynamic and node.attrs.get("transA", 0)):
+    several = len(dims) == 2 and dims[0] != 1
+    if len(dims) != 2 or matrix.ndim != 2 or (node.attrs.get("transA", 0) and (builder.dynamic or several)):
         raise refusal(
             node,
             f"multiplies {list(dims)} by {list(matrix.shape)}; supported: [batch,in] by a matrix",
@@ -78,15 +29,18 @@ def gemm(builder: Builder, node: OnnxNode) -> None:
     weight = matrix if node.attrs.get("transB", 0) else matrix.T
     alpha, beta = (builder.dtype.type(node.attrs.get(key, 1.0)) for key in ("alpha", "beta"))
     weight = np.ascontiguousarray(weight if alpha == 1 else alpha * weight)
+    if several:
+        _many_rows(builder, node, value, weight, beta)
+        return
     params = [builder.param(node, node.inputs[1], weight)]
     if len(node.inputs) > 2 and node.inputs[2] and beta != 0:
-        bias = _row(node, _constant(builder, node, 2), weight.shape[0])
+        bias = _row(node, constant(builder, node, 2), weight.shape[0])
         params.append(builder.param(node, node.inputs[2], bias if beta == 1 else beta * bias))
     _linear(builder, node, value.name, params, (1, weight.shape[0]))
 
 
 def matmul(builder: Builder, node: OnnxNode) -> None:
-    """A row vector by a constant matrix, or a constant matrix by a column vector."""
+    """Row vectors by a constant matrix, or a constant matrix by column vectors."""
     left = builder.const(node.inputs[0])
     value = builder.value(node.inputs[0] if left is None else node.inputs[1])
     matrix = builder.const(node.inputs[1]) if left is None else left
@@ -100,11 +54,13 @@ def matmul(builder: Builder, node: OnnxNode) -> None:
         raise refusal(node, "multiplies a single number", "Export the network again")
     features, rest = (value.dims[-1], value.dims[:-1]) if left is None else _column(value.dims)
     mixed = left is not None and builder.dynamic and len(value.dims) < 3  # W [B,n] would multiply across images
-    if matrix.ndim != 2 or size(rest) != 1 or mixed:
+    if 2 < matrix.ndim <= len(value.dims) and size(matrix.shape[:-2]) == 1:
+        matrix = matrix.reshape(matrix.shape[-2:])
+    if matrix.ndim != 2 or mixed:
         raise refusal(
             node,
             f"multiplies {[list(a) for a in _operands(left is None, value.dims, matrix.shape)]}; "
-            "supported: one vector of each image by a matrix",
+            "supported: vectors of one image by a matrix",
             "Flatten the value from axis 1",
         )
     weight = matrix.T if left is None else matrix
@@ -114,6 +70,9 @@ def matmul(builder: Builder, node: OnnxNode) -> None:
             f"multiplies a vector of {features} by a matrix that takes {weight.shape[1]}",
             "Export the network again",
         )
+    if size(rest) != 1:
+        _many(builder, node, value, np.ascontiguousarray(weight), left is None)
+        return
     out = weight.shape[0]
     column = left is not None and len(value.dims) > 1
     hint = node.inputs[1 if left is None else 0]
@@ -126,7 +85,7 @@ def batch_normalization(builder: Builder, node: OnnxNode) -> None:
     if node.attrs.get("training_mode", 0) or any(node.outputs[1:]):
         raise refusal(node, "is in training mode", "Call model.eval() before exporting")
     value = builder.value(node.inputs[0])
-    vectors = [_constant(builder, node, i).astype(np.float64) for i in range(1, 5)]
+    vectors = [constant(builder, node, i).astype(np.float64) for i in range(1, 5)]
     scale, shift, mean, variance = vectors
     if len(value.dims) < 2 or value.dims[0] != 1 or any(a.shape != value.dims[1:2] for a in vectors):
         raise refusal(
@@ -151,6 +110,37 @@ def _linear(builder: Builder, node: OnnxNode, value: str, params: list[str], dim
     builder.bind(node, builder.emit(node, "Gemm", [flat], params), dims)
 
 
+def _many(builder: Builder, node: OnnxNode, value: Value, weight: np.ndarray, rows: bool) -> None:
+    """Every row, or every column, of a value times weight [out, in]."""
+    rank = len(value.dims)
+    name, _ = unbatched(builder, node, value, (rank - 1,) if rows else (rank - 2, rank - 1))
+    axes = len(builder.shapes[name])
+    swap = {"perm": (*range(axes - 2), axes - 1, axes - 2)}
+    if not rows:
+        name = builder.emit(node, "Transpose", [name], attrs=swap)
+    hint = node.inputs[1 if rows else 0]
+    name = builder.emit(node, "MatMul", [name], [builder.param(node, hint, weight)])
+    if not rows:
+        name = builder.emit(node, "Transpose", [name], attrs=swap)
+    out = weight.shape[0]
+    builder.bind(node, name, (*value.dims[:-1], out) if rows else (*value.dims[:-2], out, value.dims[-1]))
+
+
+def _many_rows(builder: Builder, node: OnnxNode, value: Value, weight: np.ndarray, beta: np.generic) -> None:
+    """Gemm of several rows: the product, then the bias on each."""
+    if value.dims[1] != weight.shape[1]:
+        raise refusal(node, f"multiplies {list(value.dims)} by {list(weight.T.shape)}", "Export the network again")
+    name = builder.emit(node, "MatMul", [value.name], [builder.param(node, node.inputs[1], weight)])
+    dims = (value.dims[0], weight.shape[0])
+    if len(node.inputs) > 2 and node.inputs[2] and beta != 0:
+        bias = constant(builder, node, 2)
+        if broadcast(node, bias.shape, dims) != dims:
+            raise refusal(node, f"has a bias {list(bias.shape)} for {list(dims)}", "Export the network again")
+        shift = builder.param(node, node.inputs[2], bias if beta == 1 else beta * bias)
+        name = builder.emit(node, "Add", [name], [shift])
+    builder.bind(node, name, dims)
+
+
 def _row(node: OnnxNode, bias: np.ndarray, out: int) -> np.ndarray:
     if broadcast(node, bias.shape, (1, out)) != (1, out):
         raise refusal(node, f"has a bias {list(bias.shape)} for {out} outputs", "Export the network again")
@@ -164,14 +154,3 @@ def _column(dims: Shape) -> tuple[int, Shape]:
 
 def _operands(value_first: bool, value: Shape, matrix: Shape) -> tuple[Shape, Shape]:
     return (value, matrix) if value_first else (matrix, value)
-
-
-def _constant(builder: Builder, node: OnnxNode, index: int) -> np.ndarray:
-    array = builder.const(node.inputs[index])
-    if array is None:
-        raise refusal(
-            node,
-            f"takes {node.inputs[index]!r} from a computed value; supported: a constant",
-            "Export it with constant weights",
-        )
-    return array

@@ -1,14 +1,11 @@
-"""Relu, and Add, Sub, Mul, Div of a computed value with a constant; Add and Sub of two computed values."""
+"""Add, Sub, Mul, Div of a computed value with a constant; Add, Sub and Mul of two computed values; Neg."""
 
 import numpy as np
 
-from .builder import Builder, broadcast, refusal, size
+from .activation import product
+from .builder import Builder, broadcast, refusal
 from .proto import OnnxNode
-
-
-def relu(builder: Builder, node: OnnxNode) -> None:
-    value = builder.value(node.inputs[0])
-    builder.bind(node, builder.emit(node, "Relu", [value.name]), value.dims)
+from .spread import expanded
 
 
 def add(builder: Builder, node: OnnxNode) -> None:
@@ -38,12 +35,9 @@ def mul(builder: Builder, node: OnnxNode) -> None:
     if builder.const(a) is not None:
         a, b = b, a
     if builder.const(b) is None:
-        raise refusal(
-            node,
-            "multiplies two computed values; supported: a computed one by a constant",
-            "Write the network without the product",
-        )
-    with_constant(builder, node, a, b)
+        product(builder, node, builder.value(a), builder.value(b))
+    else:
+        with_constant(builder, node, a, b)
 
 
 def div(builder: Builder, node: OnnxNode) -> None:
@@ -58,6 +52,10 @@ def div(builder: Builder, node: OnnxNode) -> None:
     with_constant(builder, node, a, b)
 
 
+def neg(builder: Builder, node: OnnxNode) -> None:
+    negate(builder, node, node.inputs[0])
+
+
 def negate(builder: Builder, node: OnnxNode, x: str) -> None:
     """Binds the output of `node` to -x, for the moment."""
     value = builder.value(x)
@@ -69,14 +67,14 @@ def with_constant(builder: Builder, node: OnnxNode, x: str, c: str) -> None:
     """x (op) c, where c broadcasts against x; the constant loses the batch axis."""
     value, constant = builder.value(x), builder.consts[c]
     dims = broadcast(node, value.dims, constant.shape)
-    if size(dims) != size(value.dims) or (builder.dynamic and len(dims) != len(value.dims)):
+    if builder.dynamic and (len(dims) != len(value.dims) or dims[0] != 1):
         raise refusal(
             node,
             f"extends a computed value {list(value.dims)} to {list(dims)} to fit its constant",
             "Give the constant a shape that broadcasts to the value's, such as [1,C,1,1]",
         )
     shape = builder.without_batch(dims)
-    source = builder.reshape(node, value.name, shape)
+    source = builder.reshape(node, expanded(builder, node, value, dims), shape)
     aligned = constant.reshape(constant.shape[max(0, constant.ndim - len(shape)) :])
     name = builder.param(node, c, aligned)
     builder.bind(node, builder.emit(node, node.op, [source], [name]), dims)
@@ -84,10 +82,6 @@ def with_constant(builder: Builder, node: OnnxNode, x: str, c: str) -> None:
 
 def _two_values(builder: Builder, node: OnnxNode) -> None:
     a, b = (builder.value(name) for name in node.inputs)
-    if a.dims != b.dims:
-        raise refusal(
-            node,
-            f"combines computed values of shapes {list(a.dims)} and {list(b.dims)}; supported: equal shapes",
-            "Reshape one of them before",
-        )
-    builder.bind(node, builder.emit(node, node.op, [a.name, b.name]), a.dims)
+    dims = broadcast(node, a.dims, b.dims)
+    operands = [expanded(builder, node, value, dims) for value in (a, b)]
+    builder.bind(node, builder.emit(node, node.op, operands), dims)

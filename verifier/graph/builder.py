@@ -45,6 +45,11 @@ class Builder:
         return self.consts.get(name)
 
     def value(self, name: str) -> Value:
+        if name in self.consts:
+            raise UnsupportedError(
+                f"the value {name!r} is a constant where a computed value is supported. Export the network again, with "
+                "constants folded."
+            )
         if name not in self._values:
             raise UnsupportedError(
                 f"the value {name!r} (an optional output, or an operand left out) is used, which is "

@@ -28,7 +28,7 @@ def fold(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
         raise refusal(node, "is applied to constants alone", "Fold constants before exporting")
     try:
         return FOLDS[node.op](node, arrays)
-    except (ValueError, IndexError, TypeError, KeyError, OverflowError) as error:
+    except (ValueError, IndexError, TypeError, KeyError, ArithmeticError) as error:
         raise InputError(
             f"operator {node.op} (node {node.name!r}) cannot be evaluated on its constants: {error}. "
             "Export the network again."
@@ -122,6 +122,40 @@ def _slice(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
     return arrays[0][tuple(taken)]
 
 
+def _constant_of_shape(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
+    shape, value = arrays[0].ravel().tolist(), node.attrs.get("value", np.zeros(1, np.float32))
+    _bounded(prod(shape))
+    return np.full(shape, value.ravel()[0])
+
+
+def _expand(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
+    shape = broadcast(node, arrays[0].shape, tuple(arrays[1].ravel().tolist()))
+    _bounded(prod(shape))
+    return np.array(np.broadcast_to(arrays[0], shape))
+
+
+def _flatten(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
+    (array,) = arrays
+    return array.reshape(prod(array.shape[: node.attrs.get("axis", 1)]), -1)
+
+
+def _range(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
+    start, stop, step = (float(array.item()) for array in arrays)
+    _bounded(int((stop - start) / step))
+    return np.arange(start, stop, step).astype(arrays[0].dtype)
+
+
+def _reduce_prod(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
+    keep = bool(node.attrs.get("keepdims", 1))
+    return np.asarray(np.prod(arrays[0], axis=axes_of(node, arrays, arrays[0].ndim), keepdims=keep), arrays[0].dtype)
+
+
+def _where(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
+    shape = broadcast(node, *(array.shape for array in arrays))
+    _bounded(prod(shape))
+    return np.where(*arrays)
+
+
 def _arithmetic(function: Callable[..., np.ndarray]) -> Fold:
     def apply(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
         a, b = arrays
@@ -147,7 +181,23 @@ def _bounded(size: int) -> None:
 
 
 FOLDS: dict[str, Fold] = {
+    "Abs": lambda node, arrays: np.abs(arrays[0]),
+    "Ceil": lambda node, arrays: np.ceil(arrays[0]),
+    "ConstantOfShape": _constant_of_shape,
+    "Equal": lambda node, arrays: np.equal(*arrays),
+    "Exp": lambda node, arrays: np.exp(arrays[0]),
+    "Expand": _expand,
+    "Floor": lambda node, arrays: np.floor(arrays[0]),
+    "Flatten": _flatten,
     "Identity": lambda node, arrays: arrays[0],
+    "Log": lambda node, arrays: np.log(arrays[0]),
+    "Neg": lambda node, arrays: -arrays[0],
+    "Pow": lambda node, arrays: np.asarray(np.power(*arrays), arrays[0].dtype),
+    "Range": _range,
+    "Reciprocal": lambda node, arrays: 1 / arrays[0],
+    "ReduceProd": _reduce_prod,
+    "Sqrt": lambda node, arrays: np.sqrt(arrays[0]),
+    "Where": _where,
     "Cast": _cast,
     "Transpose": lambda node, arrays: np.transpose(arrays[0], node.attrs.get("perm")),
     "Reshape": lambda node, arrays: arrays[0].reshape(reshaped(node, arrays[0].shape, arrays[1].ravel().tolist())),

@@ -78,6 +78,28 @@ def _conv(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape
     return (weight[0], *size)
 
 
+def _conv_transpose(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
+    (x,) = _arity(node, inputs, 1)
+    weight, bias = _weights(node, params)
+    attrs = node.attrs
+    group, strides, pads, dilations = attrs["group"], attrs["strides"], attrs["pads"], attrs["dilations"]
+    if len(x) != 3 or len(weight) != 4 or group < 1 or weight[0] != x[0] or weight[0] % group:
+        raise _mismatch(node, f"takes {list(x)} through a kernel {list(weight)} in {group} groups; they do not fit")
+    channels = weight[1] * group
+    if bias is not None and bias != (channels,):
+        raise _mismatch(node, f"has a bias {list(bias)} for {channels} channels")
+    if (len(strides), len(pads), len(dilations)) != (2, 4, 2) or min(*strides, *dilations) < 1 or min(pads) < 0:
+        raise _mismatch(node, f"has strides {list(strides)}, pads {list(pads)}, dilations {list(dilations)}")
+    most = [max(pair) for pair in zip(strides, dilations, strict=True)]
+    if len(attrs["extra"]) != 2 or any(not 0 <= n < limit for n, limit in zip(attrs["extra"], most, strict=True)):
+        raise _mismatch(node, f"adds {list(attrs['extra'])} rows and columns; supported: fewer than a stride")
+    size = [
+        (x[1 + i] - 1) * strides[i] + dilations[i] * (weight[2 + i] - 1) + 1 + attrs["extra"][i] - pads[i] - pads[2 + i]
+        for i in (0, 1)
+    ]
+    return (channels, *size)
+
+
 def _gemm(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
     (x,) = _arity(node, inputs, 1)
     weight, bias = _weights(node, params)
@@ -88,9 +110,45 @@ def _gemm(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape
     return (weight[0],)
 
 
-def _relu(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
+def _matmul(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
+    (x,) = _arity(node, inputs, 1)
+    (weight,) = _arity(node, params, 1)
+    if len(weight) != 2 or x[-1:] != weight[1:]:
+        raise _mismatch(node, f"multiplies a value {list(x)} by a matrix {list(weight)} ([out, in])")
+    return (*x[:-1], weight[0])
+
+
+def _unary(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
     _arity(node, params, 0)
     return _arity(node, inputs, 1)[0]
+
+
+def _transpose(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
+    x, perm = _unary(node, inputs, params), node.attrs["perm"]
+    if sorted(perm) != list(range(len(x))):
+        raise _mismatch(node, f"puts the axes of {list(x)} into the order {list(perm)}")
+    return tuple(x[axis] for axis in perm)
+
+
+def _gather(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
+    x, axis, indices = _unary(node, inputs, params), node.attrs["axis"], node.attrs["indices"]
+    if not 0 <= axis < len(x) or any(not 0 <= index < x[axis] for index in indices):
+        raise _mismatch(node, f"takes entries along axis {axis} that {list(x)} does not have")
+    return (*x[:axis], len(indices), *x[axis + 1 :])
+
+
+def _pad(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
+    x, pads = _unary(node, inputs, params), node.attrs["pads"]
+    if len(pads) != 2 * len(x) or min(pads, default=0) < 0:
+        raise _mismatch(node, f"pads {list(x)} by {list(pads)}")
+    return tuple(n + before + after for n, before, after in zip(x, pads[: len(x)], pads[len(x) :], strict=True))
+
+
+def _reduce_sum(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
+    x, axes = _unary(node, inputs, params), node.attrs["axes"]
+    if not axes or list(axes) != sorted(set(axes)) or not 0 <= axes[0] <= axes[-1] < len(x):
+        raise _mismatch(node, f"sums {list(x)} over the axes {list(axes)}")
+    return tuple(n for axis, n in enumerate(x) if axis not in axes)
 
 
 def _arithmetic(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
@@ -124,8 +182,17 @@ def _reshape(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Sh
 
 _RULES: dict[str, Callable[[Node, Sequence[Shape], Sequence[Shape]], Shape]] = {
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "Gemm": _gemm,
-    "Relu": _relu,
+    "MatMul": _matmul,
+    "Relu": _unary,
+    "Sigmoid": _unary,
+    "Softplus": _unary,
+    "Square": _unary,
+    "Transpose": _transpose,
+    "Gather": _gather,
+    "Pad": _pad,
+    "ReduceSum": _reduce_sum,
     "Add": _arithmetic,
     "Sub": _arithmetic,
     "Mul": _arithmetic,

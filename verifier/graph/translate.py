@@ -5,50 +5,80 @@ from collections.abc import Callable
 import numpy as np
 
 from ..errors import UnsupportedError
-from .affine import batch_normalization, conv, gemm, matmul
-from .arithmetic import add, div, mul, relu, sub
+from .activation import absolute, clip, extremum, hard_sigmoid, hard_swish, leaky_relu, pointwise, prelu, square, tanh
+from .affine import batch_normalization, gemm, matmul
+from .arithmetic import add, div, mul, neg, sub
 from .builder import Builder
+from .convolution import conv, conv_transpose
 from .fold import FOLDS, constant_value, fold, shape_of
+from .pool import average_pool, global_pool, max_pool, reduce_
 from .proto import OnnxNode
+from .rearrange import concat, expand, gather, pad, slice_, split, transpose
 from .reshape import flatten, reshape, squeeze, unsqueeze
-from .transparent import dropout, identity
+from .resize import resize
+from .transparent import cast, dropout, identity
 
 TRANSLATIONS: dict[str, Callable[[Builder, OnnxNode], None]] = {
+    "Abs": absolute,
     "Add": add,
+    "AveragePool": average_pool,
     "BatchNormalization": batch_normalization,
+    "Cast": cast,
+    "Clip": clip,
+    "Concat": concat,
     "Conv": conv,
+    "ConvTranspose": conv_transpose,
     "Div": div,
     "Dropout": dropout,
+    "Expand": expand,
     "Flatten": flatten,
+    "Gather": gather,
     "Gemm": gemm,
+    "GlobalAveragePool": global_pool,
+    "GlobalMaxPool": global_pool,
+    "HardSigmoid": hard_sigmoid,
+    "HardSwish": hard_swish,
     "Identity": identity,
+    "LeakyRelu": leaky_relu,
     "MatMul": matmul,
+    "Max": extremum,
+    "MaxPool": max_pool,
+    "Min": extremum,
     "Mul": mul,
-    "Relu": relu,
+    "Neg": neg,
+    "PRelu": prelu,
+    "Pad": pad,
+    "Pow": square,
+    "ReduceMax": reduce_,
+    "ReduceMean": reduce_,
+    "ReduceSum": reduce_,
+    "Relu": pointwise,
     "Reshape": reshape,
+    "Resize": resize,
+    "Sigmoid": pointwise,
+    "Slice": slice_,
+    "Softplus": pointwise,
+    "Split": split,
     "Squeeze": squeeze,
     "Sub": sub,
+    "Tanh": tanh,
+    "Transpose": transpose,
     "Unsqueeze": unsqueeze,
+    "Upsample": resize,
 }
 
 _ON_CONSTANTS = sorted({"Constant", "Shape", *FOLDS} - TRANSLATIONS.keys())
 _PROBABILITIES = "Export the logits: leave it off the end of the network"
-_RECTIFIER = "Train the network with ReLU"
-_POOLING = "Train the network with a strided convolution in its place"
+_RECTIFIER = "Train the network with one of the supported activations, such as Relu or LeakyRelu"
 _REMEDIES = {
     "Softmax": _PROBABILITIES,
     "LogSoftmax": _PROBABILITIES,
     "ArgMax": _PROBABILITIES,
-    "Sigmoid": f"At the end of a network, export the logits; inside one, {_RECTIFIER[0].lower()}{_RECTIFIER[1:]}",
-    "Tanh": _RECTIFIER,
-    "LeakyRelu": _RECTIFIER,
     "Elu": _RECTIFIER,
     "Gelu": _RECTIFIER,
-    "MaxPool": _POOLING,
-    "AveragePool": _POOLING,
-    "GlobalAveragePool": _POOLING,
-    "Pad": "Use the pads of the following convolution",
-    "Transpose": "Train and export the network with channels first",
+    "Selu": _RECTIFIER,
+    "Sign": _RECTIFIER,
+    "LSTM": "Write the recurrence out step by step, with the operators above",
 }
 
 

@@ -1,12 +1,27 @@
 """Operators that pass their input on unchanged."""
 
+from onnx import TensorProto
+
 from .builder import Builder, refusal
 from .proto import OnnxNode
+
+_NAMES = {"float32": "FLOAT", "float64": "DOUBLE"}
 
 
 def identity(builder: Builder, node: OnnxNode) -> None:
     value = builder.value(node.inputs[0])
     builder.bind(node, value.name, value.dims)
+
+
+def cast(builder: Builder, node: OnnxNode) -> None:
+    """To the type that the value has already."""
+    if TensorProto.DataType.Name(node.attrs["to"]) != _NAMES.get(builder.dtype.name):
+        raise refusal(
+            node,
+            f"converts a computed value from {builder.dtype} to another type",
+            f"Export all of it in {builder.dtype}",
+        )
+    identity(builder, node)
 
 
 def dropout(builder: Builder, node: OnnxNode) -> None:

@@ -11,20 +11,31 @@ from .base import Box as Box
 from .base import Lines as Lines
 from .base import Nonlinear as Nonlinear
 from .base import Params as Params
-from .linear import Conv, Gemm
+from .conv_transpose import ConvTranspose
+from .linear import Conv, Gemm, MatMul
 from .relu import Relu
-from .shape import Flatten, Reshape
+from .shape import Flatten, Gather, Pad, ReduceSum, Reshape, Transpose
+from .smooth import Sigmoid, Softplus, Square
 
 OPERATORS: Mapping[str, Affine | Nonlinear] = {
     "Add": Add(),
     "Conv": Conv(),
+    "ConvTranspose": ConvTranspose(),
     "Div": Div(),
     "Flatten": Flatten(),
+    "Gather": Gather(),
     "Gemm": Gemm(),
+    "MatMul": MatMul(),
     "Mul": Mul(),
+    "Pad": Pad(),
+    "ReduceSum": ReduceSum(),
     "Relu": Relu(),
     "Reshape": Reshape(),
+    "Sigmoid": Sigmoid(),
+    "Softplus": Softplus(),
+    "Square": Square(),
     "Sub": Sub(),
+    "Transpose": Transpose(),
 }
 
 

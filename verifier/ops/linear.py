@@ -31,6 +31,16 @@ class Gemm(Affine):
         return (Form(rows_times_matrix(form.coef, params[node.params[0]])),)
 
 
+class MatMul(Gemm):
+    """Every row along the last axis times one matrix; weight [out, in]."""
+
+    def backward(
+        self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape
+    ) -> tuple[Form, ...]:
+        coef = whole(form, out).coef.unflatten(-1, out)
+        return (Form((coef @ params[node.params[0]]).flatten(3)),)
+
+
 class Conv(Affine):
     """Convolution in two dimensions; weight [out, in/group, kh, kw], bias [out]."""
 
@@ -49,6 +59,9 @@ class Conv(Affine):
         self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape
     ) -> tuple[Form, ...]:
         weight, (shape,) = params[node.params[0]], shapes
+        window = window_below(node, params, form, shape)
+        if node.attrs["group"] > 1 and form.window is not None and window is not None:
+            return (self._grouped(node, weight, inside(form, out), window, (out[0], *form.window.size)),)
         step = window_step(node, params, form, shape, out)
         if step is not None:
             return (Form(rows_times_matrix(inside(form, out).coef, step[0]), step[1]),)
@@ -65,6 +78,16 @@ class Conv(Affine):
         return (Form(back.reshape(*coef.shape[:3], -1)),)
 
     @staticmethod
+    def _grouped(node: Node, weight: Tensor, form: Form, window: Window, entries: Shape) -> Form:
+        """Window by window as an image of axes `entries`; a matrix would hold every pair of channels, most apart."""
+        images = form.coef.reshape(-1, *entries)
+        attrs = node.attrs
+        back = F.conv_transpose2d(
+            images, weight, stride=tuple(attrs["strides"]), dilation=tuple(attrs["dilations"]), groups=attrs["group"]
+        )
+        return Form(back.reshape(*form.coef.shape[:3], -1), window)
+
+    @staticmethod
     def _conv(node: Node, value: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         top, left, bottom, right = node.attrs["pads"]
         if (top, left) == (bottom, right):
@@ -79,23 +102,28 @@ class Conv(Affine):
 def window_step(node: Node, params: Params, form: Form, shape: Shape, out: Shape) -> tuple[Tensor, Window] | None:
     """The convolution as a matrix from a form's window to the wider one over its input (*v = shape), and that window.
 
-    None where there is no window, or where it would be as large as the layer.
+    None where there is no window, where it would be as large as the layer, or where channels come in groups.
     """
-    weight = params[node.params[0]]
-    sizes = (weight.shape[2:], node.attrs["strides"], node.attrs["pads"], node.attrs["dilations"])
-    window = form.window and widened(form.window, *sizes)
-    if form.window is None or window is None or window.size[0] * window.size[1] >= shape[1] * shape[2]:
+    window = window_below(node, params, form, shape)
+    if form.window is None or window is None or node.attrs["group"] > 1:
         return None
-    return _through(node, weight, form.window, out), window
+    return _through(node, params[node.params[0]], form.window, out), window
+
+
+def window_below(node: Node, params: Params, form: Form, shape: Shape) -> Window | None:
+    """The form's window as seen over the convolution's input; None where there is none smaller than the layer."""
+    sizes = (params[node.params[0]].shape[2:], node.attrs["strides"], node.attrs["pads"], node.attrs["dilations"])
+    window = form.window and widened(form.window, *sizes)
+    return None if window is None or window.size[0] * window.size[1] >= shape[1] * shape[2] else window
 
 
 def _through(node: Node, weight: Tensor, window: Window, out: Shape) -> Tensor:
     """The convolution as a matrix from its window to the wider one, one for all positions: [C·kh·kw, C'·kh'·kw']."""
-    strides, dilations, group = node.attrs["strides"], node.attrs["dilations"], node.attrs["group"]
+    strides, dilations = node.attrs["strides"], node.attrs["dilations"]
     entries = out[0] * window.size[0] * window.size[1]
-    if group > 1 or tuple(dilations) != (1, 1):
+    if tuple(dilations) != (1, 1):
         eye = torch.eye(entries, dtype=weight.dtype, device=weight.device).reshape(entries, out[0], *window.size)
-        return F.conv_transpose2d(eye, weight, stride=strides, dilation=dilations, groups=group).flatten(1)
+        return F.conv_transpose2d(eye, weight, stride=strides, dilation=dilations).flatten(1)
     # shifted copies of the kernel in a frame of zeros
     frame = [(n - 1) * s for n, s in zip(window.size, strides, strict=True)]
     reach = (frame[0] + weight.shape[2], frame[1] + weight.shape[3])

@@ -31,7 +31,8 @@ def test_equal_or_tighter_where_it_matters_and_sound(name, radius):
         rows = identity(case.graph.shapes[value], case.box.lower)
         lines = relax(case.graph, earlier)
         plain = lower_bound(case.graph, case.params, value, rows, lines, base.centres, base.radii)
-        lower, upper = identity_bounds(plain, case.graph.shapes[value])
+        ends = identity_bounds(plain, case.graph.shapes[value])
+        lower, upper = (end.reshape(box.lower.shape) for end in ends)
         earlier[value] = box
         unstable = (box.lower < 0) & (box.upper > 0)
         assert (box.lower >= lower - 1e-9)[unstable].all()

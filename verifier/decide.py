@@ -176,18 +176,16 @@ class _Run:
         """The clauses that DeepPoly leaves open, and what each bound must exceed; `first`: the first's number."""
         rows, offset, alive = padded(groups)
         box = Box(*(torch.stack([group.proof[end] for group in groups]) for end in (0, 1)))
-        lines = row_lines(self._network.graph, self._network.exact, box, rows, offset)
+        lines, pre = row_lines(self._network.graph, self._network.exact, box, rows, offset)
         shape = self._network.graph.input_shape
         for place, group in enumerate(groups):
-            pre = {
-                name: Box(known.lower[place].clone(), known.upper[place].clone()) for name, known in lines.pre.items()
-            }
+            own_pre = {name: Box(known.lower[place].clone(), known.upper[place].clone()) for name, known in pre.items()}
             own = Box(*(end.reshape(shape) for end in group.proof))
             for clause in (alive & ~lines.refuted)[place].nonzero().flatten().tolist():
                 best = torch.zeros(rows.shape[2], dtype=torch.float64)
                 best[lines.lowest[place, clause].argmax()] = 1
                 given = (rows[place, clause], offset[place, clause])
-                yield Problem(first + place, clause, own, *given, pre, best), float(lines.needed[place])
+                yield Problem(first + place, clause, own, *given, own_pre, best), float(lines.needed[place])
 
     def _unsafe(self, found: Witness, how: str) -> Decision:
         return self._end(Answer.SAT, how, found)

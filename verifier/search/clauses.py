@@ -1,7 +1,7 @@
 """A query as tensors: its boxes, each once, and for every box the clauses that share it, as rows to prove positive.
 
 A clause c · y + d <= 0 (all its rows at once) is refuted where one row, or a combination of rows with factors >= 0, is
-positive on the whole box. Rows are scaled so that their largest number is 1, which changes no sign.
+positive on the whole box. Rows are scaled so that their largest factor is 1, which changes no sign.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ def _group(clauses: tuple[Clause, ...], outputs: int) -> Group:
     for place, clause in enumerate(clauses):
         for number in range(most if clause.rows else 0):
             row = clause.rows[number if number < len(clause.rows) else 0]
-            scale = max([abs(row.offset), *(abs(factor) for _, factor in row.terms)]) or Fraction(1)
+            scale = max((abs(factor) for _, factor in row.terms), default=Fraction(1))
             offset[place, number] = float(row.offset / scale)
             for index, factor in row.terms:
                 rows[place, number, index] = float(factor / scale)

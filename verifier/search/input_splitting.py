@@ -16,7 +16,7 @@ from ..graph import Graph
 from ..ops import Params, evaluate
 from .clauses import Group
 from .cut import cut
-from .row_lines import RowLines, row_lines
+from .row_lines import RowLines, row_bounder
 
 _ROUND = 0.4  # seconds that one batch should take
 _LEAST = 32  # boxes in the first batch
@@ -44,6 +44,7 @@ class InputSplitting:
         self._graph, self._params, self._most, self._largest = graph, params, most, batch
         self._batch = min(batch, _LEAST)
         self._rows, self._offset, alive = padded(groups)
+        self._bounder = row_bounder(graph, params, self._rows, self._offset)
         lower, upper = (torch.stack([group.proof[end] for group in groups]) for end in (0, 1))
         count = len(groups)
         none, share = lower.new_full((count,), -torch.inf), lower.new_full((count,), 1 / count)
@@ -70,10 +71,7 @@ class InputSplitting:
         """Bounds the next boxes. Returns points that float64 finds unsafe: number of group and clause, x [n]."""
         began = time.perf_counter()
         chosen = self._next()
-        lines = row_lines(
-            self._graph, self._params, Box(chosen.lower, chosen.upper), self._rows[chosen.group],
-            self._offset[chosen.group],
-        )  # fmt: skip
+        lines = self._bounder(Box(chosen.lower, chosen.upper), chosen.group)
         alive = chosen.alive & ~lines.refuted
         found = self._unsafe(chosen, alive, lines)
         lower, upper, alive = cut(lines, chosen.lower, chosen.upper, alive)

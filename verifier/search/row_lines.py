@@ -1,5 +1,6 @@
-"""DeepPoly's lower lines of specification rows over boxes of few inputs: row(x) >= centre + A · (x - middle)."""
+"""DeepPoly's lower lines of specification rows over boxes of inputs: row(x) >= centre + A · (x - middle)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -7,10 +8,12 @@ from torch import Tensor
 
 from ..bounds import Box
 from ..bounds.backward import carried
-from ..bounds.interval import Intervals, affine_values
+from ..bounds.dense import dense_layers
+from ..bounds.interval import Intervals, affine_values, nonlinear_inputs
 from ..bounds.substitution import Anchor, relax
 from ..graph import Graph
 from ..ops import Params
+from ..ops.dense import DenseLayer, dense_network
 from ..ops.forms import Form, whole
 from .intermediate import unstable_preactivations
 from .rounding import rounding_margins
@@ -18,7 +21,7 @@ from .rounding import rounding_margins
 
 class RowLines(NamedTuple):
     """slopes [D, C, M, n], centre [D, C, M], middle and radius [D, n], lowest [D, C, M]; needed [D]: what a bound must
-    exceed to prove anything, for rounding; pre: boxes of the nonlinearities' inputs. All float64, for M
+    exceed to prove anything, for rounding. All float64, for M
     rows of each of C clauses.
     """
 
@@ -28,7 +31,6 @@ class RowLines(NamedTuple):
     radius: Tensor
     lowest: Tensor
     needed: Tensor
-    pre: dict[str, Box]
 
     @property
     def best(self) -> Tensor:
@@ -55,8 +57,42 @@ class RowLines(NamedTuple):
         return (slopes * alive.unsqueeze(2)).sum(1) * self.radius
 
 
-def row_lines(graph: Graph, params: Params, box: Box, rows: Tensor, offset: Tensor) -> RowLines:
-    """box [D, n], rows [D, C, M, K], offset [D, C, M]; intermediate bounds are taken anew for every box."""
+Bounder = Callable[[Box, Tensor], RowLines]  # boxes [D, n] and the number of each one's group [D]
+
+_DIRECTIONS = 64  # different rows that are bounded for every box, whether it asks for them or not
+
+
+def row_bounder(graph: Graph, params: Params, rows: Tensor, offset: Tensor) -> Bounder:
+    """Lines of the rows [G, C, M, K], offset [G, C, M], for boxes of these groups: by the compiled program where the
+    network is dense and the rows are few, apart from their offsets."""
+    directions, index = rows.flatten(0, 2).unique(dim=0, return_inverse=True)
+    layers = dense_layers(graph, params) if len(directions) <= _DIRECTIONS else None
+    network = dense_network(layers[:-1]) if layers is not None else None
+    if layers is None or network is None:
+        return lambda box, group: row_lines(graph, params, box, rows[group], offset[group])[0]
+    program, index = network, index.reshape(rows.shape[:3])
+    last = DenseLayer(directions @ layers[-1].weight, directions @ layers[-1].bias)
+
+    def bounder(box: Box, group: Tensor) -> RowLines:
+        found = program.bounds(last, *box)
+        middle, radius = (box.lower + box.upper) / 2, (box.upper - box.lower) / 2
+        which = index[group].flatten(1)
+        lowest = found.lower.gather(1, which).reshape(offset[group].shape) + offset[group]
+        slopes = found.coef.gather(1, which.unsqueeze(2).expand(-1, -1, middle.shape[1]))
+        slopes = slopes.reshape(*lowest.shape, -1)
+        centre = lowest + (slopes.abs() * radius[:, None, None]).sum(3)
+        shaped = Box(*(end.reshape(-1, *graph.input_shape) for end in box))
+        known = Intervals(graph, params, shaped)
+        pre = {name: known.box(name) for name in nonlinear_inputs(graph).values()}
+        return RowLines(
+            slopes, centre, middle, radius, lowest, _needed(graph, params, shaped, pre, rows[group], offset[group])
+        )
+
+    return bounder
+
+
+def row_lines(graph: Graph, params: Params, box: Box, rows: Tensor, offset: Tensor) -> tuple[RowLines, dict[str, Box]]:
+    """box [D, n], rows [D, C, M, K], offset [D, C, M]: the lines, and the boxes of the nonlinearities' inputs."""
     count, clauses, most, _ = rows.shape
     shaped = Box(*(end.reshape(-1, *graph.input_shape) for end in box))
     known = Intervals(graph, params, shaped, affine_values(graph))
@@ -76,5 +112,11 @@ def row_lines(graph: Graph, params: Params, box: Box, rows: Tensor, offset: Tens
     centre = (value + offset.flatten(1)).reshape(count, clauses, most)
     middle, radius = middle.flatten(1), radius.flatten(1)
     lowest = centre - (slopes.abs() * radius[:, None, None]).sum(3)
+    needed = _needed(graph, params, shaped, pre, rows, offset)
+    return RowLines(slopes, centre, middle, radius, lowest, needed), pre
+
+
+def _needed(graph: Graph, params: Params, box: Box, pre: dict[str, Box], rows: Tensor, offset: Tensor) -> Tensor:
+    """Margins for rounding [D] that grow with the rows' own factors."""
     size = (rows.abs().sum(3) + offset.abs()).flatten(1).amax(1).clamp(min=1)
-    return RowLines(slopes, centre, middle, radius, lowest, size * rounding_margins(graph, params, shaped, pre), pre)
+    return size * rounding_margins(graph, params, box, pre)

@@ -87,7 +87,7 @@ def _train(out: Path, epochs: int | None, seed: int) -> Path:
 
 
 def _verify(model: Path, x: "np.ndarray", y: "np.ndarray") -> "list[Outcome]":
-    from glscert.verifier.verify import Settings, Verifier
+    from glscert.verifier.robustness import Settings, Verifier
 
     with render.progress("verifying", len(x)) as step:
         return Verifier(model).verify(x, y, Settings(eps=EPS, timeout=TIMEOUT), report=lambda _: step(1))

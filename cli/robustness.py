@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from glscert.verifier.region import Entries, Region
     from glscert.verifier.report import Report
+    from glscert.verifier.robustness import Settings, Verifier
     from glscert.verifier.settings import Effort
-    from glscert.verifier.verify import Settings, Verifier
 
 SECONDS_BETWEEN_SAVES = 5.0
 
@@ -47,7 +47,7 @@ def run(
 ) -> int:
     """The exit code, after everything is printed and kept."""
     from glscert.verifier.report import Report
-    from glscert.verifier.verify import Settings, Verifier
+    from glscert.verifier.robustness import Settings, Verifier
 
     if request.norm != "linf":
         raise InputError(f"--norm {request.norm} is not supported; supported: linf.")

@@ -8,7 +8,7 @@ from cases import make_case, numpy_params
 from exact import least
 from glscert.export.onnx import onnx_bytes
 from glscert.verifier.outcome import Verdict
-from glscert.verifier.verify import Settings, Verifier
+from glscert.verifier.robustness import Settings, Verifier
 from reference import dense, forward
 
 pytest.importorskip("scipy", reason="the exact answer comes from scipy's HiGHS")

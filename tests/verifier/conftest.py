@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from glscert.verifier.verify import Verifier
+from glscert.verifier.robustness import Verifier
 from onnx_models import make, node
 
 

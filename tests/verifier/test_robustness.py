@@ -10,7 +10,7 @@ import pytest
 from glscert.verifier.data import load_dataset
 from glscert.verifier.errors import InputError, UnsupportedError
 from glscert.verifier.outcome import Verdict
-from glscert.verifier.verify import Settings, Verifier
+from glscert.verifier.robustness import Settings, Verifier
 from onnx_models import make, mlp, node
 
 MIDDLE = np.full((1, 2), 0.5, np.float32)

@@ -15,6 +15,7 @@ from math import prod
 import torch
 
 from .bounds import Box
+from .bounds.interval import nonlinear_inputs
 from .errors import InputError
 from .network import Network
 from .search.branch_and_bound import Limits, Search
@@ -120,7 +121,8 @@ class _Run:
         """Input splitting, until it is plain that it will not end in time."""
         graph, params, memory = self._network.graph, self._network.exact, self._settings.memory
         batch = max(1, min(4096, inputs_at_once(graph, params, memory)))
-        most = max(batch, memory // (8 * (4 * prod(graph.input_shape) + 8)))
+        neurons = sum(prod(graph.shapes[name]) for name in nonlinear_inputs(graph).values())
+        most = max(batch, memory // (8 * (4 * prod(graph.input_shape) + 8) + neurons))
         search = InputSplitting(graph, params, self._groups, batch=batch, most=most)
         began, start, told = self._visited, self._seconds, 0.0
         while len(search.open.bound):

@@ -5,6 +5,7 @@ from the box to the network's rows in cache (c/dense.h). One program for network
 """
 
 import ctypes
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from . import compiled
 
 _WIDE = 12  # columns that c/dense.h takes at a time
+_LEAST = 64  # boxes that are worth a thread
 _TEXT = '#define LANES {lanes}\n#define DOUBLE 1\n#include "vector.h"\n#include "dense.h"\n'
 
 
@@ -73,10 +75,20 @@ class DenseNetwork:
         )
         hidden = ctypes.c_long(len(self._hidden))
         reals = self._library.scratch_reals(records, hidden)
-        scratch = lower.new_empty(reals + 8)
-        start = scratch.data_ptr() + -scratch.data_ptr() % 64
-        arrays = [ctypes.c_void_p(value.data_ptr()) for value in (lower, upper, *found)]
-        self._library.bounds(records, hidden, ctypes.c_long(boxes), *arrays, ctypes.c_void_p(start))
+
+        def part(values: list[Tensor]) -> None:
+            scratch = lower.new_empty(reals + 8)
+            start = scratch.data_ptr() + -scratch.data_ptr() % 64
+            arrays = [ctypes.c_void_p(value.data_ptr()) for value in values]
+            self._library.bounds(records, hidden, ctypes.c_long(len(values[0])), *arrays, ctypes.c_void_p(start))
+
+        workers = max(1, min(torch.get_num_threads(), boxes // _LEAST))
+        parts = [list(values) for values in zip(*(v.chunk(workers) for v in (lower, upper, *found)), strict=True)]
+        if len(parts) == 1:
+            part(parts[0])
+        else:
+            with ThreadPoolExecutor(len(parts)) as pool:
+                list(pool.map(part, parts))
         return found
 
 

@@ -16,14 +16,15 @@ from ..graph import Graph
 from ..ops import Params, evaluate
 from .clauses import Group
 from .cut import cut
-from .row_lines import RowLines, row_bounder
+from .row_lines import RowBounder, RowLines
 
 _ROUND = 0.4  # seconds that one batch should take
 _LEAST = 32  # boxes in the first batch
 
 
 class Frontier(NamedTuple):
-    """Open boxes [D, n] float64; group [D]; alive [D, C]: open clauses; bound [D]; share [D] of all there was."""
+    """Open boxes [D, n] float64; group [D]; alive [D, C]: open clauses; bound [D]; share [D] of all there was; signs
+    [D, neurons] int8, as `DenseNetwork.bounds` has them."""
 
     lower: Tensor
     upper: Tensor
@@ -31,6 +32,7 @@ class Frontier(NamedTuple):
     alive: Tensor
     bound: Tensor
     share: Tensor
+    signs: Tensor
 
     def take(self, index: Tensor) -> "Frontier":
         return Frontier(*(part[index] for part in self))
@@ -44,11 +46,12 @@ class InputSplitting:
         self._graph, self._params, self._most, self._largest = graph, params, most, batch
         self._batch = min(batch, _LEAST)
         self._rows, self._offset, alive = padded(groups)
-        self._bounder = row_bounder(graph, params, self._rows, self._offset)
         lower, upper = (torch.stack([group.proof[end] for group in groups]) for end in (0, 1))
+        self._bounder = RowBounder(graph, params, Box(lower, upper), self._rows, self._offset)
         count = len(groups)
         none, share = lower.new_full((count,), -torch.inf), lower.new_full((count,), 1 / count)
-        self.open = Frontier(lower, upper, torch.arange(count), alive, none, share)
+        signs = torch.zeros(count, self._bounder.neurons, dtype=torch.int8)
+        self.open = Frontier(lower, upper, torch.arange(count), alive, none, share, signs)
         self.visited = 0
         self.stuck = False  # a box too narrow to be split was left open
 
@@ -71,12 +74,12 @@ class InputSplitting:
         """Bounds the next boxes. Returns points that float64 finds unsafe: number of group and clause, x [n]."""
         began = time.perf_counter()
         chosen = self._next()
-        lines = self._bounder(Box(chosen.lower, chosen.upper), chosen.group)
+        lines, signs = self._bounder(Box(chosen.lower, chosen.upper), chosen.group, chosen.signs)
         alive = chosen.alive & ~lines.refuted
         found = self._unsafe(chosen, alive, lines)
         lower, upper, alive = cut(lines, chosen.lower, chosen.upper, alive)
         bound = lines.best.where(alive, lines.best.new_tensor(torch.inf)).amin(1)
-        rest = chosen._replace(lower=lower, upper=upper, alive=alive, bound=bound)
+        rest = chosen._replace(lower=lower, upper=upper, alive=alive, bound=bound, signs=signs)
         keep = alive.any(1).nonzero().flatten()
         self._split(rest.take(keep), lines.influence(alive)[keep])
         self.visited += len(chosen.bound)

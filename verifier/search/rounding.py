@@ -23,9 +23,18 @@ def rounding_margins(graph: Graph, params: Params, box: Box, pre: Mapping[str, B
     """The margin [B] of every input of the box [B, *v]; infinite where a bound is not a finite number."""
     largest = [torch.ones(len(box.lower), dtype=box.lower.dtype)]
     largest += [_magnitude(known).flatten(1).amax(1) for known in pre.values()]
-    paths = path_magnitudes(graph, params, _magnitude(box)).flatten(1).amax(1)
-    margins = torch.maximum(ROUNDING_MARGIN * torch.stack(largest).amax(0), PATHS_MARGIN * paths)
+    return margins_of(torch.stack(largest).amax(0), largest_paths(graph, params, box))
+
+
+def margins_of(largest: Tensor, paths: Tensor) -> Tensor:
+    """The margins [B], from the largest magnitude of a pre-activation bound and `largest_paths`."""
+    margins = torch.maximum(ROUNDING_MARGIN * largest.clamp(min=1), PATHS_MARGIN * paths)
     return torch.where(margins.isfinite(), margins, torch.inf)
+
+
+def largest_paths(graph: Graph, params: Params, box: Box) -> Tensor:
+    """The second term's magnitude [B]; that of a box within another is no larger."""
+    return path_magnitudes(graph, params, _magnitude(box)).flatten(1).amax(1)
 
 
 def path_magnitudes(graph: Graph, params: Params, magnitude: Tensor) -> Tensor:

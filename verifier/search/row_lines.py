@@ -1,6 +1,5 @@
 """DeepPoly's lower lines of specification rows over boxes of inputs: row(x) >= centre + A · (x - middle)."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -9,14 +8,14 @@ from torch import Tensor
 from ..bounds import Box
 from ..bounds.backward import carried
 from ..bounds.dense import dense_layers
-from ..bounds.interval import Intervals, affine_values, nonlinear_inputs
+from ..bounds.interval import Intervals, affine_values
 from ..bounds.substitution import Anchor, relax
 from ..graph import Graph
 from ..ops import Params
 from ..ops.dense import DenseLayer, dense_network
 from ..ops.forms import Form, whole
 from .intermediate import unstable_preactivations
-from .rounding import rounding_margins
+from .rounding import largest_paths, margins_of, rounding_margins
 
 
 class RowLines(NamedTuple):
@@ -57,38 +56,40 @@ class RowLines(NamedTuple):
         return (slopes * alive.unsqueeze(2)).sum(1) * self.radius
 
 
-Bounder = Callable[[Box, Tensor], RowLines]  # boxes [D, n] and the number of each one's group [D]
-
 _DIRECTIONS = 64  # different rows that are bounded for every box, whether it asks for them or not
 
 
-def row_bounder(graph: Graph, params: Params, rows: Tensor, offset: Tensor) -> Bounder:
-    """Lines of the rows [G, C, M, K], offset [G, C, M], for boxes of these groups: by the compiled program where the
-    network is dense and the rows are few, apart from their offsets."""
-    directions, index = rows.flatten(0, 2).unique(dim=0, return_inverse=True)
-    layers = dense_layers(graph, params) if len(directions) <= _DIRECTIONS else None
-    network = dense_network(layers[:-1]) if layers is not None else None
-    if layers is None or network is None:
-        return lambda box, group: row_lines(graph, params, box, rows[group], offset[group])[0]
-    program, index = network, index.reshape(rows.shape[:3])
-    last = DenseLayer(directions @ layers[-1].weight, directions @ layers[-1].bias)
+class RowBounder:
+    """Lines of the rows [G, C, M, K], offset [G, C, M], for boxes within those of these groups [G, n]: by the compiled
+    program where the network is dense and the rows are few, apart from their offsets.
 
-    def bounder(box: Box, group: Tensor) -> RowLines:
-        found = program.bounds(last, *box)
+    neurons: how many have a sign that is worth to be kept with a box; 0 without the program.
+    """
+
+    def __init__(self, graph: Graph, params: Params, box: Box, rows: Tensor, offset: Tensor) -> None:
+        self._graph, self._params, self._rows, self._offset = graph, params, rows, offset
+        directions, index = rows.flatten(0, 2).unique(dim=0, return_inverse=True)
+        layers = dense_layers(graph, params) if len(directions) <= _DIRECTIONS else None
+        self._program = None if layers is None else dense_network(layers[:-1])
+        self.neurons = 0
+        if layers is not None and self._program is not None:
+            self._index, self.neurons = index.reshape(rows.shape[:3]), self._program.neurons
+            self._paths = largest_paths(graph, params, Box(*(end.reshape(-1, *graph.input_shape) for end in box)))
+            self._last = DenseLayer(directions @ layers[-1].weight, directions @ layers[-1].bias)
+
+    def __call__(self, box: Box, group: Tensor, signs: Tensor) -> tuple[RowLines, Tensor]:
+        """For boxes [D, n], the number of each one's group [D] and its known signs [D, neurons]: also new signs."""
+        rows, offset = self._rows[group], self._offset[group]
+        if self._program is None:
+            return row_lines(self._graph, self._params, box, rows, offset)[0], signs
+        found = self._program.bounds(self._last, *box, signs)
         middle, radius = (box.lower + box.upper) / 2, (box.upper - box.lower) / 2
-        which = index[group].flatten(1)
-        lowest = found.lower.gather(1, which).reshape(offset[group].shape) + offset[group]
-        slopes = found.coef.gather(1, which.unsqueeze(2).expand(-1, -1, middle.shape[1]))
-        slopes = slopes.reshape(*lowest.shape, -1)
+        which = self._index[group].flatten(1)
+        lowest = found.lower.gather(1, which).reshape(offset.shape) + offset
+        slopes = found.coef.gather(1, which.unsqueeze(2).expand(-1, -1, middle.shape[1])).reshape(*lowest.shape, -1)
         centre = lowest + (slopes.abs() * radius[:, None, None]).sum(3)
-        shaped = Box(*(end.reshape(-1, *graph.input_shape) for end in box))
-        known = Intervals(graph, params, shaped)
-        pre = {name: known.box(name) for name in nonlinear_inputs(graph).values()}
-        return RowLines(
-            slopes, centre, middle, radius, lowest, _needed(graph, params, shaped, pre, rows[group], offset[group])
-        )
-
-    return bounder
+        needed = margins_of(found.largest, self._paths[group]) * _size(rows, offset)
+        return RowLines(slopes, centre, middle, radius, lowest, needed), found.signs
 
 
 def row_lines(graph: Graph, params: Params, box: Box, rows: Tensor, offset: Tensor) -> tuple[RowLines, dict[str, Box]]:
@@ -112,11 +113,10 @@ def row_lines(graph: Graph, params: Params, box: Box, rows: Tensor, offset: Tens
     centre = (value + offset.flatten(1)).reshape(count, clauses, most)
     middle, radius = middle.flatten(1), radius.flatten(1)
     lowest = centre - (slopes.abs() * radius[:, None, None]).sum(3)
-    needed = _needed(graph, params, shaped, pre, rows, offset)
+    needed = rounding_margins(graph, params, shaped, pre) * _size(rows, offset)
     return RowLines(slopes, centre, middle, radius, lowest, needed), pre
 
 
-def _needed(graph: Graph, params: Params, box: Box, pre: dict[str, Box], rows: Tensor, offset: Tensor) -> Tensor:
-    """Margins for rounding [D] that grow with the rows' own factors."""
-    size = (rows.abs().sum(3) + offset.abs()).flatten(1).amax(1).clamp(min=1)
-    return size * rounding_margins(graph, params, box, pre)
+def _size(rows: Tensor, offset: Tensor) -> Tensor:
+    """What margins for rounding grow with, of the rows' own factors: [D]."""
+    return (rows.abs().sum(3) + offset.abs()).flatten(1).amax(1).clamp(min=1)

@@ -7,7 +7,7 @@ from cases import make_case
 from glscert.verifier.bounds import Box
 from glscert.verifier.ops import evaluate
 from glscert.verifier.search.cut import cut
-from glscert.verifier.search.row_lines import row_bounder, row_lines
+from glscert.verifier.search.row_lines import RowBounder, row_lines
 from random_graphs import GRAPHS
 
 BOXES, CLAUSES, ROWS, POINTS = 6, 2, 3, 400
@@ -32,7 +32,9 @@ def several(name, seed):
 def test_lines_are_below_and_cutting_keeps_what_is_unsafe(name):
     case, box, rows, offset, points, values = several(name, 3)
     group = torch.zeros(BOXES, dtype=torch.long)
-    compiled = row_bounder(case.graph, case.params, rows, offset)(box, group)
+    around = Box(box.lower.amin(0, keepdim=True), box.upper.amax(0, keepdim=True))
+    bounder = RowBounder(case.graph, case.params, around, rows, offset)
+    compiled, _ = bounder(box, group, torch.zeros(BOXES, bounder.neurons, dtype=torch.int8))
     for lines in (compiled, row_lines(case.graph, case.params, box, rows[group], offset[group])[0]):
         below = lines.centre + torch.einsum("dcmn,pdn->pdcm", lines.slopes, points - lines.middle)
         assert (values >= below - 1e-9).all()

@@ -8,7 +8,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from math import prod
 
@@ -24,12 +24,15 @@ from .search.falsify import Falsifier, Witness
 from .search.input_splitting import InputSplitting, padded
 from .search.memory import inputs_at_once
 from .search.problem import Problem
+from .search.refine import refined
 from .search.row_lines import row_lines
 from .settings import Effort
 from .spec import Query
 
 Progress = Callable[[str], None]
 
+_REFINING = 0.15  # of the time that is left, for intermediate bounds at most
+_REFINING_STEPS = 8
 FEW_INPUTS = 20  # free ones, for input splitting
 
 
@@ -154,25 +157,53 @@ class _Run:
         if not problems:
             yield self._end(Answer.UNSAT, "DeepPoly")
         yield self._attack([(problem.owner, problem.number) for problem in problems], restarts=5, steps=50)
-        search = Search(self._network.graph, self._network.exact, problems, needed, Limits(float("inf"), domains=2**20))
+        search = self._search(problems, needed)
         if not search.can_split():
             return
-        began = self._visited
+        while search.has_roots():
+            yield self._round(search, 0)
+        left = [place for place, each in enumerate(search.progress) if each.done is None]
+        if not left:
+            yield self._end(Answer.UNSAT, "alpha-CROWN")
+        problems, needed, began = [problems[place] for place in left], [needed[place] for place in left], self._visited
+        search = self._search(self._refined(problems), needed)
         while search.is_open():
-            search.run_round()
-            for group, point in search.take_candidates().items():
-                found = self._falsifier.replay(group, point)
-                if found is not None:
-                    yield self._unsafe(found, "branch and bound")
-            search.take_finished()
-            self._visited = began + sum(each.visited for each in search.progress)
-            self._bound = min((each.bound for each in search.progress if each.done is None), default=float("inf"))
-            yield None
+            yield self._round(search, began)
         reasons = [each.done for each in search.progress if each.done]
         if not reasons:
             yield self._end(Answer.UNSAT, f"branch and bound, {self._visited} subdomains")
         else:
             yield self._end(Answer.UNKNOWN, str(reasons[0]))
+
+    def _search(self, problems: list[Problem], needed: list[float]) -> Search:
+        limits = Limits(float("inf"), domains=2**20, memory=self._settings.memory)
+        return Search(self._network.graph, self._network.exact, problems, needed, limits)
+
+    def _round(self, search: Search, began: int) -> Decision | None:
+        search.run_round()
+        for group, point in search.take_candidates().items():
+            found = self._falsifier.replay(group, point)
+            if found is not None:
+                return self._unsafe(found, "branch and bound")
+        search.take_finished()
+        self._visited = began + sum(each.visited for each in search.progress)
+        self._bound = min((each.bound for each in search.progress if each.done is None), default=float("inf"))
+        return None
+
+    def _refined(self, problems: list[Problem]) -> list[Problem]:
+        """The problems with tighter boxes, as far as a part of the time goes."""
+        self._progress(f"intermediate bounds of {len(problems)} clauses")
+        until = self._seconds + _REFINING * (self._settings.timeout - self._seconds)
+        boxes: dict[int, dict[str, Box]] = {}
+        for problem in problems:
+            if problem.owner not in boxes:
+                pre = {name: Box(known.lower[None], known.upper[None]) for name, known in problem.pre.items()}
+                found = refined(
+                    self._network.graph, self._network.exact, Box(*(end[None] for end in problem.box)), pre,
+                    steps=_REFINING_STEPS, memory=self._settings.memory, stop=lambda: self._seconds > until,
+                )  # fmt: skip
+                boxes[problem.owner] = {name: Box(known.lower[0], known.upper[0]) for name, known in found.items()}
+        return [replace(problem, pre=boxes[problem.owner]) for problem in problems]
 
     def _problems(self, first: int, groups: list[Group]) -> Iterator[tuple[Problem, float]]:
         """The clauses that DeepPoly leaves open, and what each bound must exceed; `first`: the first's number."""

@@ -14,9 +14,13 @@ import torch
 from ..bounds.beta_crown import Dual, dual_bound, split_impact, start_dual, tighten
 from ..graph import Graph
 from ..ops import Box, Params
+from .branching import best_split
 from .domains import Domain, clip, split_signs, stacked_dual
 from .primal import worst_corners
 from .problem import Problem, batch
+
+_ROUND = 0.7  # seconds that a round should take at most
+_LEAST = 8  # subdomains of a round, however long
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Limits:
     domains: int = 20_000
     memory: int = 2**30
     batch: int = 256
-    steps: int = 12
+    steps: int = 4
     root_steps: int = 20
 
 
@@ -57,6 +61,7 @@ class Search:
         self._finished: list[int] = []
         self._candidates: dict[int, torch.Tensor] = {}
         self._rooted = 0
+        self._batch = limits.batch  # less where a round would take long
         self._rows = max((len(problem.rows) for problem in problems), default=1)
         neurons = sum(box.lower.numel() for box in problems[0].pre.values()) if problems else 1
         self._most_open = limits.memory // (8 * max(1, neurons))  # a slope and a multiplier for each
@@ -110,6 +115,9 @@ class Search:
         for domain in domains:
             shares[domain.problem] += 1
         elapsed = time.perf_counter() - began
+        if domains:
+            fits = int(_ROUND * len(domains) / max(elapsed, 1e-6))
+            self._batch = max(_LEAST, min(self.limits.batch, fits, 4 * len(domains)))
         for problem, count in shares.items():
             self.progress[problem].seconds += elapsed * count / len(domains)
             self.progress[problem].visited += count
@@ -119,7 +127,7 @@ class Search:
     def _roots(self) -> list[Domain]:
         """The next whole boxes that have not been bounded yet."""
         chosen = [i for i in range(self._rooted, len(self.problems)) if self.progress[i].done is None]
-        chosen = chosen[: self.limits.batch]
+        chosen = chosen[: self._batch]
         self._rooted = chosen[-1] + 1 if chosen else len(self.problems)
         roots = []
         for i in chosen:
@@ -142,7 +150,7 @@ class Search:
 
         Where there are more problems than places, those served least come first.
         """
-        places = max(1, self.limits.batch // 2)
+        places = max(1, self._batch // 2)
         waiting = sorted((p for p in self.progress if p.done is None and p.open), key=lambda p: p.visited)[:places]
         parents: list[Domain] = []
         for left, progress in zip(range(len(waiting), 0, -1), sorted(waiting, key=lambda p: len(p.open)), strict=True):
@@ -172,10 +180,10 @@ class Search:
         impact = split_impact(self.graph, work.params, work.base, work.spec, pre, dual, signs)
         corners, reached = worst_corners(self.graph, work, pre, dual, signs)
         names, work_weights = list(impact), torch.ones(len(domains), 1) if dual.weights is None else dual.weights
-        scores = torch.cat([impact[name].flatten(1) for name in names], 1)
+        chosen = best_split(self.graph, work, pre, dual, signs, impact).tolist()
         widths = [impact[name][0].numel() for name in names]
         rest = []
-        for row, (domain, best) in enumerate(zip(domains, scores.max(1).indices.tolist(), strict=True)):
+        for row, (domain, best) in enumerate(zip(domains, chosen, strict=True)):
             if proved[row]:
                 continue
             domain.bound = float(bound[row, 0])
@@ -184,7 +192,7 @@ class Search:
             domain.slopes = {name: dual.slopes[name][row].clone() for name in names}
             domain.multipliers = {name: dual.multipliers[name][row].clone() for name in names}
             domain.weights = work_weights[row].clone()
-            domain.branch = _locate(names, widths, best) if scores[row, best] > -torch.inf else None
+            domain.branch = _locate(names, widths, best) if best >= 0 else None
             rest.append(domain)
         return rest
 
@@ -202,7 +210,8 @@ class Search:
             {name: value[rows].double() for name, value in dual.multipliers.items()},
             None if dual.weights is None else dual.weights[rows].double(),
         )
-        bounds = dual_bound(self.graph, work.params, work.base, work.spec, clip(work.pre, signs), exact, signs)
+        pre = clip(work.pre, signs)
+        bounds = dual_bound(self.graph, work.params, work.base, work.spec, pre, exact, signs)
         for row, value in zip(rows, bounds[:, 0].tolist(), strict=True):
             proved[row] = value > self.margins[domains[row].problem]
             if proved[row]:

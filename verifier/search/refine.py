@@ -1,0 +1,113 @@
+"""Tighter boxes of the nonlinearities' inputs: each unstable neuron's two bounds climb over slopes of their own.
+
+    l_j = max over α in [0, 1] of the back-substituted bound of z_j,   layer by layer, over the boxes found so far
+
+(α-CROWN with intermediate bounds, Xu et al. 2021, arXiv:2011.13824; here each neuron's slopes are its own, which is
+the tightest form.) The climb is in float32, its result is bounded again in float64.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from ..bounds.backward import lower_bound
+from ..bounds.interval import exact_values, nonlinearities
+from ..bounds.substitution import Anchor, anchor, relax
+from ..graph import Graph
+from ..ops import Box, Params
+from ..ops.forms import Form
+
+_COPIES = 12  # of the slopes, alive together while they climb
+
+
+def refined(
+    graph: Graph,
+    params: Params,
+    box: Box,
+    pre: Mapping[str, Box],
+    *,
+    steps: int,
+    memory: int,
+    stop: Callable[[], bool],
+) -> dict[str, Box]:
+    """Boxes within `pre` of one box [1, *v], all float64; `stop` is asked between parts of a layer."""
+    exact, found = exact_values(graph), dict(pre)
+    single = {name: value.float() for name, value in params.items()}
+    bases = anchor(graph, single, Box(*(end.float() for end in box))), anchor(graph, params, box)
+    for name, operator in nonlinearities(graph).items():
+        if name in exact:
+            continue
+        below = _before(graph, name, found)
+        index = operator.unstable(found[name]).flatten().nonzero().flatten()
+        slopes = sum(found[each].lower.numel() for each in below)
+        size = max(1, memory // (2 * _COPIES * 4 * max(slopes, 1)))
+        for part in index.split(size) if len(index) else ():
+            if stop():
+                return found
+            rows = torch.zeros(1, 2 * len(part), found[name].lower.numel(), dtype=torch.float64)
+            rows[0, torch.arange(len(part)), part] = 1
+            rows[0, torch.arange(len(part)) + len(part), part] = -1
+            known = {each: found[each] for each in below}
+            bound = _climbed(graph, (single, params), name, rows, bases, known, steps)
+            lower, upper = (end.clone() for end in found[name])
+            flat_lower, flat_upper = lower.view(-1), upper.view(-1)
+            flat_lower[part] = torch.fmax(flat_lower[part], bound[: len(part)])
+            flat_upper[part] = torch.fmin(flat_upper[part], -bound[len(part) :])
+            found[name] = Box(lower, upper)
+    return found
+
+
+def _before(graph: Graph, name: str, pre: Mapping[str, Box]) -> list[str]:
+    """The nonlinearities' inputs that the value `name` depends on."""
+    needed = {name}
+    for node in reversed(graph.nodes):
+        if node.output in needed:
+            needed.update(node.inputs)
+    return [each for each in pre if each in needed and each != name]
+
+
+def _climbed(
+    graph: Graph,
+    params: tuple[Params, Params],
+    name: str,
+    rows: Tensor,
+    bases: tuple[Anchor, Anchor],
+    known: Mapping[str, Box],
+    steps: int,
+) -> Tensor:
+    """The best float64 bounds [M] of rows [1, M, entries] over the value `name`."""
+    operators = nonlinearities(graph)
+    single = {each: Box(*(end.float() for end in box)) for each, box in known.items()}
+    slopes = {
+        each: operators[each].start_slope(box).unsqueeze(1).repeat(1, rows.shape[1], *[1] * (box.lower.dim() - 1))
+        for each, box in single.items()
+    }
+    form = Form(rows.float().unsqueeze(1))
+    best = torch.full((rows.shape[1],), -torch.inf)
+    kept = slopes
+    for step in range(steps if slopes else 0):
+        current = {each: slope.requires_grad_() for each, slope in slopes.items()}
+        with torch.enable_grad():
+            bound = lower_bound(
+                graph, params[0], name, form, relax(graph, single, current), bases[0].centres, bases[0].radii
+            )[0]
+            gradients = torch.autograd.grad(bound.sum(), list(current.values()), allow_unused=True)
+        better = bound.detach() > best
+        best = torch.where(better, bound.detach(), best)
+        kept = {each: _picked(better, current[each].detach(), kept[each]) for each in kept}
+        rate = 0.5 / (1 + step)
+        slopes = {
+            each: slope.detach()
+            if gradient is None
+            else (slope.detach() + rate * gradient / gradient.abs().flatten(2).amax(2).reshape(
+                1, -1, *[1] * (slope.dim() - 2)).clamp(min=1e-12)).clamp(0, 1)
+            for (each, slope), gradient in zip(current.items(), gradients, strict=True)
+        }  # fmt: skip
+    exact = {each: slope.detach().double() for each, slope in kept.items()}
+    form = Form(rows.unsqueeze(1))
+    return lower_bound(graph, params[1], name, form, relax(graph, known, exact), bases[1].centres, bases[1].radii)[0]
+
+
+def _picked(better: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    return torch.where(better.reshape(1, -1, *[1] * (new.dim() - 2)), new, old)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from fractions import Fraction
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,8 @@ import numpy as np
 
 from glscert.verifier.graph import load_model
 from glscert.verifier.replay import Runtime
-from glscert.verifier.spec import Clause, read_query
+from glscert.verifier.spec import read_query
+from glscert.verifier.spec.judge import unsafe
 
 GRACE = 10.0
 
@@ -84,15 +84,4 @@ def objection(root: Path, instance: Instance, witness: dict[str, Any]) -> str:
     x = np.array(witness["x"], np.float32)
     y = Runtime(path).logits(x.reshape(1, *graph.input_shape))[0]
     clauses = read_query(root / instance.vnnlib, prod(graph.input_shape), prod(graph.output_shape)).clauses
-    return "" if any(_unsafe(clause, x, y) for clause in clauses) else "its witness does not fulfil the property"
-
-
-def _unsafe(clause: Clause, x: np.ndarray, y: np.ndarray) -> bool:
-    lower, upper = clause.inner
-    if not ((lower <= x) & (x <= upper)).all():
-        return False
-    for row in clause.rows:
-        total = sum((factor * Fraction(float(y[index])) for index, factor in row.terms), row.offset)
-        if total > 0 or (row.strict and total == 0):
-            return False
-    return True
+    return "" if any(unsafe(clause, x, y) for clause in clauses) else "its witness does not fulfil the property"

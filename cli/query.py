@@ -1,8 +1,11 @@
 """`glscli verify MODEL --vnnlib FILE|FOLDER`: properties to answers."""
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +18,14 @@ from . import clock, render
 
 if TYPE_CHECKING:
     from glscert.verifier.answers import Answers
-    from glscert.verifier.decide import Decision
+    from glscert.verifier.decision import Decision
     from glscert.verifier.network import Network
     from glscert.verifier.settings import Effort
 
 SUFFIXES = (".vnnlib", ".vnnlib.gz")
 EXIT_CODES = {"unsat": 0, "sat": 1, "unknown": 3, "timeout": 3}
 _MOST_SHOWN = 40  # numbers of a witness on the terminal
+_GLANCE = 0.25  # seconds
 
 
 def run_queries(
@@ -35,12 +39,11 @@ def run_queries(
 ) -> int:
     """The exit code. A single property has the process's time, each of a folder its own."""
     from glscert.verifier.answers import Answers
-    from glscert.verifier.network import load
 
     paths = _properties(vnnlib)
     if result_file is not None and vnnlib.is_dir():
         raise InputError("--result-file holds one answer; with a folder use --out FILE.json.")
-    network = load(model)
+    subject = Subject(model)
     answers = Answers(_header(model, effort.timeout, effort.seed), out)
     errors: list[GlscertError] = []
     interrupted = False
@@ -49,7 +52,7 @@ def run_queries(
         if answers.decided(path.name, sha256):
             continue
         try:
-            decision = answer(network, path, effort if vnnlib.is_dir() else clock.remaining(effort))
+            decision = answer(subject, path, effort if vnnlib.is_dir() else clock.remaining(effort))
         except GlscertError as error:
             if not vnnlib.is_dir():
                 raise
@@ -74,15 +77,41 @@ def run_queries(
     return _exit_code([answers.results[path.name]["verdict"] for path in paths], errors)
 
 
-def answer(network: "Network", path: Path, effort: "Effort") -> "Decision":
-    """The network's answer to one property."""
-    from glscert.verifier.decide import decide
+class Subject:
+    """A model file that properties are asked of; torch is loaded once a property needs it."""
+
+    def __init__(self, path: Path) -> None:
+        from glscert.verifier.graph import load_model
+        from glscert.verifier.replay import Runtime
+
+        self.model, self.runtime = load_model(path), Runtime(path)
+
+    @cached_property
+    def network(self) -> "Network":
+        from glscert.verifier.network import prepared
+
+        return prepared(self.model, self.runtime)
+
+
+def answer(subject: Subject, path: Path, effort: "Effort") -> "Decision":
+    """To one property: from a glance where that suffices, else from the whole search."""
+    from glscert.verifier.decision import Answer, Decision
+    from glscert.verifier.glance import glance
     from glscert.verifier.spec import read_query
 
-    graph = network.graph
-    query = read_query(path, prod(graph.input_shape), prod(graph.output_shape))
+    began, shape = time.monotonic(), subject.model.graph.input_shape
+    query = read_query(path, prod(shape), prod(subject.model.graph.output_shape))
+    witness = glance(subject.runtime, shape, query, seed=effort.seed, seconds=min(_GLANCE, effort.timeout))
+    spent = time.monotonic() - began
+    if witness is not None:
+        return Decision(Answer.SAT, "random points", spent, witness)
     with _progress(path.name) as progress:
-        return decide(network, query, effort, progress=progress)
+        from glscert.verifier.decide import decide
+
+        network = subject.network
+        left = max(0.0, effort.timeout - (time.monotonic() - began))
+        found = decide(network, query, replace(effort, timeout=left), progress=progress)
+        return replace(found, seconds=time.monotonic() - began)
 
 
 def write_result(path: Path, decision: "Decision") -> None:

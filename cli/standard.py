@@ -11,12 +11,12 @@ import typer
 from glscert.verifier.errors import InputError, UnsupportedError
 
 from . import clock
-from .query import EXIT_CODES, answer
+from .query import EXIT_CODES, Subject, answer
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from glscert.verifier.search.falsify import Witness
+    from glscert.verifier.decision import Witness
     from glscert.verifier.settings import Effort
     from glscert.verifier.spec import Signature
 
@@ -29,10 +29,7 @@ def run_standard(query: Path, networks: list[str], assignments: Path | None, eff
     model = _network(networks, declared)
     if declared is not None:
         _check_types(query, declared)
-    from glscert.verifier.network import load
-
-    network = load(model)
-    decision = answer(network, query, clock.remaining(effort))
+    decision = answer(Subject(model), query, clock.remaining(effort))
     verdict = decision.verdict.value
     typer.echo("timed-out" if verdict == "timeout" else verdict)
     if decision.witness is not None:

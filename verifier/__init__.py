@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .api import verify as verify
-    from .decide import Answer as Answer
-    from .decide import Decision as Decision
+    from .decision import Answer as Answer
+    from .decision import Decision as Decision
+    from .decision import Witness as Witness
     from .network import Network as Network
     from .network import load as load
-    from .search.falsify import Witness as Witness
     from .spec import Clause as Clause
     from .spec import Query as Query
     from .spec import Row as Row
 
 _HOMES = {
-    "Answer": "decide",
+    "Answer": "decision",
     "Clause": "spec",
-    "Decision": "decide",
+    "Decision": "decision",
     "Network": "network",
     "Query": "spec",
     "Row": "spec",
-    "Witness": "search.falsify",
+    "Witness": "decision",
     "load": "network",
     "verify": "api",
 }

@@ -8,19 +8,21 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from math import prod
 
 import torch
 
 from .bounds import Box
 from .bounds.interval import nonlinear_inputs
+from .decision import Answer as Answer
+from .decision import Decision as Decision
+from .decision import Witness
 from .errors import InputError
 from .network import Network
 from .search.branch_and_bound import Limits, Search
 from .search.clauses import Group, grouped
-from .search.falsify import Falsifier, Witness
+from .search.falsify import Falsifier
 from .search.input_splitting import InputSplitting, padded
 from .search.memory import inputs_at_once
 from .search.problem import Problem
@@ -34,29 +36,6 @@ Progress = Callable[[str], None]
 _REFINING = 0.15  # of the time that is left, for intermediate bounds at most
 _REFINING_STEPS = 8
 FEW_INPUTS = 20  # free ones, for input splitting
-
-
-class Answer(str, Enum):
-    SAT = "sat"
-    UNSAT = "unsat"
-    UNKNOWN = "unknown"
-    TIMEOUT = "timeout"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Whether the query's unsafe set can be reached.
-
-    reason: what decided, or what stopped the search. witness: of `sat`. visited: subdomains bounded. bound: the lowest
-    bound of what stayed open, None where nothing did or nothing is known.
-    """
-
-    verdict: Answer
-    reason: str
-    seconds: float
-    witness: Witness | None = None
-    visited: int = 0
-    bound: float | None = None
 
 
 def decide(network: Network, query: Query, settings: Effort, *, progress: Progress | None = None) -> Decision:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from .graph import Graph, load_model
+from .graph import Graph, Model, load_model
 from .ops import Params
 from .replay import Runtime
 
@@ -24,9 +24,10 @@ class Network:
 
 def load(path: Path | str) -> Network:
     """Raises `InputError` or `UnsupportedError` where the file cannot be used."""
-    path = Path(path)
-    model = load_model(path)
+    return prepared(load_model(path), Runtime(Path(path)))
+
+
+def prepared(model: Model, runtime: Runtime) -> Network:
     exact = {name: torch.tensor(value, dtype=torch.float64) for name, value in model.params.items()}
-    return Network(
-        model.graph, exact, {name: value.float() for name, value in exact.items()}, Runtime(path), model.metadata
-    )
+    single = {name: value.float() for name, value in exact.items()}
+    return Network(model.graph, exact, single, runtime, model.metadata)

@@ -66,6 +66,14 @@ def test_an_answer_and_its_witness(folder):
     check(point_of(rest.strip()))
 
 
+def test_an_easy_witness_needs_no_torch(folder):
+    code = "import sys; from glscert.cli.main import app\ntry: app()\nfinally: print('torch' in sys.modules)"
+    arguments = ["verify", folder / "model.onnx", "--vnnlib", folder / "properties" / "a.vnnlib"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith("sat: ") and done.stdout.splitlines()[-1] == "False"
+
+
 def test_a_proof(folder):
     done = invoke(folder / "model.onnx", "--vnnlib", folder / "properties" / "b.vnnlib.gz", "--json")
     assert done.exit_code == 0, done.output

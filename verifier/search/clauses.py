@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..bounds import Box
-from ..spec import Clause, Row
+from ..spec import Clause
 from .boxes import inward
 
 
@@ -61,15 +61,3 @@ def _group(clauses: tuple[Clause, ...], outputs: int) -> Group:
     attack = Box(*(torch.from_numpy(end) for end in inward(*first.inner)))
     proof = Box(torch.from_numpy(first.lower), torch.from_numpy(first.upper))
     return Group(clauses, proof, attack, torch.from_numpy(rows), torch.from_numpy(offset))
-
-
-def unsafe(clause: Clause, x: np.ndarray, y: np.ndarray) -> bool:
-    """Whether x [inputs] lies in the clause's box and y [outputs] fulfils every row, both exactly as given."""
-    if not ((clause.inner[0] <= x).all() and (x <= clause.inner[1]).all() and np.isfinite(y).all()):
-        return False
-    return all(_holds(row, y) for row in clause.rows)
-
-
-def _holds(row: Row, y: np.ndarray) -> bool:
-    value = row.offset + sum((factor * Fraction(float(y[index])) for index, factor in row.terms), Fraction(0))
-    return value < 0 or (value == 0 and not row.strict)

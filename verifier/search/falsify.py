@@ -4,26 +4,19 @@ A candidate counts only after onnxruntime, on the file itself, gave outputs that
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from ..decision import Witness
 from ..network import Network
 from ..ops import Box, evaluate
+from ..spec.judge import unsafe
 from .attack import conjunction, pgd
-from .clauses import Group, unsafe
+from .clauses import Group
 from .memory import inputs_per_pass
 
 _REPLAYS = 8  # of the most promising candidates of a batch
-
-
-class Witness(NamedTuple):
-    """x [inputs] float32 inside the box, and y [outputs] as onnxruntime returns them for it."""
-
-    x: np.ndarray
-    y: np.ndarray
 
 
 class Falsifier:

@@ -5,9 +5,11 @@ import re
 import tracemalloc
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from glscert.verifier.errors import InputError, UnsupportedError
-from glscert.verifier.spec import normal_form, read_query
+from glscert.verifier.errors import GlscertError, InputError, UnsupportedError
+from glscert.verifier.spec import normal_form, read_query, read_signature
 
 DECLARED = "(declare-const X_0 Real)\n(declare-const Y_0 Real)\n"
 BOX = "(assert (<= X_0 1))\n(assert (>= X_0 0))\n"
@@ -129,3 +131,50 @@ def test_many_boxes_of_many_inputs(tmp_path, monkeypatch):
     path.write_text(text)
     with pytest.raises(UnsupportedError, match="different boxes"):
         read_query(path, inputs, 1)
+
+
+VALID = {
+    1: DECLARED + BOX + "(assert (or (<= Y_0 (+ 1e-05 (* 2 Y_0))) (and (>= X_0 0.5) (< Y_0 -.5)))) ; end",
+    2: '(vnnlib-version <2.0>) (declare-network f (declare-input X Real [1,1] "x") (declare-output Y float32 [1]))'
+    "(assert (and (<= X[0,0] 1) (>= X [0, 0] 0))) (assert (or (!= Y[0] 1) (== Y[0] (- 2))))",
+}
+PIECES = [
+    "(",
+    ")",
+    "[",
+    "]",
+    '"',
+    "|",
+    ";",
+    " ",
+    "\n",
+    "\0",
+    "<",
+    "-",
+    "1e9",
+    "X_0",
+    "Y[0]",
+    "and",
+    "٣",
+    "\U0001f600",
+    "/",
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(VALID)), st.data())
+def test_mutated_texts_are_refused_or_read(tmp_path_factory, version, data):
+    """Cut, swapped, doubled or with something put in: a query or a sentence, never another exception."""
+    text = VALID[version]
+    for _ in range(data.draw(st.integers(1, 3))):
+        first = data.draw(st.integers(0, len(text)))
+        last = data.draw(st.integers(first, min(len(text), first + 20)))
+        text = text[:first] + data.draw(st.sampled_from(["", text[first:last] * 2, *PIECES])) + text[last:]
+    path = tmp_path_factory.getbasetemp() / "mutated.vnnlib"
+    path.write_text(text, encoding="utf-8")
+    try:
+        read_signature(path)
+        read_query(path, 1, 1)
+    except GlscertError as error:
+        assert len(str(error)) < 600
+        assert "Traceback" not in str(error)

@@ -41,14 +41,17 @@ def run_queries(
     from glscert.verifier.answers import Answers
 
     paths = _properties(vnnlib)
-    if result_file is not None and vnnlib.is_dir():
-        raise InputError("--result-file holds one answer; with a folder use --out FILE.json.")
+    if result_file is not None:
+        if vnnlib.is_dir():
+            raise InputError("--result-file holds one answer; with a folder use --out FILE.json.")
+        if not result_file.parent.is_dir():
+            raise InputError(f"{result_file.parent} is not a folder; --result-file lies in a folder that exists.")
     subject = Subject(model)
     answers = Answers(_header(model, effort.timeout, effort.seed), out)
     errors: list[GlscertError] = []
     interrupted = False
     for path in paths:
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        sha256 = _digest(path)
         if answers.decided(path.name, sha256):
             continue
         try:
@@ -144,6 +147,15 @@ def _properties(vnnlib: Path) -> list[Path]:
     return paths
 
 
+def _digest(path: Path) -> str:
+    """SHA-256 of the file, a piece at a time."""
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(2**20):
+            found.update(piece)
+    return found.hexdigest()
+
+
 def _entry(decision: "Decision") -> dict[str, Any]:
     from math import isfinite
 
@@ -167,7 +179,7 @@ def _header(model: Path, timeout: float, seed: int) -> dict[str, Any]:
     from importlib.metadata import version
 
     return {
-        "model": {"path": str(model), "sha256": hashlib.sha256(model.read_bytes()).hexdigest()},
+        "model": {"path": str(model), "sha256": _digest(model)},
         "settings": {"timeout": timeout, "seed": seed},
         "versions": {name: version(name) for name in ("glscert", "torch", "onnx", "numpy")},
     }

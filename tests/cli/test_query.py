@@ -180,6 +180,8 @@ def test_what_the_standard_wants_refused(folder, change, arguments, code, senten
         (["--vnnlib", "absent"], "no such file or folder"),
         (["--network", "f=x"], "go with a query"),
         (["--result-file", "x"], "goes with --vnnlib"),
+        (["--vnnlib", "a.vnnlib", "--result-file", "absent/x"], "absent is not a folder"),
+        (["--vnnlib", "a.vnnlib", "--out", "absent/x"], "absent is not a folder"),
         (["--vnnlib", ".", "--result-file", "x"], "holds no file that ends in|--result-file holds one answer"),
     ),
 )

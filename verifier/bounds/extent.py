@@ -2,10 +2,12 @@
 
 from math import prod
 
-from ..graph import Graph
-from ..ops import Params
+from ..graph import Graph, Node
+from ..ops import OPERATORS, Affine, Params
 from .backward import all_compiled
 from .interval import entry_value, exact_values, nonlinear_inputs
+
+_WHOLE = 1 << 20  # rows or columns of a window that spans any map
 
 
 def coefficients_of_all(graph: Graph, params: Params) -> int:
@@ -17,18 +19,26 @@ def coefficients_of_all(graph: Graph, params: Params) -> int:
 
 def coefficients(graph: Graph, params: Params, name: str) -> int:
     """Entries of the widest form for one input when all neurons of the value `name`, both signs, go to the input."""
-    producers = graph.producers()
     shape = graph.shapes[name]
-    rows, widest = 2 * prod(shape), 1
-    reach: tuple[int, ...] | None = (1, 1) if len(shape) == 3 else None
-    while name in producers:
-        node = producers[name]
-        name = node.inputs[0]
-        extent = graph.shapes[name]
-        if node.op == "Conv" and reach is not None:
+    widest, whole = 1, (_WHOLE, _WHOLE)
+    reach = {name: (1, 1) if len(shape) == 3 else whole}  # of the window over each value that is met on the way
+    for node in reversed(graph.nodes):
+        if node.output not in reach:
+            continue
+        over = reach.pop(node.output)
+        if node.op == "Conv":
             kernel, strides = params[node.params[0]].shape[2:], node.attrs["strides"]
-            reach = tuple((n - 1) * s + k for n, s, k in zip(reach, strides, kernel, strict=True))
-        if len(extent) != 3:
-            reach = None
-        widest = max(widest, prod(extent) if reach is None else extent[0] * min(prod(reach), prod(extent[1:])))
-    return rows * widest
+            below = (over[0] - 1) * strides[0] + kernel[0], (over[1] - 1) * strides[1] + kernel[1]
+        else:
+            below = over if _entry_by_entry(node) else whole
+        for value in node.inputs:
+            extent, other = graph.shapes[value], reach.get(value, (1, 1))
+            reach[value] = max(below[0], other[0]), max(below[1], other[1])
+            seen = extent[0] * min(prod(reach[value]), prod(extent[1:])) if len(extent) == 3 else prod(extent)
+            widest = max(widest, seen)
+    return 2 * prod(shape) * widest
+
+
+def _entry_by_entry(node: Node) -> bool:
+    """Windows over the output are windows over the inputs: a nonlinearity, or arithmetic with constants or values."""
+    return node.op in ("Add", "Sub", "Mul", "Div") or not isinstance(OPERATORS[node.op], Affine)

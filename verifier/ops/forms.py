@@ -140,13 +140,44 @@ def plus(a: Form | None, b: Form, shape: Shape) -> Form:
         return b
     if _same(a.window, b.window):
         return a._replace(coef=a.coef + b.coef, clean=a.clean and b.clean)
-    return Form(whole(a, shape).coef + whole(b, shape).coef)
+    window = _around(a.window, b.window)
+    if window is None or window.size[0] * window.size[1] >= shape[1] * shape[2]:
+        return Form(whole(a, shape).coef + whole(b, shape).coef)
+    return Form(_framed(a, shape[0], window) + _framed(b, shape[0], window), window, a.clean and b.clean)
 
 
 def _same(a: Window | None, b: Window | None) -> bool:
     if a is None or b is None:
         return a is b
     return a[:4] == b[:4] and a.chosen is b.chosen
+
+
+def _around(a: Window | None, b: Window | None) -> Window | None:
+    """The least window that covers both; None where they do not move alike."""
+    if a is None or b is None or (a.positions, a.stride) != (b.positions, b.stride) or a.chosen is not b.chosen:
+        return None
+    (y, x), (down, right) = (
+        tuple(reach(p, q) for p, q in zip(first, second, strict=True))
+        for reach, first, second in (
+            (min, a.start, b.start),
+            (max, _stop(a), _stop(b)),
+        )
+    )
+    return a._replace(start=(y, x), size=(down - y, right - x))
+
+
+def _stop(window: Window) -> tuple[int, int]:
+    return window.start[0] + window.size[0], window.start[1] + window.size[1]
+
+
+def _framed(form: Form, channels: int, window: Window) -> Tensor:
+    """The coefficients in a frame of zeros, as a wider window has them."""
+    own = form.window
+    if own is None:
+        raise ValueError("a form without a window cannot be framed")
+    (height, width), (y, x) = own.size, (own.start[0] - window.start[0], own.start[1] - window.start[1])
+    coef = form.coef.unflatten(-1, (channels, height, width))
+    return F.pad(coef, (x, window.size[1] - x - width, y, window.size[0] - y - height)).flatten(-3)
 
 
 def dot(form: Form, value: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ def rows_times_matrix(left: Tensor, right: Tensor) -> Tensor:
 def product(left: Tensor, right: Tensor) -> Tensor:
     """`rows_times_matrix` without a gradient of its own."""
     rows = left.numel() // left.shape[-1]
-    if left.numel() < _LARGE or rows % _ROWS:
+    if left.numel() < _LARGE or rows % _ROWS or left.dtype != torch.float32:
         return left @ right
     images = left.reshape(-1, _ROWS, 1, left.shape[-1]).permute(0, 3, 1, 2)
     product = F.conv2d(images, right.transpose(0, 1)[:, :, None, None])

@@ -4,15 +4,20 @@ Where the interval image of a neuron's input already keeps one sign, its ReLU is
 anything further on (`Nonlinear.unstable` says where). The rest get DeepPoly's bounds, intersected with the interval.
 """
 
+from math import prod
+
 import torch
 from torch import Tensor
 
 from ..bounds.backward import lower_bound
+from ..bounds.extent import coefficients
 from ..bounds.interval import exact_values, image
 from ..bounds.substitution import Anchor, relax
 from ..graph import Graph
 from ..ops import OPERATORS, Box, Nonlinear, Params
 from ..ops.forms import neurons
+
+_FORMS = 1 << 27  # bytes of one form over a value, of the few that are alive together
 
 
 def unstable_preactivations(graph: Graph, params: Params, base: Anchor) -> dict[str, Box]:
@@ -38,8 +43,15 @@ def _refined(
     index = _unstable(operator.unstable(box))
     if index.shape[1] == 0:
         return box
-    rows = lower_bound(
-        graph, params, name, neurons(graph.shapes[name], index, box.lower), relax(graph, pre), base.centres, base.radii
+    shape, lines = graph.shapes[name], relax(graph, pre)
+    widest = coefficients(graph, params, name) // prod(shape)  # for both rows of a neuron
+    width = max(1, _FORMS // (widest * len(index) * box.lower.element_size()))
+    rows = torch.cat(
+        [
+            lower_bound(graph, params, name, neurons(shape, part, box.lower), lines, base.centres, base.radii)
+            for part in index.split(width, 1)
+        ],
+        1,
     )
     lower, minus_upper = rows.unflatten(1, (-1, 2)).unbind(2)
     return Box(

@@ -1,6 +1,10 @@
-"""When the process began: the time for a single property counts from there, imports included."""
+"""Time limits: the time for a single property counts from the process's begin, and no step may outlive it."""
 
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,6 +13,10 @@ if TYPE_CHECKING:
 
 _LOADED = time.monotonic()
 _began: float | None = None  # where a process of its own runs one command
+
+
+class OutOfTime(BaseException):
+    """Raised by `alarm` wherever the work is; like Ctrl-C no `except Exception` swallows it."""
 
 
 def start() -> None:
@@ -22,3 +30,22 @@ def remaining(effort: "Effort") -> "Effort":
     if _began is None:
         return effort
     return replace(effort, timeout=max(0.0, effort.timeout - (time.monotonic() - _began)))
+
+
+@contextmanager
+def alarm(seconds: float) -> Iterator[None]:
+    """`OutOfTime` after so many seconds, in the main thread, where the system has such a signal."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(*_: object) -> None:
+        raise OutOfTime
+
+    earlier = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, earlier)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".vnnlib", ".vnnlib.gz")
 EXIT_CODES = {"unsat": 0, "sat": 1, "unknown": 3, "timeout": 3}
 _MOST_SHOWN = 40  # numbers of a witness on the terminal
-_GLANCE = 0.25  # seconds
+_GLANCE, _GRACE = 0.25, 0.5  # seconds: of the first look, and for the search to end on its own
 
 
 def run_queries(
@@ -67,12 +67,12 @@ def run_queries(
             break
         answers.add({"property": path.name, "sha256": sha256, **_entry(decision)})
         if result_file is not None:
-            write_result(result_file, decision)
+            _write_result(result_file, path, decision)
     answers.save(complete=not interrupted)
     if as_json:
         render.print_json(answers.as_json(complete=not interrupted))
     elif not interrupted:
-        _show(answers, [path.name for path in paths])
+        _show(answers, paths)
     if interrupted:
         kept = f", kept in {out}; the same command goes on from there" if out else "; --out keeps them"
         render.logs().print(f"stopped: {len(answers.results)} of {len(paths)} properties done{kept}.", markup=False)
@@ -97,7 +97,7 @@ class Subject:
 
 
 def answer(subject: Subject, path: Path, effort: "Effort") -> "Decision":
-    """To one property: from a glance where that suffices, else from the whole search."""
+    """To one property: from a glance where that suffices, else from the whole search; timeout where it does not end."""
     from glscert.verifier.decision import Answer, Decision
     from glscert.verifier.glance import glance
     from glscert.verifier.spec import read_query
@@ -105,23 +105,28 @@ def answer(subject: Subject, path: Path, effort: "Effort") -> "Decision":
     began, shape = time.monotonic(), subject.model.graph.input_shape
     query = read_query(path, prod(shape), prod(subject.model.graph.output_shape))
     witness = glance(subject.runtime, shape, query, seed=effort.seed, seconds=min(_GLANCE, effort.timeout))
-    spent = time.monotonic() - began
     if witness is not None:
-        return Decision(Answer.SAT, "random points", spent, witness)
-    with _progress(path.name) as progress:
-        from glscert.verifier.decide import decide
+        return Decision(Answer.SAT, "random points", time.monotonic() - began, witness)
+    from glscert.verifier.decide import decide
 
-        network = subject.network
-        left = max(0.0, effort.timeout - (time.monotonic() - began))
-        found = decide(network, query, replace(effort, timeout=left), progress=progress)
-        return replace(found, seconds=time.monotonic() - began)
+    network = subject.network  # outside the alarm, which would leave torch half loaded
+    left = max(0.0, effort.timeout - (time.monotonic() - began))
+    try:
+        with _progress(path.name) as progress, clock.alarm(left + _GRACE):
+            found = decide(network, query, replace(effort, timeout=left), progress=progress)
+    except clock.OutOfTime:
+        found = Decision(Answer.TIMEOUT, f"timeout after {effort.timeout:g} s, in the middle of a step", 0.0)
+    return replace(found, seconds=time.monotonic() - began)
 
 
-def write_result(path: Path, decision: "Decision") -> None:
+def _write_result(path: Path, property: Path, decision: "Decision") -> None:
+    """VNN-COMP's result file: the answer, and a witness in the way of the property's version."""
     from glscert.verifier.files import replace_file
-    from glscert.verifier.spec import result
+    from glscert.verifier.spec import assignment, read_signature
 
-    text = result(decision.verdict.value, *(decision.witness or ()))
+    text = f"{decision.verdict.value}\n"
+    if decision.witness is not None:
+        text += assignment(read_signature(property), *decision.witness)
     replace_file(path, lambda file: file.write(text.encode()))
 
 
@@ -185,8 +190,8 @@ def _header(model: Path, timeout: float, seed: int) -> dict[str, Any]:
     }
 
 
-def _show(answers: "Answers", names: list[str]) -> None:
-    results = [answers.results[name] for name in names]
+def _show(answers: "Answers", paths: list[Path]) -> None:
+    results = [answers.results[path.name] for path in paths]
     if len(results) > 1:
         rows = [(r["property"], r["verdict"], f"{r['seconds']:.2f}", r["reason"]) for r in results]
         render.results().print(render.table("", ("property", "answer", "seconds", "why"), rows))
@@ -198,9 +203,9 @@ def _show(answers: "Answers", names: list[str]) -> None:
         if len(x) + len(y) > _MOST_SHOWN:
             typer.echo(f"witness of {len(x)} inputs: --json prints it, --result-file and --out keep it.")
         else:
-            from glscert.verifier.spec import result
+            from glscert.verifier.spec import assignment, read_signature
 
-            typer.echo(result("", x, y).strip())
+            typer.echo(assignment(read_signature(paths[0]), x, y), nl=False)
 
 
 def _exit_code(verdicts: list[str], errors: list[GlscertError]) -> int:

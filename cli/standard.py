@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def run_standard(query: Path, networks: list[str], assignments: Path | None, effort: "Effort") -> int:
     """The exit code. Raises `InputError` where networks are missing or too many."""
-    from glscert.verifier.spec import read_signature
+    from glscert.verifier.spec import assignment, read_signature
 
     declared = read_signature(query)
     model = _network(networks, declared)
@@ -34,7 +34,7 @@ def run_standard(query: Path, networks: list[str], assignments: Path | None, eff
     typer.echo("timed-out" if verdict == "timeout" else verdict)
     if decision.witness is not None:
         if assignments is None:
-            typer.echo(_assignment(declared, decision.witness), nl=False)
+            typer.echo(assignment(declared, *decision.witness), nl=False)
         else:
             _serialise(assignments, declared, decision.witness)
     return EXIT_CODES[verdict]
@@ -60,14 +60,6 @@ def _check_types(query: Path, declared: "Signature") -> None:
                 f"{query}: {tensor.name} is declared {tensor.type}; proofs are about real arithmetic, in which the "
                 f"network's {tensor.type} rounding does not occur. Declare it Real to accept that."
             )
-
-
-def _assignment(declared: "Signature | None", witness: "Witness") -> str:
-    from glscert.verifier.spec import assignment, result
-
-    if declared is not None:
-        return assignment(declared, witness.x, witness.y)
-    return result("", witness.x, witness.y).lstrip()
 
 
 def _serialise(folder: Path, declared: "Signature | None", witness: "Witness") -> None:

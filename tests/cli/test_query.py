@@ -4,6 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
+import time
 
 import numpy as np
 import onnx
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from glscert.cli.failures import describe
 from glscert.cli.main import app
+from glscert.verifier import decide as search
 from onnx_models import make, node
 
 # y = (x0 - x1, |x0 - x1|)
@@ -90,6 +92,25 @@ def test_no_time_is_a_timeout(folder):
     assert json.loads(done.stdout)["results"][0]["verdict"] == "timeout"
 
 
+def test_a_step_without_end_is_a_timeout(folder, monkeypatch):
+    """Whatever the search does, an answer comes soon after the time is over, and the next property gets its own."""
+
+    def endless(*_, **__):
+        try:
+            while True:
+                time.sleep(0.01)
+        except Exception as error:
+            raise AssertionError from error
+
+    monkeypatch.setattr(search, "decide", endless)
+    done = invoke(folder / "model.onnx", "--vnnlib", folder / "properties", "--timeout", 0.1, "--json")
+    assert done.exit_code == 1
+    sat, late = json.loads(done.stdout)["results"]
+    assert (sat["verdict"], late["verdict"]) == ("sat", "timeout")
+    assert "in the middle of a step" in late["reason"]
+    assert 0.1 <= late["seconds"] < 20
+
+
 @pytest.mark.parametrize(("name", "first", "code"), (("a.vnnlib", "sat", 1), ("b.vnnlib.gz", "unsat", 0)))
 def test_the_competition_s_result_file(folder, name, first, code):
     path = folder / "result.txt"
@@ -101,6 +122,14 @@ def test_the_competition_s_result_file(folder, name, first, code):
         check(point_of(rest.strip()))
     else:
         assert rest == ""
+
+
+def test_the_result_file_of_version_2(folder):
+    done = invoke(folder / "model.onnx", "--vnnlib", folder / "new.vnnlib", "--result-file", folder / "result.txt")
+    assert done.exit_code == 1
+    lines = (folder / "result.txt").read_text().splitlines()
+    assert (lines[0], lines[1], lines[4], len(lines)) == ("sat", "X Real [1,2]", "Y Real [1,2]", 7)
+    assert done.stdout.splitlines()[1:] == lines[1:]
 
 
 def test_a_folder_is_kept_and_gone_on_with(folder):

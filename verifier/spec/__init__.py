@@ -8,4 +8,3 @@ from .signature import Tensor as Tensor
 from .vnnlib import read_query as read_query
 from .vnnlib import read_signature as read_signature
 from .witness import assignment as assignment
-from .witness import result as result

@@ -1,4 +1,4 @@
-"""Answers as text: VNN-COMP's result file, and the standard's assignment of a VNN-LIB 2 query.
+"""Witnesses as text, as the competitions and VNN-LIB's standard have them.
 
 Numbers are written in full: a float32 has a finite decimal, which lies in the box exactly where the number does, and
 reads back as the number whatever the reader rounds to.
@@ -12,16 +12,15 @@ import numpy as np
 from .signature import Signature, Tensor
 
 
-def result(verdict: str, x: np.ndarray | None = None, y: np.ndarray | None = None) -> str:
-    """sat, unsat, unknown, timeout or error; after sat inputs [n] and outputs [K], in VNN-COMP's format."""
-    if x is None or y is None:
-        return f"{verdict}\n"
-    named = [f"({name}_{i} {decimal(v)})" for name, values in (("X", x), ("Y", y)) for i, v in enumerate(values)]
-    return f"{verdict}\n({chr(10).join(named)})\n"
+def assignment(declared: Signature | None, x: np.ndarray, y: np.ndarray) -> str:
+    """Inputs x [n] and outputs y [K], in the way of the file's version.
 
-
-def assignment(declared: Signature, x: np.ndarray, y: np.ndarray) -> str:
-    """`NAME TYPE [shape]` and one value per line, row-major, in the order of declaration."""
+    Version 1: `((X_0 value)`, ..., `(Y_0 value))`, a line each. Version 2: `NAME TYPE [shape]` and one value per line,
+    row-major, in the order of declaration.
+    """
+    if declared is None:
+        named = [f"({name}_{i} {decimal(v)})" for name, values in (("X", x), ("Y", y)) for i, v in enumerate(values)]
+        return f"({chr(10).join(named)})\n"
     lines = [*_tensor(declared.input, x), *_tensor(declared.output, y)]
     return "\n".join(lines) + "\n"
 

@@ -87,7 +87,9 @@ def extremum(builder: Builder, node: OnnxNode) -> None:
     spread = [expanded(builder, node, value, dims) for value in values]
     best = largest(builder, node, [scaled(builder, node, name, -1) for name in spread] if smallest else spread)
     if arrays:
-        limit = np.broadcast_to(np.minimum.reduce(arrays) if smallest else np.maximum.reduce(arrays), dims)
+        limit = np.broadcast_to(arrays[0], dims)
+        for array in arrays[1:]:
+            limit = np.minimum(limit, array) if smallest else np.maximum(limit, array)
         best = at_least(builder, node, best, (-limit if smallest else limit).reshape(builder.shapes[best]))
     builder.bind(node, scaled(builder, node, best, -1) if smallest else best, dims)
 

@@ -42,7 +42,8 @@ def resize(builder: Builder, node: OnnxNode) -> None:
 def _nearest(node: OnnxNode, index: int, scale: float, n: int, new: int, old: bool) -> int:
     """The entry that output `index` of `new` is taken from, of n."""
     mode = "asymmetric" if old else node.attrs.get("coordinate_transformation_mode", "half_pixel")
-    rounding = "floor" if old else node.attrs.get("nearest_mode", "round_prefer_floor")
+    # onnxruntime's own choice in older opsets
+    rounding = ("ceil" if scale < 1 else "floor") if old else node.attrs.get("nearest_mode", "round_prefer_floor")
     if mode in ("half_pixel", "pytorch_half_pixel"):
         place = (index + 0.5) / scale - 0.5 if new > 1 or mode == "half_pixel" else 0.0
     elif mode == "asymmetric":

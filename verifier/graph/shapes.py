@@ -180,15 +180,14 @@ def _reshape(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Sh
     return shape
 
 
+NONLINEAR = ("Relu", "Sigmoid", "Softplus", "Square")
+
 _RULES: dict[str, Callable[[Node, Sequence[Shape], Sequence[Shape]], Shape]] = {
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
     "Gemm": _gemm,
     "MatMul": _matmul,
-    "Relu": _unary,
-    "Sigmoid": _unary,
-    "Softplus": _unary,
-    "Square": _unary,
+    **{name: _unary for name in NONLINEAR},
     "Transpose": _transpose,
     "Gather": _gather,
     "Pad": _pad,

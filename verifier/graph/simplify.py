@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from .ir import Graph, Node
+from .shapes import NONLINEAR
 
 Params = dict[str, np.ndarray]
 Network = tuple[Graph, Params]
@@ -100,7 +101,28 @@ def absorb_channel_axis(graph: Graph, params: Params) -> Network:
     return drop_unused(replace(graph, nodes=nodes, shapes={**graph.shapes, graph.input: wanted}), params)
 
 
-REWRITES: tuple[Callable[[Graph, Params], Network], ...] = (merge_reshapes, fuse_gemm_add, drop_unused)
+def part_nonlinearities(graph: Graph, params: Params) -> Network:
+    """Where two kinds of nonlinearity read one value, the later kind reads a Reshape of it: lines go by value."""
+    kinds: dict[str, str] = {}
+    shapes, nodes = dict(graph.shapes), []
+    for node in graph.nodes:
+        value = node.inputs[0]
+        if node.op in NONLINEAR and kinds.setdefault(value, node.op) != node.op:
+            apart = f"{value}.{node.op.lower()}"
+            if apart not in shapes:
+                shapes[apart] = shapes[value]
+                nodes.append(Node("Reshape", apart, (value,), apart, attrs={"shape": shapes[value]}))
+            node = replace(node, inputs=(apart,))
+        nodes.append(node)
+    return replace(graph, nodes=tuple(nodes), shapes=shapes), params
+
+
+REWRITES: tuple[Callable[[Graph, Params], Network], ...] = (
+    merge_reshapes,
+    fuse_gemm_add,
+    drop_unused,
+    part_nonlinearities,
+)
 
 
 def _readers(graph: Graph) -> Counter[str]:

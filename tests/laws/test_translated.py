@@ -1,0 +1,211 @@
+"""Every ONNX operator that is read, in the forms that opsets 8 to 20 have for it: the canonical graph computes what
+onnxruntime computes on the file, no point of a box beats a bound, and on a point box the bound is the value."""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from glscert.verifier.bounds import RELAXATIONS, Box, Spec
+from glscert.verifier.graph.load import from_proto
+from glscert.verifier.graph.shapes import NONLINEAR
+from glscert.verifier.graph.translate import TRANSLATIONS
+from glscert.verifier.ops import OPERATORS, Nonlinear, evaluate
+from onnx_models import make, node, normal, run_file
+
+IMAGE = ("b", 2, 6, 5)
+
+
+def one(op: str, dims=IMAGE, opset: int = 13, inputs: str = "x", consts=None, **attrs) -> Callable[[], onnx.ModelProto]:
+    def build() -> onnx.ModelProto:
+        return make([node(op, inputs, "y", **attrs)], dims, consts or {}, opset)
+
+    return build
+
+
+def several(*nodes: onnx.NodeProto, dims=IMAGE, opset: int = 13, **consts) -> Callable[[], onnx.ModelProto]:
+    return lambda: make(nodes, dims, consts, opset)
+
+
+def ints(*values: int) -> np.ndarray:
+    return np.array(values, np.int64)
+
+
+def floats(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+KERNEL = normal(2, 2, 2, 3)
+CASES: dict[str, Callable[[], onnx.ModelProto]] = {
+    **{op: one(op) for op in ("Abs", "HardSwish", "Neg", "Relu", "Sigmoid", "Softplus", "Tanh")},
+    "HardSwish": one("HardSwish", opset=14),
+    "HardSigmoid": one("HardSigmoid", alpha=1.5, beta=0.3),
+    "LeakyRelu": one("LeakyRelu", alpha=0.1),
+    "LeakyRelu that falls": one("LeakyRelu", alpha=-0.5),
+    "PRelu by channel": one("PRelu", inputs="x s", consts={"s": normal(2, 1, 1)}),
+    "PRelu": one("PRelu", inputs="x s", consts={"s": floats(0.3)}),
+    "Clip by attributes": one("Clip", opset=8, min=-0.2, max=0.3),
+    "Clip by inputs": one("Clip", inputs="x l h", consts={"l": np.float32(-0.1), "h": np.float32(0.4)}),
+    "Clip below": one("Clip", inputs="x l", consts={"l": np.float32(-0.1)}),
+    "Clip above": one("Clip", inputs="x - h", consts={"h": np.float32(0.2)}),
+    "Min": one("Min", inputs="x c", consts={"c": normal(2, 1, 5)}),
+    "Max": one("Max", inputs="c x d", consts={"c": normal(2, 1, 5), "d": floats(0.1)}),
+    "Max of two": several(node("Gemm", "x w", "z"), node("Max", "x z", "y"), dims=("b", 4), w=normal(4, 4)),
+    "Min of three": several(
+        node("Gemm", "x w", "z"), node("Tanh", "z", "t"), node("Min", "x z t", "y"), dims=("b", 4), w=normal(4, 4)
+    ),
+    "two kinds on one value": several(node("Relu", "x", "r"), node("Sigmoid", "x", "s"), node("Sub", "r s", "y")),
+    "Pow": one("Pow", inputs="x c", consts={"c": np.float32(2)}),
+    "Mul with itself": one("Mul", inputs="x x"),
+    "Mul of two": several(node("Gemm", "x w", "z"), node("Mul", "x z", "y"), dims=("b", 4), w=normal(4, 4)),
+    "Add across": several(node("GlobalAveragePool", "x", "g"), node("Add", "x g", "y")),
+    "Sub from a constant": one("Sub", inputs="c x", consts={"c": normal(2, 1, 1)}),
+    "a constant that extends": one("Mul", inputs="x c", dims=(1, 4), consts={"c": normal(3, 4)}),
+    "Conv of a row": one(
+        "Conv", ("b", 2, 7), inputs="x k b", consts={"k": normal(3, 2, 3), "b": normal(3)}, pads=[1, 2]
+    ),
+    "Conv of a row, apart": one(
+        "Conv", ("b", 4, 9), inputs="x k", consts={"k": normal(4, 2, 2)}, strides=[2], dilations=[3], group=2
+    ),
+    "ConvTranspose": one("ConvTranspose", inputs="x k", consts={"k": KERNEL}, strides=[2, 1], pads=[1, 0, 0, 1]),
+    "ConvTranspose, apart": one(
+        "ConvTranspose", inputs="x k b", consts={"k": normal(2, 3, 2, 2), "b": normal(6)}, group=2, strides=[2, 3],
+        output_padding=[1, 2], dilations=[2, 1],
+    ),
+    "ConvTranspose of a row": one(
+        "ConvTranspose", ("b", 2, 4), inputs="x k", consts={"k": normal(2, 3, 3)}, strides=[2]
+    ),
+    "AveragePool": one("AveragePool", kernel_shape=[2, 3], strides=[2, 1]),
+    "AveragePool with a border": one("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 0], strides=[2, 2]),
+    "AveragePool counting it": one(
+        "AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2], count_include_pad=1
+    ),
+    "AveragePool rounded up": one("AveragePool", opset=19, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
+    "AveragePool of a row": one("AveragePool", ("b", 2, 7), kernel_shape=[3], strides=[2]),
+    "AveragePool SAME": one("AveragePool", kernel_shape=[3, 2], strides=[2, 2], auto_pad="SAME_UPPER"),
+    "MaxPool": one("MaxPool", kernel_shape=[2, 2], strides=[2, 2]),
+    "MaxPool of opset 8": one("MaxPool", opset=8, kernel_shape=[3, 2], strides=[1, 2]),
+    "MaxPool with a border": one("MaxPool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2]),
+    "MaxPool rounded up": one("MaxPool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
+    "MaxPool dilated": one("MaxPool", kernel_shape=[2, 3], dilations=[2, 2]),
+    "MaxPool of a row": one("MaxPool", ("b", 2, 7), kernel_shape=[3], strides=[2]),
+    "GlobalAveragePool": one("GlobalAveragePool"),
+    "GlobalMaxPool": one("GlobalMaxPool"),
+    "ReduceSum by attribute": one("ReduceSum", opset=11, axes=[2], keepdims=0),
+    "ReduceSum by input": one("ReduceSum", inputs="x a", consts={"a": ints(1, -1)}),
+    "ReduceMean by attribute": one("ReduceMean", axes=[-1, 1]),
+    "ReduceMean by input": one("ReduceMean", opset=18, inputs="x a", consts={"a": ints(2)}, keepdims=0),
+    "ReduceMax": one("ReduceMax", axes=[3], keepdims=0),
+    "Transpose": one("Transpose", perm=[0, 2, 3, 1]),
+    "Slice by attributes": one("Slice", opset=9, starts=[1, 0], ends=[5, 9], axes=[2, 3]),
+    "Slice by inputs": one(
+        "Slice", inputs="x s e a t",
+        consts={"s": ints(-1, 0), "e": ints(-100, 5), "a": ints(2, -1), "t": ints(-2, 2)},
+    ),
+    "Gather": one("Gather", inputs="x i", consts={"i": ints(-1, 0, 0)}, axis=2),
+    "Gather of one": one("Gather", inputs="x i", consts={"i": np.array(1)}, axis=3),
+    "Split by attribute": several(
+        node("Split", "x", "a b", axis=2, split=[2, 4]), node("ReduceMean", "a", "m", axes=[2]),
+        node("Add", "b m", "y"),
+        opset=11,
+    ),
+    "Split by input": several(
+        node("Split", "x s", "a b", axis=2), node("Sub", "b a", "y"), s=ints(3, 3)
+    ),
+    "Split into equal parts": several(node("Split", "x", "a b", axis=1), node("Sub", "b a", "y")),
+    "Concat": several(node("Relu", "x", "r"), node("Concat", "x r", "y", axis=1)),
+    "Concat with a constant": one("Concat", inputs="c x", dims=(1, 2, 3), consts={"c": normal(1, 2, 2)}, axis=-1),
+    "Concat along a batch of one": several(node("Relu", "x", "r"), node("Concat", "r x", "y", axis=0), dims=(1, 4)),
+    "Expand": one("Expand", ("b", 2, 1), inputs="x s", consts={"s": ints(1, 2, 3)}),
+    "Pad by attribute": one("Pad", opset=10, pads=[0, 0, 1, 2, 0, 0, 0, 1], value=0.5),
+    "Pad by inputs": one("Pad", inputs="x p", consts={"p": ints(0, 1, -1, 0, 0, 0, 2, -2)}),
+    "Pad by a constant": one("Pad", inputs="x p c", consts={"p": ints(0, 0, 1, 1, 0, 0, 1, 0), "c": np.float32(-0.7)}),
+    "Pad by reflection": one("Pad", inputs="x p", consts={"p": ints(0, 0, 2, 1, 0, 0, 3, 0)}, mode="reflect"),
+    "Pad by the edge": one("Pad", inputs="x p", consts={"p": ints(0, 0, 2, 1, 0, 0, 3, 0)}, mode="edge"),
+    "Upsample": one("Upsample", opset=9, inputs="x s", consts={"s": floats(1, 1, 2, 3)}),
+    "Upsample by attribute": one("Upsample", opset=8, scales=[1.0, 1.0, 2.0, 2.0]),
+    "Resize of opset 10": one("Resize", opset=10, inputs="x s", consts={"s": floats(1, 1, 2, 0.6)}),
+    "Resize": one(
+        "Resize", inputs="x - s", consts={"s": floats(1, 1, 2, 2)}, nearest_mode="floor",
+        coordinate_transformation_mode="asymmetric",
+    ),
+    "Resize to a size": one("Resize", inputs="x - - s", consts={"s": ints(1, 2, 9, 4)}),
+    "MatMul of rows": one("MatMul", inputs="x w", consts={"w": normal(5, 3)}),
+    "MatMul of columns": one("MatMul", inputs="w x", consts={"w": normal(3, 6)}),
+    "Gemm of rows": several(
+        node("Reshape", "x s", "r"), node("Gemm", "r w b", "y"), dims=(1, 12), s=ints(3, 4), w=normal(4, 2), b=normal(2)
+    ),
+    "Cast to its own type": one("Cast", to=onnx.TensorProto.FLOAT),
+    "Squeeze by attribute": one("Squeeze", ("b", 1, 4), opset=11, axes=[1]),
+    "Squeeze by input": one("Squeeze", ("b", 1, 4), inputs="x a", consts={"a": ints(1)}),
+    "Unsqueeze by attribute": one("Unsqueeze", ("b", 4), opset=11, axes=[1]),
+    "Dropout of opset 8": one("Dropout", opset=8, ratio=0.5),
+    "Dropout": one("Dropout", inputs="x r", consts={"r": np.float32(0.5)}),
+    "BatchNormalization": one(
+        "BatchNormalization", opset=9, inputs="x s t m v",
+        consts={"s": normal(2), "t": normal(2) + 1, "m": normal(2) - 1, "v": normal(2) ** 2 + 0.1},
+    ),
+    "shapes computed on the way": several(
+        node("Shape", "x", "d"), node("Gather", "d i", "n"), node("Unsqueeze", "n z", "u"),
+        node("Concat", "u m", "s", axis=0), node("Reshape", "x s", "y"), i=np.array(0), z=ints(0), m=ints(-1),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_forward_and_bounds(name: str) -> None:
+    proto = CASES[name]()
+    model = from_proto(proto)
+    graph = model.graph
+    params = {key: torch.from_numpy(array) for key, array in model.params.items()}
+    rng = np.random.default_rng(5)
+    centre = rng.uniform(-1, 1, (1, *graph.input_shape)).astype(np.float32)
+    points = torch.from_numpy(centre + rng.uniform(-0.3, 0.3, (16, *graph.input_shape)).astype(np.float32))
+    found = evaluate(graph, params, points)
+    expected = run_file(proto, points.numpy())
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=2e-6)
+
+    exact = {key: value.double() for key, value in params.items()}
+    middle = torch.from_numpy(centre).double()
+    rows = torch.from_numpy(rng.normal(size=(1, 4, *graph.output_shape)))
+    spec = Spec(rows, rows.new_zeros(1, 4))
+    values = torch.einsum("bmk,sk->sm", rows, evaluate(graph, exact, points.double()))
+    at = torch.einsum("bmk,bk->bm", rows, evaluate(graph, exact, middle))
+    for relaxation, bounds in RELAXATIONS.items():
+        lower = bounds(graph, exact, Box(middle - 0.3, middle + 0.3), spec).lower
+        assert (values >= lower - 1e-6).all(), f"a point falls below the bound of {relaxation}"
+        lower = bounds(graph, exact, Box(middle, middle), spec).lower
+        assert torch.allclose(lower, at, rtol=0, atol=1e-9), f"{relaxation} is not exact on a point"
+
+
+@pytest.mark.parametrize("opset", range(8, 21))
+def test_every_opset(opset: int) -> None:
+    """What has one form throughout is read from each."""
+    nodes = [
+        node("Conv", "x k", "c", pads=[1, 1, 1, 1]),
+        node("MaxPool", "c", "p", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Sigmoid", "p", "s"),
+        node("Transpose", "s", "t", perm=[0, 2, 3, 1]),
+        node("Concat", "t t", "j", axis=1),
+        node("GlobalAveragePool", "j", "g"),
+        node("Flatten", "g", "y"),
+    ]
+    proto = make(nodes, IMAGE, {"k": normal(3, 2, 3, 3)}, opset)
+    model = from_proto(proto)
+    x = np.random.default_rng(opset).uniform(-1, 1, (3, *model.graph.input_shape)).astype(np.float32)
+    params = {key: torch.from_numpy(array) for key, array in model.params.items()}
+    found = evaluate(model.graph, params, torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(found, run_file(proto, x), rtol=1e-5, atol=1e-6)
+
+
+def test_the_graph_knows_which_operators_are_nonlinear() -> None:
+    assert set(NONLINEAR) == {name for name, operator in OPERATORS.items() if isinstance(operator, Nonlinear)}
+
+
+def test_every_operator_read_is_here() -> None:
+    used = {proto.op_type for build in CASES.values() for proto in build().graph.node}
+    elsewhere = {"Div", "Flatten", "Identity", "Add"}
+    assert used >= set(TRANSLATIONS) - elsewhere

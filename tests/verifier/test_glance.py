@@ -68,3 +68,14 @@ def test_none(runtime, name):
 
 def test_no_time_is_no_answer(runtime):
     assert look(runtime, clause(BOX), seconds=0) is None
+
+
+def test_a_batch_of_one_behind_a_symbolic_one(tmp_path):
+    """The file reshapes to [1, 2], so that two points at once would fail or be mixed."""
+    consts = {"shape": np.array([1, 2]), "w": np.float32([[1], [1]])}
+    nodes = [node("Reshape", "x shape", "r"), node("MatMul", "r w", "y")]
+    (tmp_path / "model.onnx").write_bytes(make(nodes, ("batch", 2), consts).SerializeToString())
+    wanted = clause(BOX, (-1, "1.5", False))
+    witness = look(Runtime(tmp_path / "model.onnx"), wanted, seconds=5)
+    assert witness is not None and unsafe(wanted, witness.x, witness.y)
+    assert witness.y[0] == np.float32(witness.x.sum())

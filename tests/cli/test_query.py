@@ -111,6 +111,20 @@ def test_a_step_without_end_is_a_timeout(folder, monkeypatch):
     assert 0.1 <= late["seconds"] < 20
 
 
+def test_ctrl_c_keeps_what_is_known(folder, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search, "decide", interrupted)
+    out = folder / "answers.json"
+    done = invoke(folder / "model.onnx", "--vnnlib", folder / "properties", "--json", "--out", out)
+    assert done.exit_code == 130
+    assert json.loads(done.stdout) == json.loads(out.read_text())
+    found = json.loads(done.stdout)
+    assert (found["complete"], [result["property"] for result in found["results"]]) == (False, ["a.vnnlib"])
+    assert "1 of 2 properties done" in done.stderr
+
+
 @pytest.mark.parametrize(("name", "first", "code"), (("a.vnnlib", "sat", 1), ("b.vnnlib.gz", "unsat", 0)))
 def test_the_competition_s_result_file(folder, name, first, code):
     path = folder / "result.txt"

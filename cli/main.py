@@ -17,7 +17,7 @@ from .failures import describe
 from .memory import keep_freed_memory
 
 # Module of this folder -> its function `command`, in the order of a first use.
-COMMANDS = ("demo", "train", "export", "verify", "supports", "compare", "tightness", "landscape")
+COMMANDS = ("demo", "train", "export", "verify", "inspect", "supports", "compare", "tightness", "landscape")
 
 EXIT_CODES = (
     "Exit codes: 0 done, all verified (unsat) or policy met; 1 something falsified (sat) or misclassified, or policy "

@@ -69,6 +69,8 @@ TRANSLATIONS: dict[str, Callable[[Builder, OnnxNode], None]] = {
 
 _ON_CONSTANTS = sorted({"Constant", "Shape", *FOLDS} - TRANSLATIONS.keys())
 _PROBABILITIES = "Export the logits: leave it off the end of the network"
+_ANY_REMEDY = "Write the network with supported operators, or leave this one out of the exported part"
+_DOMAINS = ("", "ai.onnx")
 _RECTIFIER = "Train the network with one of the supported activations, such as Relu or LeakyRelu"
 _REMEDIES = {
     "Softmax": _PROBABILITIES,
@@ -84,8 +86,16 @@ _REMEDIES = {
 
 def check_supported(op: str, domain: str, name: str) -> None:
     """Raises `UnsupportedError`, with a remedy, for an operator outside the tables."""
-    if domain not in ("", "ai.onnx") or (op not in TRANSLATIONS and op not in _ON_CONSTANTS):
-        raise _unsupported(op if domain in ("", "ai.onnx") else f"{domain}.{op}", name, "is not supported")
+    if shortcoming(op, domain, name) is not None:
+        raise _unsupported(op if domain in _DOMAINS else f"{domain}.{op}", name, "is not supported")
+
+
+def shortcoming(op: str, domain: str, name: str) -> str | None:
+    """What `check_supported` would say, without the tables; None where it says nothing."""
+    if domain in _DOMAINS and (op in TRANSLATIONS or op in _ON_CONSTANTS):
+        return None
+    shown = op if domain in _DOMAINS else f"{domain}.{op}"
+    return f"operator {shown} (node {name!r}). {_REMEDIES.get(shown, _ANY_REMEDY)}."
 
 
 def translate(builder: Builder, node: OnnxNode) -> None:
@@ -112,7 +122,7 @@ def _folded(node: OnnxNode, constants: list[np.ndarray]) -> np.ndarray:
 
 
 def _unsupported(op: str, name: str, problem: str) -> UnsupportedError:
-    remedy = _REMEDIES.get(op, "Write the network with these, or leave the operator out of the exported part")
+    remedy = _REMEDIES.get(op, _ANY_REMEDY)
     return UnsupportedError(
         f"operator {op} (node {name!r}) {problem}. Supported: {', '.join(TRANSLATIONS)}; on "
         f"constants also {', '.join(_ON_CONSTANTS)}. {remedy}."

@@ -1,0 +1,50 @@
+"""What an ONNX file asks for, before it is read as a network: its operators, and each that stands in the way."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import GlscertError, UnsupportedError
+from .load import from_proto
+from .model import Model
+from .proto import checked_opset, declared_input, declared_output, live_nodes, node_name
+from .read import read_proto
+from .translate import shortcoming
+
+
+@dataclass(frozen=True)
+class Survey:
+    """`problems`: what is not supported, each with its node and the remedy; without any there is a `model`."""
+
+    opset: int | None
+    operators: Mapping[str, int]
+    problems: tuple[str, ...]
+    model: Model | None
+
+
+def survey(path: Path | str) -> Survey:
+    """Raises `InputError` where the file is absent, damaged or contradicts itself."""
+    proto = read_proto(path)
+    problems: list[str] = []
+    opset, live = None, list(proto.graph.node)
+    try:
+        opset = checked_opset(proto)
+        live = live_nodes(proto.graph, declared_input(proto.graph).name, declared_output(proto.graph))
+    except UnsupportedError as error:
+        problems.append(str(error))
+    except GlscertError as error:
+        raise type(error)(f"{path}: {error}") from error
+    for node in live:
+        missing = shortcoming(node.op_type, node.domain, node_name(node))
+        if missing is not None:
+            problems.append(missing)
+    model = None
+    if not problems:
+        try:
+            model = from_proto(proto)
+        except UnsupportedError as error:  # a shape or an attribute of a supported operator
+            problems.append(str(error))
+        except GlscertError as error:
+            raise type(error)(f"{path}: {error}") from error
+    return Survey(opset, Counter(node.op_type for node in live), tuple(problems), model)

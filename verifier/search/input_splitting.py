@@ -16,7 +16,7 @@ from ..graph import Graph
 from ..ops import Params, evaluate
 from .clauses import Group
 from .cut import cut
-from .row_lines import RowBounder, RowLines
+from .row_lines import RowBounder, RowLines, Stop
 
 _ROUND = 0.4  # seconds that one batch should take
 _LEAST = 32  # boxes in the first batch
@@ -41,13 +41,16 @@ class Frontier(NamedTuple):
 class InputSplitting:
     """The frontier over all groups. `run_round` bounds one batch of boxes and splits what stays open."""
 
-    def __init__(self, graph: Graph, params: Params, groups: list[Group], *, batch: int, most: int) -> None:
-        """batch: boxes bounded together at most; most: open boxes beyond which the search goes depth first."""
+    def __init__(
+        self, graph: Graph, params: Params, groups: list[Group], *, batch: int, most: int, memory: int, stop: Stop
+    ) -> None:
+        """batch: boxes bounded together at most; most: open boxes beyond which the search goes depth first; memory,
+        stop: as in `unstable_preactivations`."""
         self._graph, self._params, self._most, self._largest = graph, params, most, batch
         self._batch = min(batch, _LEAST)
         self._rows, self._offset, alive = padded(groups)
         lower, upper = (torch.stack([group.proof[end] for group in groups]) for end in (0, 1))
-        self._bounder = RowBounder(graph, params, Box(lower, upper), self._rows, self._offset)
+        self._bounder = RowBounder(graph, params, Box(lower, upper), self._rows, self._offset, memory=memory, stop=stop)
         count = len(groups)
         none, share = lower.new_full((count,), -torch.inf), lower.new_full((count,), 1 / count)
         signs = torch.zeros(count, self._bounder.neurons, dtype=torch.int8)

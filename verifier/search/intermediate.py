@@ -4,6 +4,7 @@ Where the interval image of a neuron's input already keeps one sign, its ReLU is
 anything further on (`Nonlinear.unstable` says where). The rest get DeepPoly's bounds, intersected with the interval.
 """
 
+from collections.abc import Callable
 from math import prod
 
 import torch
@@ -16,12 +17,19 @@ from ..bounds.substitution import Anchor, relax
 from ..graph import Graph
 from ..ops import OPERATORS, Box, Nonlinear, Params
 from ..ops.forms import neurons
+from .memory import COPIES
 
-_FORMS = 1 << 27  # bytes of one form over a value, of the few that are alive together
+_FORMS = 1 << 28  # bytes of the forms that are alive together
 
 
-def unstable_preactivations(graph: Graph, params: Params, base: Anchor) -> dict[str, Box]:
-    """The box [B, *v] of every nonlinearity's input, by value name."""
+def unstable_preactivations(
+    graph: Graph, params: Params, base: Anchor, *, memory: int = _FORMS, stop: Callable[[], bool] = lambda: False
+) -> dict[str, Box]:
+    """The box [B, *v] of every nonlinearity's input, by value name.
+
+    memory: bytes for the forms, which go a part of the neurons at a time. stop: asked before every
+    part; once it says so, what is left keeps the interval image.
+    """
     exact = exact_values(graph)
     boxes = dict(base.boxes)
     pre: dict[str, Box] = {}
@@ -30,7 +38,7 @@ def unstable_preactivations(graph: Graph, params: Params, base: Anchor) -> dict[
         if isinstance(operator, Nonlinear) and node.inputs[0] not in pre:
             name = node.inputs[0]
             if name not in exact:
-                boxes[name] = _refined(graph, params, base, name, operator, boxes[name], pre)
+                boxes[name] = _refined(graph, params, base, name, operator, boxes[name], pre, memory, stop)
             pre[name] = boxes[name]
         if node.output not in boxes:
             boxes[node.output] = image(node, params, boxes)
@@ -38,26 +46,30 @@ def unstable_preactivations(graph: Graph, params: Params, base: Anchor) -> dict[
 
 
 def _refined(
-    graph: Graph, params: Params, base: Anchor, name: str, operator: Nonlinear, box: Box, pre: dict[str, Box]
+    graph: Graph,
+    params: Params,
+    base: Anchor,
+    name: str,
+    operator: Nonlinear,
+    box: Box,
+    pre: dict[str, Box],
+    memory: int,
+    stop: Callable[[], bool],
 ) -> Box:
     index = _unstable(operator.unstable(box))
-    if index.shape[1] == 0:
-        return box
-    shape, lines = graph.shapes[name], relax(graph, pre)
-    widest = coefficients(graph, params, name) // prod(shape)  # for both rows of a neuron
-    width = max(1, _FORMS // (widest * len(index) * box.lower.element_size()))
-    rows = torch.cat(
-        [
-            lower_bound(graph, params, name, neurons(shape, part, box.lower), lines, base.centres, base.radii)
-            for part in index.split(width, 1)
-        ],
-        1,
-    )
-    lower, minus_upper = rows.unflatten(1, (-1, 2)).unbind(2)
-    return Box(
-        box.lower.flatten(1).scatter_reduce(1, index, lower, "amax").reshape(box.lower.shape),
-        box.upper.flatten(1).scatter_reduce(1, index, -minus_upper, "amin").reshape(box.upper.shape),
-    )
+    widest = coefficients(graph, params, name) // prod(graph.shapes[name])  # for both rows of a neuron
+    size = max(1, memory // (COPIES * widest * len(index) * box.lower.element_size()))
+    lines = relax(graph, pre)
+    lower, upper = (end.flatten(1) for end in box)
+    for part in index.split(size, dim=1):
+        if part.shape[1] == 0 or stop():
+            break
+        form = neurons(graph.shapes[name], part, box.lower)
+        rows = lower_bound(graph, params, name, form, lines, base.centres, base.radii)
+        least, minus_most = rows.unflatten(1, (-1, 2)).unbind(2)
+        lower = lower.scatter_reduce(1, part, least, "amax")
+        upper = upper.scatter_reduce(1, part, -minus_most, "amin")
+    return Box(lower.reshape(box.lower.shape), upper.reshape(box.upper.shape))
 
 
 def _unstable(unstable: Tensor) -> Tensor:

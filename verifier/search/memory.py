@@ -7,7 +7,7 @@ from ..bounds.interval import exact_values
 from ..graph import Graph
 from ..ops import OPERATORS, Affine, Params
 
-_COPIES = 5  # buffers of the widest form that are alive together
+COPIES = 5  # buffers of the widest form that are alive together
 _BOXES = 4  # numbers for each value of the graph that are alive together
 
 
@@ -17,7 +17,7 @@ def inputs_at_once(graph: Graph, params: Params, budget: int, itemsize: int = 8)
     for node in graph.nodes:
         if not isinstance(OPERATORS[node.op], Affine) and node.inputs[0] not in exact:
             widest = max(widest, coefficients(graph, params, node.inputs[0]))
-    return max(1, budget // (widest * itemsize * _COPIES))
+    return max(1, budget // (widest * itemsize * COPIES))
 
 
 def inputs_per_pass(graph: Graph, budget: int, itemsize: int = 8) -> int:

@@ -1,5 +1,6 @@
 """DeepPoly's lower lines of specification rows over boxes of inputs: row(x) >= centre + A · (x - middle)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -56,6 +57,8 @@ class RowLines(NamedTuple):
         return (slopes * alive.unsqueeze(2)).sum(1) * self.radius
 
 
+Stop = Callable[[], bool]
+
 _DIRECTIONS = 64  # different rows that are bounded for every box, whether it asks for them or not
 
 
@@ -66,7 +69,11 @@ class RowBounder:
     neurons: how many have a sign that is worth to be kept with a box; 0 without the program.
     """
 
-    def __init__(self, graph: Graph, params: Params, box: Box, rows: Tensor, offset: Tensor) -> None:
+    def __init__(
+        self, graph: Graph, params: Params, box: Box, rows: Tensor, offset: Tensor, *, memory: int, stop: Stop
+    ) -> None:
+        """memory, stop: as in `unstable_preactivations`."""
+        self._memory, self._stop = memory, stop
         self._graph, self._params, self._rows, self._offset = graph, params, rows, offset
         directions, index = rows.flatten(0, 2).unique(dim=0, return_inverse=True)
         layers = dense_layers(graph, params) if len(directions) <= _DIRECTIONS else None
@@ -81,7 +88,8 @@ class RowBounder:
         """For boxes [D, n], the number of each one's group [D] and its known signs [D, neurons]: also new signs."""
         rows, offset = self._rows[group], self._offset[group]
         if self._program is None:
-            return row_lines(self._graph, self._params, box, rows, offset)[0], signs
+            lines, _ = row_lines(self._graph, self._params, box, rows, offset, memory=self._memory, stop=self._stop)
+            return lines, signs
         found = self._program.bounds(self._last, *box, signs)
         middle, radius = (box.lower + box.upper) / 2, (box.upper - box.lower) / 2
         which = self._index[group].flatten(1)
@@ -92,8 +100,20 @@ class RowBounder:
         return RowLines(slopes, centre, middle, radius, lowest, needed), found.signs
 
 
-def row_lines(graph: Graph, params: Params, box: Box, rows: Tensor, offset: Tensor) -> tuple[RowLines, dict[str, Box]]:
-    """box [D, n], rows [D, C, M, K], offset [D, C, M]: the lines, and the boxes of the nonlinearities' inputs."""
+def row_lines(
+    graph: Graph,
+    params: Params,
+    box: Box,
+    rows: Tensor,
+    offset: Tensor,
+    *,
+    memory: int,
+    stop: Stop = lambda: False,
+) -> tuple[RowLines, dict[str, Box]]:
+    """box [D, n], rows [D, C, M, K], offset [D, C, M]: the lines, and the boxes of the nonlinearities' inputs.
+
+    memory, stop: as in `unstable_preactivations`.
+    """
     count, clauses, most, _ = rows.shape
     shaped = Box(*(end.reshape(-1, *graph.input_shape) for end in box))
     known = Intervals(graph, params, shaped, affine_values(graph))
@@ -103,7 +123,7 @@ def row_lines(graph: Graph, params: Params, box: Box, rows: Tensor, offset: Tens
         {name: known.ball(name).centre for name in affine_values(graph)},
         {graph.input: radius},
     )
-    pre = unstable_preactivations(graph, params, base)
+    pre = unstable_preactivations(graph, params, base, memory=memory, stop=stop)
     start = Form(rows.flatten(1, 2).unsqueeze(1))
     value, forms = carried(
         graph, params, graph.output, start, relax(graph, pre), base.centres, base.radii, fused=False

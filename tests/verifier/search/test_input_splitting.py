@@ -33,7 +33,7 @@ def test_lines_are_below_and_cutting_keeps_what_is_unsafe(name):
     case, box, rows, offset, points, values = several(name, 3)
     group = torch.zeros(BOXES, dtype=torch.long)
     around = Box(box.lower.amin(0, keepdim=True), box.upper.amax(0, keepdim=True))
-    bounder = RowBounder(case.graph, case.params, around, rows, offset)
+    bounder = RowBounder(case.graph, case.params, around, rows, offset, memory=2**28, stop=lambda: False)
     compiled, _ = bounder(box, group, torch.zeros(BOXES, bounder.neurons, dtype=torch.int8))
     for lines in (compiled, row_lines(case.graph, case.params, box, rows[group], offset[group])[0]):
         below = lines.centre + torch.einsum("dcmn,pdn->pdcm", lines.slopes, points - lines.middle)

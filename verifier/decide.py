@@ -105,7 +105,9 @@ class _Run:
         batch = max(1, min(4096, inputs_at_once(graph, params, memory)))
         neurons = sum(prod(graph.shapes[name]) for name in nonlinear_inputs(graph).values())
         most = max(batch, memory // (8 * (4 * prod(graph.input_shape) + 8) + neurons))
-        search = InputSplitting(graph, params, self._groups, batch=batch, most=most, memory=memory, stop=self._late)
+        search = InputSplitting(
+            graph, params, self._groups, batch=batch, most=most, memory=memory // 8, stop=self._late
+        )
         began, start, told = self._visited, self._seconds, 0.0
         while len(search.open.bound):
             for group, _, point in search.run_round():
@@ -190,7 +192,7 @@ class _Run:
         box = Box(*(torch.stack([group.proof[end] for group in groups]) for end in (0, 1)))
         memory = self._settings.memory
         lines, pre = row_lines(
-            self._network.graph, self._network.exact, box, rows, offset, memory=memory, stop=self._late
+            self._network.graph, self._network.exact, box, rows, offset, memory=memory // 8, stop=self._late
         )
         shape = self._network.graph.input_shape
         for place, group in enumerate(groups):

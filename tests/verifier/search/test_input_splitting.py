@@ -35,7 +35,7 @@ def test_lines_are_below_and_cutting_keeps_what_is_unsafe(name):
     around = Box(box.lower.amin(0, keepdim=True), box.upper.amax(0, keepdim=True))
     bounder = RowBounder(case.graph, case.params, around, rows, offset, memory=2**28, stop=lambda: False)
     compiled, _ = bounder(box, group, torch.zeros(BOXES, bounder.neurons, dtype=torch.int8))
-    for lines in (compiled, row_lines(case.graph, case.params, box, rows[group], offset[group])[0]):
+    for lines in (compiled, row_lines(case.graph, case.params, box, rows[group], offset[group], memory=2**28)[0]):
         below = lines.centre + torch.einsum("dcmn,pdn->pdcm", lines.slopes, points - lines.middle)
         assert (values >= below - 1e-9).all()
         assert (values >= lines.lowest - 1e-9).all()

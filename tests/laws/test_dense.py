@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import glscert.verifier.bounds.dense
 from cases import make_case
 from glscert.verifier.bounds import Box, Spec
 from glscert.verifier.bounds.dense import dense_layers
@@ -97,3 +98,16 @@ def test_overflow_proves_nothing():
     network, last = _network(case)
     wide = torch.full((2, 3), 1e308, dtype=torch.float64)
     assert not (network.bounds(last, -wide, wide).lower > 0).any()
+
+
+def _wide_on_the_way(rng):
+    """4 -> 60 -> 5 without a ReLU between, then one: no matrix of it is large, what it passes through is."""
+    builder = Builder((4,), rng)
+    return builder.finish(builder.gemm(builder.relu(builder.gemm(builder.gemm("x", 60), 5)), 2))
+
+
+@pytest.mark.parametrize(("most", "dense"), ((60 * 5, True), (60 * 5 - 1, False)))
+def test_what_is_large_on_the_way_to_a_matrix_is_none(monkeypatch, most, dense):
+    monkeypatch.setattr(glscert.verifier.bounds.dense, "MOST_ENTRIES", most)
+    case = make_case("wide", 0, make=_wide_on_the_way)
+    assert (dense_layers(case.graph, case.params) is not None) == dense

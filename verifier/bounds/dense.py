@@ -10,7 +10,7 @@ from ..ops import OPERATORS, Affine, Params
 from ..ops.dense import DenseLayer
 from ..ops.forms import Form, plus, whole
 
-MOST_ENTRIES = 1 << 20  # of a layer's matrix: convolutions written out grow fast
+MOST_ENTRIES = 1 << 20  # of a layer's matrix, and on the way to it: convolutions written out grow fast
 
 
 def dense_layers(graph: Graph, params: Params) -> list[DenseLayer] | None:
@@ -38,9 +38,9 @@ def dense_layers(graph: Graph, params: Params) -> list[DenseLayer] | None:
 def _matrix(graph: Graph, params: Params, nodes: list[Node], source: str, output: str) -> DenseLayer | None:
     """The affine map from `source` to `output`; None where it reads anything else, or is too large."""
     shape = graph.shapes[source]
-    inputs, outputs = prod(shape), prod(graph.shapes[output])
-    known = {source} | {node.output for node in nodes}
-    if inputs * outputs > MOST_ENTRIES or output not in known or any(not known.issuperset(n.inputs) for n in nodes):
+    outputs, known = prod(graph.shapes[output]), {source} | {node.output for node in nodes}
+    widest = max(prod(graph.shapes[name]) for name in known - {output} | {source})  # what the rows pass through
+    if widest * outputs > MOST_ENTRIES or output not in known or any(not known.issuperset(n.inputs) for n in nodes):
         return None
     like = next(iter(params.values()))
     values: dict[str, Tensor] = {source: like.new_zeros(1, *shape)}

@@ -20,6 +20,7 @@ from .primal import worst_corners
 from .problem import Problem, batch
 
 _ROUND = 0.7  # seconds that a round should take at most
+_LAST_STEPS, _LAST_TRIES = 60, 5  # for subdomains without a neuron to split, which nothing but the climb can close
 _LEAST = 8  # subdomains of a round, however long
 
 
@@ -107,7 +108,8 @@ class Search:
         began = time.perf_counter()
         domains, steps = self._roots(), self.limits.root_steps
         if not domains:
-            domains, steps = self._next_children(), self.limits.steps
+            domains = self._next_children()
+            steps = _LAST_STEPS if any(domain.again for domain in domains) else self.limits.steps
         if domains:
             for domain in self._bounded(domains, steps):
                 self.progress[domain.problem].open.append(domain)
@@ -234,7 +236,7 @@ class Search:
             self.stop_owner(owner, f"timeout after {self.limits.seconds:g} s")
         elif len(progress.open) > self.limits.domains:
             self.stop_owner(owner, f"more than {self.limits.domains} open subdomains")
-        elif any(domain.branch is None for domain in progress.open):
+        elif any(domain.branch is None and domain.again >= _LAST_TRIES for domain in progress.open):
             self.stop_owner(owner, "every ReLU split, the bound still not positive")
 
     def _forget(self) -> None:

@@ -22,10 +22,12 @@ class Domain:
     multipliers: dict[str, Tensor] = field(repr=False)
     weights: Tensor = field(repr=False)
     branch: tuple[str, int] | None = None  # None: every ReLU has its sign
+    again: int = 0  # how often it was bounded anew since
 
     def children(self) -> list["Domain"]:
+        """Both sides of the split; itself where none is left, to be bounded with more steps."""
         if self.branch is None:
-            return []
+            return [replace(self, again=self.again + 1)]
         return [replace(self, splits=(*self.splits, (*self.branch, sign)), branch=None) for sign in (1, -1)]
 
 

@@ -16,8 +16,9 @@ def test_children_take_both_sides_of_one_neuron():
     assert all(child.bound == parent.bound and child.branch is None for child in parent.children())
 
 
-def test_without_a_neuron_to_split_there_are_no_children():
-    assert domain().children() == []
+def test_without_a_neuron_to_split_it_is_bounded_again():
+    (again,) = domain().children()
+    assert (again.splits, again.branch, again.again) == ((), None, 1)
 
 
 def test_signs_and_clip():

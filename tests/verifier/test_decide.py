@@ -111,3 +111,74 @@ def test_a_query_for_another_network_is_refused(tmp_path):
     network = relu_network(tmp_path / "net.onnx", random_layers(np.random.default_rng(0), 2, (3,), 2))
     with pytest.raises(InputError, match="3 inputs and 2 outputs, the network 2 and 2"):
         decide(network, Query(3, 2, ()), Effort())
+
+
+@pytest.fixture
+def distance(tmp_path):
+    """y = (|x0 - x1|, x0)."""
+    layers = [
+        (np.array([[1.0, -1], [-1, 1], [1, 0], [-1, 0]]), np.zeros(4)),
+        (np.array([[1.0, 1, 0, 0], [0, 0, 1, -1]]), np.zeros(2)),
+    ]
+    return relu_network(tmp_path / "net.onnx", layers)
+
+
+def asked(network, *clauses):
+    return decide(network, Query(2, 2, clauses), Effort(timeout=2)).verdict
+
+
+def test_equality_is_unsafe_unless_strict(distance):
+    box = [0, 0], [1, 1]
+    at_most = [-1, 0], 1  # 1 - |x0 - x1| <= 0, an equality at two corners
+    assert asked(distance, clause(*box, [at_most])) is Answer.SAT
+    assert asked(distance, clause(*box, [(*at_most, True)])) is not Answer.SAT
+    assert asked(distance, clause(*box, [([-1, 0], 1.01)])) is Answer.UNSAT
+
+
+def test_rows_that_only_together_cannot_hold(distance):
+    corner = [([0, 1], -0.25), ([0, -1], 0.75)]  # x0 <= 1/4 and x0 >= 3/4
+    assert asked(distance, clause([0, 0], [1, 1], corner)) is Answer.UNSAT
+    assert asked(distance, clause([0, 0], [1, 1], [([0, 1], -0.75), ([0, -1], 0.25)])) is Answer.SAT
+
+
+def test_one_clause_of_many_decides(distance):
+    safe = [clause([0, 0], [k / 50, k / 50], [([-1, 0], 1.5)]) for k in range(1, 40)]
+    assert asked(distance, *safe) is Answer.UNSAT
+    assert asked(distance, *safe, clause([0, 0], [1, 1], [([-1, 0], 0.9)])) is Answer.SAT
+
+
+def test_boxes_without_a_point_hold_nothing(distance):
+    assert asked(distance) is Answer.UNSAT
+    assert asked(distance, clause([1, 0], [0, 1], [([0, 0], -1)])) is Answer.UNSAT
+
+
+def test_a_clause_without_rows_is_any_input(distance):
+    assert asked(distance, clause([0, 0], [1, 1], [])) is Answer.SAT
+
+
+@pytest.mark.parametrize("x0, reachable", [(0.5, True), (0.1, False)])  # 0.1 is no float32
+def test_a_box_without_width(distance, x0, reachable):
+    always = clause([x0, 0.5], [x0, 0.5], [([0, 1], -1)])  # x0 <= 1
+    never = clause([x0, 0.5], [x0, 0.5], [([0, -1], 1)])
+    assert asked(distance, never) is Answer.UNSAT
+    assert asked(distance, always) is (Answer.SAT if reachable else Answer.UNKNOWN)
+
+
+def test_no_time_is_a_timeout(distance):
+    hard = clause([0, 0], [1, 1], [([-1, 0], 1, True)])
+    assert decide(distance, Query(2, 2, (hard,)), Effort(timeout=0)).verdict is Answer.TIMEOUT
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_planted_counterexamples_are_never_certified(tmp_path, seed):
+    """A random point of the box, its own outputs as the threshold: also where nothing but that point is unsafe."""
+    rng = np.random.default_rng(100 + seed)
+    layers = random_layers(rng, 24, (12, 8), 3)
+    network = relu_network(tmp_path / "net.onnx", layers)
+    lower = np.float64(np.float32(rng.uniform(-1, 0, 24)))
+    upper = lower + 0.25
+    point = np.float32(rng.uniform(lower, upper))
+    y = np.float64(network.runtime.logits(point[None])[0])
+    factors = np.float64(np.float32(rng.normal(size=(2, 3))))
+    planted = clause(lower, upper, [(f, -(f @ y) - 1e-7) for f in factors])
+    assert decide(network, Query(24, 3, (planted,)), Effort(timeout=2)).verdict is not Answer.UNSAT

@@ -12,13 +12,15 @@ from torch import Tensor
 
 from ..bounds.backward import lower_bound
 from ..bounds.extent import coefficients
-from ..bounds.interval import exact_values, image
+from ..bounds.interval import exact_values, image, nonlinearities
 from ..bounds.substitution import Anchor, relax
+from ..bounds.zonotope import Zonotope, input_zonotope, through
 from ..graph import Graph
 from ..ops import OPERATORS, Box, Nonlinear, Params
 from ..ops.forms import neurons
 from .memory import COPIES
 
+_NEURONS = 64  # for each free input, from which zonotopes pay
 _FORMS = 1 << 28  # bytes of the forms that are alive together
 
 
@@ -33,16 +35,36 @@ def unstable_preactivations(
     exact = exact_values(graph)
     boxes = dict(base.boxes)
     pre: dict[str, Box] = {}
+    forwards = _zonotopes(graph, base.boxes[graph.input])
     for node in graph.nodes:
         operator = OPERATORS[node.op]
         if isinstance(operator, Nonlinear) and node.inputs[0] not in pre:
             name = node.inputs[0]
             if name not in exact:
+                if forwards:
+                    boxes[name] = _common(boxes[name], forwards[name].box())
                 boxes[name] = _refined(graph, params, base, name, operator, boxes[name], pre, memory, stop)
             pre[name] = boxes[name]
+        if forwards:
+            forwards[node.output] = through(graph, params, node, forwards, pre.get(node.inputs[0]))
         if node.output not in boxes:
             boxes[node.output] = image(node, params, boxes)
     return pre
+
+
+def _zonotopes(graph: Graph, box: Box) -> dict[str, Zonotope]:
+    """The input's, where it has so few free entries that going forwards first spares more than it costs; else none."""
+    shapes = graph.shapes
+    free = int((box.upper > box.lower).flatten(1).any(0).sum())
+    neurons = sum(prod(shapes[name]) for name in nonlinearities(graph))
+    largest = max(prod(shape) for shape in shapes.values())
+    if not 0 < free * _NEURONS <= neurons or len(box.lower) * free * largest * box.lower.element_size() > _FORMS:
+        return {}
+    return {graph.input: input_zonotope(box)}
+
+
+def _common(a: Box, b: Box) -> Box:
+    return Box(torch.maximum(a.lower, b.lower), torch.minimum(a.upper, b.upper))
 
 
 def _refined(

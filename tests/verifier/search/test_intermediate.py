@@ -6,9 +6,11 @@ import torch
 from cases import make_case, numpy_params
 from glscert.verifier.bounds.backward import lower_bound
 from glscert.verifier.bounds.substitution import anchor, relax
+from glscert.verifier.bounds.zonotope import input_zonotope, through
 from glscert.verifier.ops.forms import identity, identity_bounds
+from glscert.verifier.search import intermediate
 from glscert.verifier.search.intermediate import unstable_preactivations
-from random_graphs import GRAPHS
+from random_graphs import CURVED, GRAPHS
 from reference import forward
 
 WITH_RELU = [name for name in GRAPHS if name != "affine_only"]
@@ -40,3 +42,30 @@ def test_equal_or_tighter_where_it_matters_and_sound(name, radius):
         reached = torch.from_numpy(values[value]).reshape(300, *box.lower.shape)
         assert (reached >= box.lower - 1e-9).all()
         assert (reached <= box.upper + 1e-9).all()
+
+
+@pytest.mark.parametrize("name", GRAPHS | CURVED)
+def test_no_point_leaves_a_zonotope(name):
+    case = make_case(name, 12, radius=0.4)
+    values = {case.graph.input: input_zonotope(case.box)}
+    for node in case.graph.nodes:
+        values[node.output] = through(case.graph, case.params, node, values, values[node.inputs[0]].box())
+    points = case.box.lower + (case.box.upper - case.box.lower) * torch.rand(300, *case.box.lower.shape).double()
+    reached = forward(case.graph, numpy_params(case), points.flatten(0, 1).numpy())
+    for value, zonotope in values.items():
+        lower, upper = zonotope.box()
+        seen = torch.from_numpy(reached[value]).reshape(300, *lower.shape)
+        assert ((seen >= lower - 1e-9) & (seen <= upper + 1e-9)).all()
+
+
+@pytest.mark.parametrize("name", ("gemm_only", "residual", "pooled", "sigmoids"))
+def test_boxes_after_zonotopes_are_sound(name, monkeypatch):
+    case = make_case(name, 13, radius=0.1)
+    monkeypatch.setattr(intermediate, "_NEURONS", 1e-9)
+    base = anchor(case.graph, case.params, case.box)
+    found = unstable_preactivations(case.graph, case.params, base)
+    points = case.box.lower + (case.box.upper - case.box.lower) * torch.rand(300, *case.box.lower.shape).double()
+    reached = forward(case.graph, numpy_params(case), points.flatten(0, 1).numpy())
+    for value, box in found.items():
+        seen = torch.from_numpy(reached[value]).reshape(300, *box.lower.shape)
+        assert ((seen >= box.lower - 1e-9) & (seen <= box.upper + 1e-9)).all()

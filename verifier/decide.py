@@ -33,6 +33,8 @@ from .spec import Query
 
 Progress = Callable[[str], None]
 
+_LIGHT = 8  # boxes that fit into the memory together, for input splitting to make sense
+_TRIAL, _HOPELESS = 0.3, 0.5  # input splitting that after this part of the time leaves this part of the space gives way
 _REFINING = 0.15  # of the time that is left, for intermediate bounds at most
 _REFINING_STEPS = 8
 FEW_INPUTS = 20  # free ones, for input splitting
@@ -84,7 +86,8 @@ class _Run:
         self._progress(f"attack on {len(every)} clauses")
         yield self._attack(every, restarts=1, steps=10)
         few = max(int((group.proof.lower < group.proof.upper).sum()) for group in self._groups) <= FEW_INPUTS
-        if few:
+        light = inputs_at_once(self._network.graph, self._network.exact, self._settings.memory) >= _LIGHT
+        if few and light:
             yield from self._split_inputs()
         yield from self._split_neurons()
 
@@ -120,7 +123,8 @@ class _Run:
             if spent > told + 1:
                 told = spent
                 self._progress(f"input splitting: {search.visited} boxes, {100 * search.left:.2f} % of the space open")
-            if search.unwieldy:
+            hopeless = spent > _TRIAL * self._settings.timeout and search.left > _HOPELESS
+            if search.unwieldy or hopeless:
                 return
             yield None
         if not search.stuck:

@@ -66,6 +66,8 @@ def plain_geometry(node: OnnxNode, size: Shape, kernel: Shape) -> dict[str, Shap
     dilations = tuple(node.attrs.get("dilations", (1,) * rank))
     if len(kernel) != rank or len(strides) != rank or len(dilations) != rank:
         raise refusal(node, f"has strides or dilations that do not fit {rank} axes", "Export the network again")
+    if min(*strides, *dilations, 1) < 1:
+        raise refusal(node, f"has strides {list(strides)} and dilations {list(dilations)}", "Export the network again")
     pads = _pads(node, size, kernel, strides, dilations)
     if len(pads) != 2 * rank:
         raise refusal(node, f"has pads {list(pads)} for {rank} axes", "Export the network again")

@@ -13,6 +13,8 @@ from .proto import OnnxNode
 from .shapes import Shape
 from .spread import numbers, positive_axis, taken, unbatched
 
+_MOST = 1024  # entries of a window along one axis
+
 
 def average_pool(builder: Builder, node: OnnxNode) -> None:
     """Pads count where `count_include_pad` says so; what `ceil_mode` adds beyond them never does."""
@@ -144,6 +146,18 @@ def _geometry(node: OnnxNode, dims: Shape) -> tuple[Shape, Shape, Shape, Shape]:
             "Export one- or two-dimensional pooling",
         )
     found = plain_geometry(node, dims[2:], kernel)
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, found["dilations"][-len(kernel) :], strict=True)]
+    if (
+        max(found["pads"]) >= max(kernel)
+        or max(kernel) > _MOST
+        or any(r > n + 2 * k for r, n, k in zip(reach, dims[2:], kernel, strict=True))
+    ):
+        raise refusal(
+            node,
+            f"pools {list(dims)} by windows {list(kernel)} and pads {list(found['pads'])}; supported: windows of at "
+            f"most {_MOST}, not beyond the image, and smaller pads",
+            "Check the export",
+        )
     return (1,) * (2 - len(kernel)) + kernel, found["strides"], found["pads"], found["dilations"]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from .builder import Builder, broadcast, refusal
 from .proto import OnnxNode
 from .shapes import MAX_ELEMENTS, Shape
-from .spread import expanded, numbers, padded, positive_axis, taken, unbatched
+from .spread import MOST_INDICES, expanded, numbers, padded, positive_axis, taken, unbatched
 
 
 def transpose(builder: Builder, node: OnnxNode) -> None:
@@ -132,7 +132,7 @@ def pad(builder: Builder, node: OnnxNode) -> None:
     dims, inner = list(value.dims), [slice(None)] * rank
     for axis, (before, after) in ends.items():
         n = dims[axis]
-        if max(before, after) > MAX_ELEMENTS or n + before + after < 1:
+        if max(before, after) > (MAX_ELEMENTS if mode == "constant" else MOST_INDICES) or n + before + after < 1:
             raise refusal(node, f"pads an axis of {n} by {before} and {after}", "Check the export")
         if mode == "constant":
             name = taken(builder, node, name, axis - lead, range(max(0, -before), n + min(0, after)))

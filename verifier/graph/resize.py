@@ -6,8 +6,7 @@ import numpy as np
 
 from .builder import Builder, refusal
 from .proto import OnnxNode
-from .shapes import MAX_ELEMENTS
-from .spread import numbers, taken, unbatched
+from .spread import MOST_INDICES, numbers, taken, unbatched
 
 
 def resize(builder: Builder, node: OnnxNode) -> None:
@@ -32,7 +31,7 @@ def resize(builder: Builder, node: OnnxNode) -> None:
     changed = [axis for axis, (n, new) in enumerate(zip(value.dims, sizes, strict=True)) if n != new]
     name, lead = unbatched(builder, node, value, changed)
     for axis in changed:
-        if sizes[axis] > MAX_ELEMENTS:
+        if sizes[axis] > MOST_INDICES:
             raise refusal(node, f"gives an axis of {sizes[axis]}", "Check the export")
         nearest = [_nearest(node, i, scales[axis], value.dims[axis], sizes[axis], old) for i in range(sizes[axis])]
         name = taken(builder, node, name, axis - lead, nearest)

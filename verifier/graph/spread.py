@@ -6,7 +6,7 @@ from .builder import Builder, Value, refusal
 from .proto import OnnxNode
 from .shapes import Shape
 
-_MOST_INDICES = 2**20
+MOST_INDICES = 2**20
 
 
 def unbatched(builder: Builder, node: OnnxNode, value: Value, axes: Sequence[int]) -> tuple[str, int]:
@@ -29,9 +29,9 @@ def positive_axis(node: OnnxNode, axis: int, rank: int) -> int:
 
 def taken(builder: Builder, node: OnnxNode, name: str, axis: int, indices: Sequence[int]) -> str:
     """Entries `indices` of a canonical value along one axis; the value itself where these are all, in order."""
-    if len(indices) > _MOST_INDICES:
+    if len(indices) > MOST_INDICES:
         raise refusal(
-            node, f"takes {len(indices)} entries along an axis; supported: at most {_MOST_INDICES}", "Check the export"
+            node, f"takes {len(indices)} entries along an axis; supported: at most {MOST_INDICES}", "Check the export"
         )
     if list(indices) == list(range(builder.shapes[name][axis])):
         return name
@@ -57,8 +57,8 @@ def expanded(builder: Builder, node: OnnxNode, value: Value, dims: Shape) -> str
 
 
 def _repeated(builder: Builder, node: OnnxNode, name: str, axis: int, count: int) -> str:
-    if count > _MOST_INDICES:
-        raise refusal(node, f"repeats an entry {count} times; supported: at most {_MOST_INDICES}", "Check the export")
+    if count > MOST_INDICES:
+        raise refusal(node, f"repeats an entry {count} times; supported: at most {MOST_INDICES}", "Check the export")
     return taken(builder, node, name, axis, (0,) * count)
 
 

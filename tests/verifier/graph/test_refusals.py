@@ -82,6 +82,16 @@ UNSUPPORTED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
         "pads an axis of 6",
     ),
     "a value repeated 2^40 times": (lambda: one("Expand", "x s", ("b", 1), s=np.array([1, 2**40])), "at most"),
+    "a stride of 0": (
+        lambda: make(
+            [node("AveragePool", "x", "y", kernel_shape=[2, 2], strides=[0, 1], ceil_mode=1)], ["b", 1, 4, 4], {}
+        ),
+        "strides",
+    ),
+    "a window of 2^30": (
+        lambda: make([node("MaxPool", "x", "y", kernel_shape=[2**30, 1])], ["b", 1, 4, 4], {}),
+        "windows of at most",
+    ),
     "a linear Resize": (
         lambda: make(
             [node("Resize", "x - s", "y", mode="linear")], ["b", 1, 4, 4], {"s": np.float32([1, 1, 2, 2])}

@@ -5,7 +5,7 @@ from onnx import TensorProto
 from .builder import Builder, refusal
 from .proto import OnnxNode
 
-_NAMES = {"float32": "FLOAT", "float64": "DOUBLE"}
+_TYPES = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE}
 
 
 def identity(builder: Builder, node: OnnxNode) -> None:
@@ -15,7 +15,7 @@ def identity(builder: Builder, node: OnnxNode) -> None:
 
 def cast(builder: Builder, node: OnnxNode) -> None:
     """To the type that the value has already."""
-    if TensorProto.DataType.Name(node.attrs["to"]) != _NAMES.get(builder.dtype.name):
+    if node.attrs["to"] != _TYPES[builder.dtype.name]:
         raise refusal(
             node,
             f"converts a computed value from {builder.dtype} to another type",

@@ -92,6 +92,10 @@ UNSUPPORTED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
         lambda: make([node("MaxPool", "x", "y", kernel_shape=[2**30, 1])], ["b", 1, 4, 4], {}),
         "windows of at most",
     ),
+    "a Cast to an unknown type": (
+        lambda: make([node("Cast", "x", "y", to=38)], ["b", 4], {}),
+        "another type",
+    ),
     "a linear Resize": (
         lambda: make(
             [node("Resize", "x - s", "y", mode="linear")], ["b", 1, 4, 4], {"s": np.float32([1, 1, 2, 2])}

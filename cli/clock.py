@@ -19,10 +19,15 @@ class OutOfTime(BaseException):
     """Raised by `alarm` wherever the work is; like Ctrl-C no `except Exception` swallows it."""
 
 
-def start() -> None:
-    """The time counts from when this module was loaded, which is first."""
+@contextmanager
+def counting() -> Iterator[None]:
+    """Within, time counts from when this module was loaded, which is first."""
     global _began
     _began = _LOADED
+    try:
+        yield
+    finally:
+        _began = None
 
 
 def remaining(effort: "Effort") -> "Effort":

@@ -81,10 +81,10 @@ def root(
 
 def main() -> None:
     """The console script. Every ending is an exit code of `EXIT_CODES`."""
-    clock.start()
     keep_freed_memory()
     try:
-        app(prog_name="glscli")
+        with clock.counting():
+            app(prog_name="glscli")
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # the one place that answers for all of them

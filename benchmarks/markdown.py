@@ -1,10 +1,11 @@
 """Tables that the benchmarks keep up to date in the documentation."""
 
-import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from glscert.verifier.files import replace_file
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> list[str]:
@@ -24,6 +25,5 @@ def put(path: Path, name: str, title: str, section: str) -> None:
             sys.exit(f"{path} has no section between {begin} and {end}; add the two lines where it should stand.")
     command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     intro = f"Made by `{command}`; what is measured stands at the top of that file."
-    beside = path.with_suffix(".tmp")
-    beside.write_text(f"{before}{begin}\n{intro}\n{section}{end}{after}", encoding="utf-8")
-    os.replace(beside, path)
+    text = f"{before}{begin}\n{intro}\n{section}{end}{after}"
+    replace_file(path, lambda file: file.write(text.encode()))

@@ -8,10 +8,10 @@ and the regulariser counts; after: without it.
 
 import argparse
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
+from bound_cost import fastest
 
 from glscert.cli.memory import keep_freed_memory
 from glscert.trainer.architectures import NETS, SOURCES, build
@@ -50,13 +50,7 @@ def main() -> None:
                 "grad": lambda batch=batch: batch(params),
                 "rgs": lambda batch=batch: rgs.gradient(batch, params, generator, rgs.Options(), 0),
             }
-            best = dict.fromkeys(tasks, float("inf"))
-            end = time.perf_counter() + args.seconds
-            while time.perf_counter() < end or best["rgs"] == float("inf"):
-                for method, task in tasks.items():
-                    began = time.perf_counter()
-                    task()
-                    best[method] = min(best[method], time.perf_counter() - began)
+            best = fastest(tasks, args.seconds)
             rates = {f"{method}_images_per_s": round(args.batch / took, 1) for method, took in best.items()}
             result[name] = {**rates, "rgs_over_grad": round(best["rgs"] / best["grad"], 3)}
     print(json.dumps(result))

@@ -3,10 +3,11 @@
 import csv
 import io
 import itertools
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from glscert.verifier.files import replace_file
 
 PALETTE = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:pink", "tab:gray")
 
@@ -64,11 +65,4 @@ def save_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]
 
 def put(path: Path, content: bytes) -> None:
     """Beside, then renamed: the file is always whole. Raises OSError with the path in it."""
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    except OSError as error:  # a write into an open file does not know its name
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+    replace_file(path, lambda file: file.write(content))

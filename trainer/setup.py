@@ -1,6 +1,5 @@
 """What a run holds from start to end: network, objective, schedule, and the images on the device."""
 
-import os
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from glscert.verifier.data import load_dataset
 from glscert.verifier.errors import InputError
+from glscert.verifier.files import replace_file
 from glscert.verifier.ops import OPERATORS, Nonlinear
 from glscert.verifier.region import Entries, check_inside
 
@@ -131,10 +131,8 @@ def keep_held_out(run: Path, config: TrainConfig) -> None:
         return
     splits = load_splits(config, None)
     eps, low, high = stated_region(config, splits.source.shape).complete()
-    beside = run / f".{HELD_OUT}.tmp"
-    with beside.open("wb") as file:
-        np.savez(file, x=splits.test_x, y=splits.test_y, eps=eps, low=low, high=high)
-    os.replace(beside, run / HELD_OUT)
+    test_x, test_y = splits.test_x, splits.test_y
+    replace_file(run / HELD_OUT, lambda file: np.savez(file, x=test_x, y=test_y, eps=eps, low=low, high=high))
 
 
 def assemble(config: TrainConfig, net: Architecture, splits: Splits, given: Params | None = None) -> Setup:

@@ -11,6 +11,7 @@ from .decision import Witness
 from .replay import Runtime
 from .spec import Clause, Query
 from .spec.judge import unsafe
+from .spec.query import inward
 
 _POINTS = 128  # of a box, per round
 _BOXES = 64
@@ -85,15 +86,7 @@ def _boxes(clauses: tuple[Clause, ...]) -> list[_Box]:
         together.setdefault(b"".join(end.tobytes() for end in clause.inner), []).append(clause)
     found = []
     for members in together.values():
-        lower, upper = _single(members[0].inner[0], 1), _single(members[0].inner[1], -1)
+        lower, upper = inward(*members[0].inner)
         if (lower <= upper).all():
             found.append(_Box(members, lower, upper))
     return found
-
-
-def _single(ends: np.ndarray, inwards: int) -> np.ndarray:
-    """The nearest float32 that lies inwards."""
-    with np.errstate(over="ignore"):
-        rounded = ends.astype(np.float32)
-    outside = rounded < ends if inwards > 0 else rounded > ends
-    return np.where(outside, np.nextafter(rounded, np.float32(inwards * np.inf)), rounded)

@@ -10,6 +10,7 @@ import torch
 
 from ..bounds import Box
 from ..region import Entries
+from ..spec.query import inward
 
 
 def proof_box(x: np.ndarray, eps: Entries, low: Entries, high: Entries) -> Box:
@@ -32,12 +33,3 @@ def attack_box(x: np.ndarray, eps: Entries, low: Entries, high: Entries) -> Box:
     upper = np.minimum(np.nextafter(centre + radius, -np.inf), high)
     least, most = inward(lower, upper)
     return Box(torch.from_numpy(np.minimum(least, x)), torch.from_numpy(np.maximum(most, x)))
-
-
-def inward(lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The least float32 not below `lower` and the greatest not above `upper`; they cross where none lies between."""
-    with np.errstate(over="ignore"):
-        least, most = lower.astype(np.float32), upper.astype(np.float32)
-        least = np.where(least < lower, np.nextafter(least, np.float32(np.inf)), least)
-        most = np.where(most > upper, np.nextafter(most, np.float32(-np.inf)), most)
-    return least, most

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..bounds import Box
 from ..spec import Clause
-from .boxes import inward
+from ..spec.query import inward
 
 
 @dataclass(frozen=True)

@@ -43,3 +43,12 @@ class Query:
     inputs: int
     outputs: int
     clauses: tuple[Clause, ...]
+
+
+def inward(lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least float32 not below `lower` and the greatest not above `upper`; they cross where none lies between."""
+    with np.errstate(over="ignore"):
+        least, most = lower.astype(np.float32), upper.astype(np.float32)
+        least = np.where(least < lower, np.nextafter(least, np.float32(np.inf)), least)
+        most = np.where(most > upper, np.nextafter(most, np.float32(-np.inf)), most)
+    return least, most

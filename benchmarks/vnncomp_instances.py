@@ -83,5 +83,5 @@ def objection(root: Path, instance: Instance, witness: dict[str, Any]) -> str:
     graph = load_model(path).graph
     x = np.array(witness["x"], np.float32)
     y = Runtime(path).logits(x.reshape(1, *graph.input_shape))[0]
-    clauses = read_query(root / instance.vnnlib, prod(graph.input_shape), prod(graph.output_shape)).clauses
+    clauses = read_query(root / instance.vnnlib, prod(graph.input_shape), graph.answers).clauses
     return "" if any(unsafe(clause, x, y) for clause in clauses) else "its witness does not fulfil the property"

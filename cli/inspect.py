@@ -52,7 +52,8 @@ def command(
 def _network(model: "Model") -> dict[str, Any]:
     return {
         "input_shape": list(model.graph.input_shape),
-        "outputs": model.graph.output_shape[0],
+        "outputs": model.graph.answers,
+        "ending": model.graph.ending,
         "parameters": sum(array.size for array in model.params.values()),
         "written_as": [node.op for node in model.graph.nodes],
     }
@@ -103,6 +104,11 @@ def _layer(layer: Any) -> dict[str, Any]:
     return {"value": layer.value, "shape": list(layer.shape), "neurons": layer.neurons, "unstable": layer.unstable}
 
 
+def _outputs(summary: dict[str, Any]) -> str:
+    ending = f" of a last {summary['ending']}, verified on what it is applied to" if summary["ending"] else ""
+    return f"{summary['outputs']} outputs{ending}"
+
+
 def _text(summary: dict[str, Any]) -> str:
     operators = ", ".join(f"{name} {count}" for name, count in summary["operators"].items())
     lines = [f"{summary['file']}: opset {summary['opset']}", f"operators: {operators}"]
@@ -111,7 +117,7 @@ def _text(summary: dict[str, Any]) -> str:
         return "\n".join(lines)
     neurons = sum(layer["neurons"] for layer in summary["layers"])
     lines += [
-        f"input {summary['input_shape']}, {summary['outputs']} outputs, {summary['parameters']} parameters",
+        f"input {summary['input_shape']}, {_outputs(summary)}, {summary['parameters']} parameters",
         f"neurons: {neurons} in {len(summary['layers'])} layers",
     ]
     for layer in summary["layers"]:

@@ -100,10 +100,12 @@ def answer(subject: Subject, path: Path, effort: "Effort") -> "Decision":
     """To one property: from a glance where that suffices, else from the whole search; timeout where it does not end."""
     from glscert.verifier.decision import Answer, Decision
     from glscert.verifier.glance import glance
-    from glscert.verifier.spec import read_query
+    from glscert.verifier.spec import check_readable, read_query
 
-    began, shape = time.monotonic(), subject.model.graph.input_shape
-    query = read_query(path, prod(shape), prod(subject.model.graph.output_shape))
+    began, graph = time.monotonic(), subject.model.graph
+    shape, (logits,) = graph.input_shape, graph.output_shape
+    query = read_query(path, prod(shape), graph.answers)
+    check_readable(query, graph.ending, logits)
     witness = glance(subject.runtime, shape, query, seed=effort.seed, seconds=min(_GLANCE, effort.timeout))
     if witness is not None:
         return Decision(Answer.SAT, "random points", time.monotonic() - began, witness)

@@ -9,9 +9,10 @@ from glscert.verifier.errors import InputError
 
 
 def _operators() -> list[str]:
+    from glscert.verifier.graph.ending import ENDINGS
     from glscert.verifier.graph.translate import TRANSLATIONS
 
-    return sorted(TRANSLATIONS)
+    return sorted({*TRANSLATIONS, *ENDINGS})
 
 
 def _opsets() -> list[str]:

@@ -22,14 +22,17 @@ def make(
     dtype: type = np.float32,
     ir_version: int = 8,
     listed: bool = False,
+    answer: type | None = None,
 ) -> onnx.ModelProto:
-    """The model from "x" of shape `dims` to "y"; `listed` repeats the initialisers among the inputs."""
+    """The model from "x" of shape `dims` to "y"; `listed` repeats the initialisers among the inputs; `answer`: the
+    output's type where it is not that of the input.
+    """
     elem = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     inputs = [helper.make_tensor_value_info("x", elem, dims)]
     weights = [numpy_helper.from_array(np.asarray(array), name) for name, array in consts.items()]
     if listed:
         inputs += [helper.make_tensor_value_info(w.name, w.data_type, list(w.dims)) for w in weights]
-    output = helper.make_tensor_value_info("y", elem, None)
+    output = helper.make_tensor_value_info("y", helper.np_dtype_to_tensor_dtype(np.dtype(answer or dtype)), None)
     graph = helper.make_graph(list(nodes), "test", inputs, [output], weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version)
 

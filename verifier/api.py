@@ -26,5 +26,5 @@ def verify(
     """
     known = network if isinstance(network, Network) else load(network)
     if not isinstance(query, Query):
-        query = read_query(query, prod(known.graph.input_shape), known.graph.output_shape[0])
+        query = read_query(query, prod(known.graph.input_shape), known.graph.answers)
     return decide(known, query, Effort(timeout, memory, seed, threads), progress=progress)

@@ -41,7 +41,8 @@ FEW_INPUTS = 20  # free ones, for input splitting
 
 
 def decide(network: Network, query: Query, settings: Effort, *, progress: Progress | None = None) -> Decision:
-    """Raises `InputError` where the query is not one of this network's inputs and outputs."""
+    """Raises `InputError` where the query is not one of this network's inputs and outputs, `UnsupportedError` where it
+    asks of a last Softmax, LogSoftmax or ArgMax what its logits do not tell."""
     return _Run(network, query, settings, progress or (lambda message: None)).decision()
 
 
@@ -49,7 +50,7 @@ class _Run:
     """One query on its way: what is known so far, and how much time is left."""
 
     def __init__(self, network: Network, query: Query, settings: Effort, progress: Progress) -> None:
-        inputs, (outputs,) = prod(network.graph.input_shape), network.graph.output_shape
+        inputs, outputs = prod(network.graph.input_shape), network.graph.answers
         if (query.inputs, query.outputs) != (inputs, outputs):
             raise InputError(
                 f"the query has {query.inputs} inputs and {query.outputs} outputs, the network {inputs} and {outputs}. "
@@ -59,7 +60,7 @@ class _Run:
             torch.set_num_threads(settings.threads)
         self._began = time.perf_counter()
         self._network, self._settings, self._progress = network, settings, progress
-        self._groups = grouped(query.clauses, query.outputs)
+        self._groups = grouped(query.clauses, network.graph.output_shape[0], network.graph.ending)
         self._falsifier = Falsifier(network, self._groups, memory=settings.memory, seed=settings.seed)
         self._visited, self._bound = 0, float("-inf")
 
@@ -82,7 +83,7 @@ class _Run:
 
     def _stages(self) -> Iterator[Decision | None]:
         """Each step's decision, or None where it leaves the query open."""
-        every = [(number, clause) for number, group in enumerate(self._groups) for clause in range(len(group.clauses))]
+        every = [(number, clause) for number, group in enumerate(self._groups) for clause in range(len(group.rows))]
         self._progress(f"attack on {len(every)} clauses")
         yield self._attack(every, restarts=1, steps=10)
         few = max(int((group.proof.lower < group.proof.upper).sum()) for group in self._groups) <= FEW_INPUTS

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from .graph import Graph, Model, load_model
@@ -20,6 +21,13 @@ class Network:
     single: Params
     runtime: Runtime
     metadata: Mapping[str, str]
+
+    def scores(self, x: np.ndarray) -> np.ndarray:
+        """One score per class [N, K] as onnxruntime gives them for x [N, *v]; of an ArgMax 1 for its answer, else 0."""
+        given = self.runtime.logits(x)
+        if self.graph.ending != "ArgMax":
+            return given
+        return np.eye(*self.graph.output_shape, dtype=np.float32)[given[:, 0].astype(np.int64)]
 
 
 def load(path: Path | str) -> Network:

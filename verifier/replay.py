@@ -37,7 +37,7 @@ class Runtime:
         self._input = self._session.get_inputs()[0]
 
     def logits(self, x: np.ndarray) -> np.ndarray:
-        """Outputs [N, K] for inputs [N, *v]; one by one where the file's input has no free batch axis.
+        """The file's outputs [N, K] for inputs [N, *v]; one by one where the file's input has no free batch axis.
 
         Entries may be infinite or NaN: whatever the file's network answers.
         """

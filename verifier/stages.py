@@ -60,15 +60,15 @@ class Stages:
 
     def predict(self, cases: list[Case]) -> Decided:
         """Misclassified: the label does not win alone, which NaN among the scores rules out too."""
-        logits = self.network.runtime.logits(np.stack([c.x for c in cases]))
-        found = margins(logits, np.array([c.label for c in cases]))
+        scores = self.network.scores(np.stack([c.x for c in cases]))
+        found = margins(scores, np.array([c.label for c in cases]))
         outcomes: Decided = []
-        for case, scores, margin in zip(cases, logits, found.tolist(), strict=True):
+        for case, own, margin in zip(cases, scores, found.tolist(), strict=True):
             if margin > 0:
                 outcomes.append(None)
                 continue
             case.margin = finite(margin)
-            outcomes.append(case.outcome(Verdict.MISCLASSIFIED, _why_wrong(scores, case.label)))
+            outcomes.append(case.outcome(Verdict.MISCLASSIFIED, _why_wrong(own, case.label)))
         return outcomes
 
     def interval(self, cases: list[Case]) -> Decided:
@@ -142,7 +142,7 @@ class Stages:
         """Falsified where onnxruntime, given the point alone, does not score the label above all others."""
         box = self.attack_box([case])
         inside = torch.minimum(torch.maximum(point.to(box.lower.dtype)[None], box.lower), box.upper).numpy()
-        margin = float(margins(self.network.runtime.logits(inside), np.array([case.label]))[0])
+        margin = float(margins(self.network.scores(inside), np.array([case.label]))[0])
         if not margin <= 0:  # NaN is no counterexample
             return None
         case.margin = finite(margin)

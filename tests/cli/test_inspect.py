@@ -45,14 +45,22 @@ def test_data_give_the_point(network: Path, tmp_path: Path) -> None:
 
 
 def test_every_unsupported_operator_is_named(tmp_path: Path) -> None:
-    nodes = [*mlp_nodes()[:2], node("Selu", "r", "s"), node("Softmax", "s", "y")]
+    nodes = [*mlp_nodes()[:2], node("Softmax", "r", "s"), node("Selu", "s", "y")]
     path = tmp_path / "net.onnx"
     path.write_bytes(make(nodes, ["batch", 6], mlp_consts()).SerializeToString())
     result = inspect(path)
     assert isinstance(result.exception, UnsupportedError)
     assert result.exception.exit_code == 4
-    assert "Selu (node 's')" in result.stdout and "Softmax (node 'y')" in result.stdout
-    assert "Export the logits" in result.stdout
+    assert "Selu (node 'y')" in result.stdout and "Softmax (node 's')" in result.stdout
+    assert "only be the network's last" in result.stdout
+
+
+def test_a_last_softmax_is_named(tmp_path: Path) -> None:
+    nodes = [*mlp_nodes()[:2], node("Softmax", "r", "y")]
+    path = tmp_path / "net.onnx"
+    path.write_bytes(make(nodes, ["batch", 6], mlp_consts()).SerializeToString())
+    assert json.loads(inspect(path, "--json").stdout)["ending"] == "Softmax"
+    assert "5 outputs of a last Softmax" in inspect(path).stdout
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:

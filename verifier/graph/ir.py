@@ -25,12 +25,16 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in topological order from `input` to `output`; `shapes` holds *v for every value, batch left out."""
+    """Nodes in topological order from `input` to `output`; `shapes` holds *v for every value, batch left out.
+
+    ending: ArgMax, LogSoftmax or Softmax where the file goes on to that from the graph's output, its logits.
+    """
 
     input: str
     output: str
     nodes: tuple[Node, ...]
     shapes: Mapping[str, tuple[int, ...]]
+    ending: str | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -39,6 +43,11 @@ class Graph:
     @property
     def output_shape(self) -> tuple[int, ...]:
         return self.shapes[self.output]
+
+    @property
+    def answers(self) -> int:
+        """How many outputs the file has, after the ending."""
+        return 1 if self.ending == "ArgMax" else self.output_shape[0]
 
     def producers(self) -> dict[str, Node]:
         """Value name -> the node that computes it (the input has none)."""

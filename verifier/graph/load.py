@@ -1,13 +1,15 @@
 """ONNX file -> canonical graph, weights and metadata: the straight line."""
 
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
 import numpy as np
 import onnx
 
-from ..errors import GlscertError, InputError
+from ..errors import GlscertError, InputError, UnsupportedError
 from .builder import Builder
+from .ending import end, endings
 from .ir import Graph
 from .model import Model
 from .proto import (
@@ -29,7 +31,8 @@ from .translate import check_supported, translate
 def load_model(path: Path | str, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Model:
     """Reads an ONNX file (`.onnx`, or gzip'ed), as the function of one image, in the canonical operators.
 
-    The graph's output is always a vector [K]. Weights keep the file's dtype (float32 or float64).
+    The graph's output is always a vector [K], of logits where the file goes on to a last Softmax, LogSoftmax or ArgMax.
+    Weights keep the file's dtype (float32 or float64).
     Raises `InputError` where the file is absent, damaged or larger than `max_bytes` (packed or not), and
     `UnsupportedError` where the network needs what is not implemented; both name the file and the remedy.
     """
@@ -45,16 +48,26 @@ def from_proto(proto: onnx.ModelProto) -> Model:
     opset = checked_opset(proto)
     declared, output = declared_input(proto.graph), declared_output(proto.graph)
     live = live_nodes(proto.graph, declared.name, output)
+    last = endings(live, output)
+    ends = [node.output[0] for node in last]
     for node in live:
-        check_supported(node.op_type, node.domain, node_name(node))
+        if node.output[0] not in ends:
+            check_supported(node.op_type, node.domain, node_name(node))
     _check_standard(live, opset)
+    if last and last[0].op_type == "ArgMax":  # what moves the index afterwards is onnxruntime's alone
+        output = ends[0]
+        live = live_nodes(proto.graph, declared.name, output)
     builder = Builder(declared, constants(proto.graph, live))
     with np.errstate(all="ignore"):  # an infinity or NaN is found, and named, where it is used as a weight
         for node in live:
-            translate(builder, onnx_node(node))
+            if node.output[0] in ends:
+                end(builder, onnx_node(node), opset)
+            else:
+                translate(builder, onnx_node(node))
     graph, params = simplify(_finished(builder, declared.name, output), builder.params)
     if not declared.dynamic and len(declared.dims) == 3 and declared.dims[0] == 1:
         graph, params = absorb_channel_axis(graph, params)
+    graph = replace(graph, ending=last[0].op_type if last else None)
     return Model(graph, params, own_metadata(proto))
 
 
@@ -63,6 +76,8 @@ def _finished(builder: Builder, input: str, output: str) -> Graph:
         raise InputError(f"the output {output!r} does not depend on the input. Export the network again.")
     last = OnnxNode("Flatten", "output", (), (output,))
     result = builder.value(output).name
+    if not builder.nodes:
+        raise UnsupportedError("the output is the input itself: no operator computes it. Give a network.")
     if len(builder.shapes[result]) != 1:
         result = builder.reshape(last, result, (prod(builder.shapes[result]),))
     return Graph(input, result, tuple(builder.nodes), builder.shapes)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import GlscertError, UnsupportedError
+from .ending import endings
 from .load import from_proto
 from .model import Model
 from .proto import checked_opset, declared_input, declared_output, live_nodes, node_name
@@ -27,17 +28,19 @@ def survey(path: Path | str) -> Survey:
     """Raises `InputError` where the file is absent, damaged or contradicts itself."""
     proto = read_proto(path)
     problems: list[str] = []
-    opset, live = None, list(proto.graph.node)
+    opset, live, ends = None, list(proto.graph.node), []
     try:
         opset = checked_opset(proto)
-        live = live_nodes(proto.graph, declared_input(proto.graph).name, declared_output(proto.graph))
+        output = declared_output(proto.graph)
+        live = live_nodes(proto.graph, declared_input(proto.graph).name, output)
+        ends = [node.output[0] for node in endings(live, output)]
     except UnsupportedError as error:
         problems.append(str(error))
     except GlscertError as error:
         raise type(error)(f"{path}: {error}") from error
     for node in live:
         missing = shortcoming(node.op_type, node.domain, node_name(node))
-        if missing is not None:
+        if missing is not None and not (node.output and node.output[0] in ends):
             problems.append(missing)
     model = None
     if not problems:

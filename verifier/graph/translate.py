@@ -10,6 +10,7 @@ from .affine import batch_normalization, gemm, matmul
 from .arithmetic import add, div, mul, neg, sub
 from .builder import Builder
 from .convolution import conv, conv_transpose
+from .ending import ENDINGS
 from .fold import FOLDS, constant_value, fold, shape_of
 from .pool import average_pool, global_pool, max_pool, reduce_
 from .proto import OnnxNode
@@ -68,14 +69,12 @@ TRANSLATIONS: dict[str, Callable[[Builder, OnnxNode], None]] = {
 }
 
 _ON_CONSTANTS = sorted({"Constant", "Shape", *FOLDS} - TRANSLATIONS.keys())
-_PROBABILITIES = "Export the logits: leave it off the end of the network"
+_PROBABILITIES = "It may only be the network's last operator"
 _ANY_REMEDY = "Write the network with supported operators, or leave this one out of the exported part"
 _DOMAINS = ("", "ai.onnx")
 _RECTIFIER = "Train the network with one of the supported activations, such as Relu or LeakyRelu"
 _REMEDIES = {
-    "Softmax": _PROBABILITIES,
-    "LogSoftmax": _PROBABILITIES,
-    "ArgMax": _PROBABILITIES,
+    **dict.fromkeys(ENDINGS, _PROBABILITIES),
     "Elu": _RECTIFIER,
     "Gelu": _RECTIFIER,
     "Selu": _RECTIFIER,
@@ -124,6 +123,6 @@ def _folded(node: OnnxNode, constants: list[np.ndarray]) -> np.ndarray:
 def _unsupported(op: str, name: str, problem: str) -> UnsupportedError:
     remedy = _REMEDIES.get(op, _ANY_REMEDY)
     return UnsupportedError(
-        f"operator {op} (node {name!r}) {problem}. Supported: {', '.join(TRANSLATIONS)}; on "
-        f"constants also {', '.join(_ON_CONSTANTS)}. {remedy}."
+        f"operator {op} (node {name!r}) {problem}. Supported: {', '.join(TRANSLATIONS)}; at the end also "
+        f"{', '.join(ENDINGS)}; on constants also {', '.join(_ON_CONSTANTS)}. {remedy}."
     )

@@ -13,15 +13,20 @@ import torch
 from torch import Tensor
 
 from ..bounds import Box
-from ..spec import Clause
+from ..errors import UnsupportedError
+from ..spec import Clause, Row
+from ..spec.logits import on_logits
 from ..spec.query import inward
+
+MAX_NUMBERS = 2**27  # in the rows of all groups, written out
 
 
 @dataclass(frozen=True)
 class Group:
     """Clauses over one box. proof [n] float64 covers the exact box; attack [n] float32 lies inside it (and is empty
-    where lower > upper somewhere). rows [C, M, K], offset [C, M] float64; a clause with fewer rows repeats its first,
-    one with none has the row 0 · y - 1, which nothing proves positive.
+    where lower > upper somewhere). rows [C, M, K], offset [C, M] float64 over the graph's outputs, where each of the C
+    holds unless refuted; one with fewer rows repeats its first, one with none has the row 0 · y - 1, which nothing
+    proves positive. clauses: the same as the query has them, over the file's outputs.
     """
 
     clauses: tuple[Clause, ...]
@@ -36,23 +41,36 @@ class Group:
         return bool((self.attack.lower <= self.attack.upper).all())
 
 
-def grouped(clauses: Sequence[Clause], outputs: int) -> list[Group]:
-    """The clauses by box, in order of their first appearance; those with an empty box hold nothing and are left out."""
-    together: dict[bytes, list[Clause]] = {}
+def grouped(clauses: Sequence[Clause], outputs: int, ending: str | None = None) -> list[Group]:
+    """The clauses by box, in order of their first appearance; those that hold nothing (with an empty box, or of an
+    ArgMax without such a class) are left out. outputs: of the graph, which the file's `ending` follows.
+
+    Raises `UnsupportedError` where a clause cannot be read before the ending, or all take too much memory.
+    """
+    together: dict[bytes, list[tuple[Clause, list[tuple[Row, ...]]]]] = {}
     for clause in clauses:
-        if (clause.lower <= clause.upper).all():
+        read = on_logits(clause, ending, outputs)
+        if read and (clause.lower <= clause.upper).all():
             ends = (clause.lower, clause.upper, *clause.inner)
-            together.setdefault(b"".join(end.tobytes() for end in ends), []).append(clause)
-    return [_group(tuple(members), outputs) for members in together.values()]
+            together.setdefault(b"".join(end.tobytes() for end in ends), []).append((clause, read))
+    found = [([clause for clause, _ in part], [rows for _, own in part for rows in own]) for part in together.values()]
+    count = max((len(read) for _, read in found), default=0)
+    most = max((len(rows) for _, read in found for rows in read), default=0)
+    if len(found) * count * max(1, most) * outputs > MAX_NUMBERS:
+        raise UnsupportedError(
+            f"the property has {len(found)} boxes, up to {count} cases in each and up to {most} comparisons in each of "
+            f"these, of {outputs} outputs: more than {MAX_NUMBERS} numbers. Split it into several files."
+        )
+    return [_group(tuple(members), read, outputs) for members, read in found]
 
 
-def _group(clauses: tuple[Clause, ...], outputs: int) -> Group:
-    most = max(1, *(len(clause.rows) for clause in clauses))
-    rows = np.zeros((len(clauses), most, outputs))
-    offset = np.full((len(clauses), most), -1.0)
-    for place, clause in enumerate(clauses):
-        for number in range(most if clause.rows else 0):
-            row = clause.rows[number if number < len(clause.rows) else 0]
+def _group(clauses: tuple[Clause, ...], read: list[tuple[Row, ...]], outputs: int) -> Group:
+    most = max(1, *(len(own) for own in read))
+    rows = np.zeros((len(read), most, outputs))
+    offset = np.full((len(read), most), -1.0)
+    for place, own in enumerate(read):
+        for number in range(most if own else 0):
+            row = own[number if number < len(own) else 0]
             scale = max((abs(factor) for _, factor in row.terms), default=Fraction(1))
             offset[place, number] = float(row.offset / scale)
             for index, factor in row.terms:

@@ -17,6 +17,7 @@ from .clauses import Group
 from .memory import inputs_per_pass
 
 _REPLAYS = 8  # of the most promising candidates of a batch
+_NEAR = 1e-4  # a margin in float32 below which a candidate is worth one
 
 
 class Falsifier:
@@ -24,6 +25,8 @@ class Falsifier:
         self._network, self._groups = network, groups
         self._generator = torch.Generator().manual_seed(seed)
         self._room = inputs_per_pass(network.graph, memory)
+        # Probabilities may be equal in float32 where logits are far apart: then every candidate is.
+        self._near = _NEAR if network.graph.ending is None else float("inf")
 
     def replay(self, group: int, x: Tensor) -> Witness | None:
         """x [n], moved into the box, where onnxruntime confirms that some clause of the group is unsafe there."""
@@ -86,7 +89,7 @@ class Falsifier:
     def _confirmed(self, points: Tensor, margin: Tensor, groups: Tensor) -> Witness | None:
         """The first of the most promising points, by margin [B], that onnxruntime confirms."""
         for place in margin.argsort()[:_REPLAYS].tolist():
-            if not margin[place] <= 1e-4:
+            if not margin[place] <= self._near:
                 return None
             witness = self.replay(int(groups[place]), points[place])
             if witness is not None:

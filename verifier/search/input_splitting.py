@@ -132,7 +132,7 @@ class InputSplitting:
 
 def padded(groups: list[Group]) -> tuple[Tensor, Tensor, Tensor]:
     """rows [G, C, M, K], offset [G, C, M], alive [G, C]; clauses that a group does not have are not alive."""
-    clauses = max(len(group.clauses) for group in groups)
+    clauses = max(len(group.rows) for group in groups)
     most = max(group.rows.shape[1] for group in groups)
     outputs = groups[0].rows.shape[2]
     rows = torch.zeros(len(groups), clauses, most, outputs, dtype=torch.float64)

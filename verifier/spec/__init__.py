@@ -1,5 +1,6 @@
 """Properties of a network: what is asked of it, in exact numbers. Never torch."""
 
+from .logits import check_readable as check_readable
 from .query import Clause as Clause
 from .query import Query as Query
 from .query import Row as Row

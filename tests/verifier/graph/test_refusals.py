@@ -27,8 +27,8 @@ def weight(proto: onnx.ModelProto, name: str) -> TensorProto:
     return next(tensor for tensor in proto.graph.initializer if tensor.name == name)
 
 
-def one(op: str, inputs: str = "x", dims=("batch", 6), opset: int = 13, **consts: np.ndarray) -> onnx.ModelProto:
-    return make([node(op, inputs, "y")], dims, consts, opset)
+def one(op: str, inputs: str = "x", dims=("batch", 6), opset: int = 13, axis: int | None = None, **consts: np.ndarray):
+    return make([node(op, inputs, "y", **({} if axis is None else {"axis": axis}))], dims, consts, opset)
 
 
 def external(proto: onnx.ModelProto) -> None:
@@ -54,10 +54,23 @@ def negative_weights_shape(proto: onnx.ModelProto) -> None:
 
 
 UNSUPPORTED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
-    "an operator at the end": (
-        lambda: make([*mlp_nodes()[:2], node("Softmax", "r", "y")], ["batch", 6], mlp_consts()),
-        r"operator Softmax \(node 'y'\) is not supported. Supported: Abs, Add,.*Export the logits",
+    "an ending inside": (
+        lambda: make([*mlp_nodes()[:2], node("Softmax", "r", "s"), node("Relu", "s", "y")], ["batch", 6], mlp_consts()),
+        r"operator Softmax \(node 's'\) is not supported. Supported: Abs, Add,.*only be the network's last",
     ),
+    "probabilities of probabilities": (
+        lambda: make([node("Relu", "x", "r"), node("Softmax", "r", "s"), node("LogSoftmax", "s", "y")], ["b", 6], {}),
+        r"Softmax \(node 's'\)",
+    ),
+    "a Softmax of groups": (lambda: one("Softmax", dims=("b", 2, 3)), r"axis 2 of \[1, 2, 3\].*over all outputs"),
+    "a Softmax over the batch": (lambda: one("Softmax", opset=11, axis=0), "over axis 0"),
+    "an ArgMax over the batch": (lambda: one("ArgMax"), "over axis 0"),
+    "an ArgMax that is read as a truth": (
+        lambda: make([node("ArgMax", "x", "a", axis=1), node("Cast", "a", "y", to=TensorProto.BOOL)], ["b", 6], {}),
+        r"ArgMax \(node 'a'\)",
+    ),
+    "a network without operators": (lambda: one("Identity"), "the output is the input itself"),
+    "a Softmax of the input": (lambda: one("Softmax"), "the output is the input itself"),
     "an operator inside": (
         lambda: make([helper.make_node("Selu", ["x"], ["y"], name="bend")], ["b", 1, 4, 4], {}),
         r"Selu \(node 'bend'\).*Supported: .*activations",

@@ -149,13 +149,14 @@ class _Run:
         while search.has_roots():
             yield self._round(search, 0)
         left = [place for place, each in enumerate(search.progress) if each.done is None]
-        if not left:
+        reasons = [each.done for each in search.progress if each.done]
+        if not left and not reasons:
             yield self._end(Answer.UNSAT, "alpha-CROWN")
         problems, needed, began = [problems[place] for place in left], [needed[place] for place in left], self._visited
         search = self._search(self._refined(problems), needed)
         while search.is_open():
             yield self._round(search, began)
-        reasons = [each.done for each in search.progress if each.done]
+        reasons += [each.done for each in search.progress if each.done]
         if not reasons:
             yield self._end(Answer.UNSAT, f"branch and bound, {self._visited} subdomains")
         else:

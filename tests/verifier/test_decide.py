@@ -164,6 +164,18 @@ def test_a_box_without_width(distance, x0, reachable):
     assert asked(distance, always) is (Answer.SAT if reachable else Answer.UNKNOWN)
 
 
+def test_bounds_that_overflow_prove_nothing(tmp_path):
+    """y = 1e60 relu(x) - 1e60 relu(x) + relu(x): x in exact numbers, no number in float32."""
+    layers = [
+        (np.array([[1e30], [1e30], [1.0]]), np.zeros(3)),
+        (np.array([[1e30, -1e30, 1.0]]), np.zeros(1)),
+    ]
+    network = relu_network(tmp_path / "net.onnx", layers)
+    for low in (0.0, -1.0):
+        query = Query(1, 1, (clause([low], [1.0], [([-1.0], 0.5)]),))
+        assert decide(network, query, Effort(timeout=2)).verdict is Answer.UNKNOWN
+
+
 def test_no_time_is_a_timeout(distance):
     hard = clause([0, 0], [1, 1], [([-1, 0], 1, True)])
     assert decide(distance, Query(2, 2, (hard,)), Effort(timeout=0)).verdict is Answer.TIMEOUT

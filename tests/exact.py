@@ -4,10 +4,11 @@ Each ReLU y = max(v, 0) with v in [l, u] gets one binary a, fixed where the sign
 
     y >= 0,   y >= v,   y <= u a,   y <= v - l (1 - a)
 
-Built on the reference's matrices; solved by HiGHS in scipy, which comes with scikit-learn.
+Built on the reference's matrices; solved by HiGHS in scipy.
 """
 
 import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
 
 from reference import deeppoly, flat_box
 
@@ -16,8 +17,6 @@ SLACK = 1e-3  # of the boxes, well above the solver's tolerance of 1e-7
 
 def least(network, lower, upper, row, offset=0.0):
     """min of row @ outputs + offset over the box: (value up to the solver's tolerance, the point where it is taken)."""
-    from scipy.optimize import Bounds, LinearConstraint, milp
-
     graph, forms = network
     _, pre = deeppoly(network, lower, upper, row[None], np.zeros(1))
     sizes = {name: int(np.prod(shape)) for name, shape in graph.shapes.items()}

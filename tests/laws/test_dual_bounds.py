@@ -5,15 +5,16 @@ import pytest
 import torch
 
 from cases import make_case, numpy_params
-from glscert.verifier.bounds import RELAXATIONS
-from glscert.verifier.bounds.beta_crown import Dual, dual_bound, start_dual, tighten
+from glscert.verifier.bounds import RELAXATIONS, Box
+from glscert.verifier.bounds.beta_crown import Cuts, Dual, dual_bound, start_dual, tighten
 from glscert.verifier.bounds.deeppoly import deeppoly
+from glscert.verifier.bounds.interval import nonlinearities
 from glscert.verifier.bounds.substitution import anchor
-from glscert.verifier.search.domains import clip
-from random_graphs import GRAPHS
+from random_graphs import CURVED, GRAPHS
 from reference import forward
 
 WITH_RELU = [name for name in GRAPHS if name != "affine_only"]
+WITH_NONLINEARITY = [*WITH_RELU, *CURVED]
 
 
 def sampled(case, count=200):
@@ -32,23 +33,27 @@ def random_dual(pre, rows, scale=1.0):
     shape = {name: (len(box.lower), rows, *box.lower.shape[1:]) for name, box in pre.items()}
     return Dual(
         {name: torch.rand(size, dtype=torch.float64) for name, size in shape.items()},
-        {name: scale * torch.rand(size, dtype=torch.float64) for name, size in shape.items()},
+        {name: scale * torch.randn(size, dtype=torch.float64) for name, size in shape.items()},
     )
 
 
-def random_signs(pre, values, share=0.3):
-    """Splits of some unstable neurons, to the sides on which one sampled point per image lies."""
-    signs = {}
-    for name, box in pre.items():
-        chosen = (box.lower < 0) & (box.upper > 0) & (torch.rand(box.lower.shape) < share)
-        signs[name] = torch.where(values[name][0] >= 0, 1.0, -1.0) * chosen
-    return signs
+def random_splits(graph, pre, values, share=0.3, times=1):
+    """Boxes cut at `Nonlinear.cut` of some unstable neurons, to the sides on which one sampled point per image lies."""
+    boxes, operators = dict(pre), nonlinearities(graph)
+    for _ in range(times):
+        for name, box in boxes.items():
+            operator, at, seen = operators[name], operators[name].cut(box), values[name][0]
+            chosen = operator.unstable(box) & (torch.rand(at.shape) < share)
+            boxes[name] = Box(
+                torch.where(chosen & (seen >= at), at, box.lower), torch.where(chosen & (seen < at), at, box.upper)
+            )
+    return boxes, {n: Cuts(boxes[n].lower > box.lower, boxes[n].upper < box.upper) for n, box in pre.items()}
 
 
-def inside_the_split(values, signs):
-    """Which of the sampled points [S, B] lie on the chosen sides."""
-    agree = [(values[name] * sign >= 0).flatten(2).all(-1) for name, sign in signs.items()]
-    return torch.stack(agree).all(0)
+def inside_the_split(values, boxes):
+    """Which of the sampled points [S, B] lie within the boxes."""
+    within = [((values[n] >= box.lower) & (values[n] <= box.upper)).flatten(2).all(-1) for n, box in boxes.items()]
+    return torch.stack(within).all(0)
 
 
 def assert_no_point_below(rows, bound, inside=None):
@@ -59,7 +64,7 @@ def assert_no_point_below(rows, bound, inside=None):
     assert gap.min() >= -1e-9 * max(1.0, float(rows.abs().max()))
 
 
-@pytest.mark.parametrize("name", WITH_RELU)
+@pytest.mark.parametrize("name", WITH_NONLINEARITY)
 def test_any_slopes_are_sound(name):
     case = make_case(name, 80)
     pre = RELAXATIONS["deeppoly"](case.graph, case.params, case.box, case.spec).pre
@@ -73,38 +78,56 @@ def test_any_slopes_are_sound(name):
 
 
 @pytest.mark.parametrize("scale", (0.1, 3.0))
-@pytest.mark.parametrize("name", WITH_RELU)
+@pytest.mark.parametrize("name", WITH_NONLINEARITY)
 def test_any_multipliers_are_sound_on_the_split_box(name, scale):
     case = make_case(name, 81)
     pre = RELAXATIONS["deeppoly"](case.graph, case.params, case.box, case.spec).pre
     values, rows = sampled(case)
-    signs = random_signs(pre, values)
+    boxes, cuts = random_splits(case.graph, pre, values, times=2)
     dual = random_dual(pre, case.spec.rows.shape[1], scale)
     base = anchor(case.graph, case.params, case.box)
-    bound = dual_bound(case.graph, case.params, base, case.spec, clip(pre, signs), dual, signs)
-    assert_no_point_below(rows, bound, inside_the_split(values, signs))
+    bound = dual_bound(case.graph, case.params, base, case.spec, boxes, dual, cuts)
+    assert_no_point_below(rows, bound, inside_the_split(values, boxes))
 
 
-@pytest.mark.parametrize("name", WITH_RELU)
+@pytest.mark.parametrize("name", WITH_NONLINEARITY)
 def test_tightening_gains_and_stays_sound(name):
     case = make_case(name, 82)
     plain = RELAXATIONS["deeppoly"](case.graph, case.params, case.box, case.spec)
     values, rows = sampled(case)
-    signs = random_signs(plain.pre, values)
+    boxes, cuts = random_splits(case.graph, plain.pre, values)
     base = anchor(case.graph, case.params, case.box)
     start = start_dual(case.graph, plain.pre, case.spec.rows.shape[1])
 
     unsplit = dual_bound(case.graph, case.params, base, case.spec, plain.pre, start)
     assert torch.allclose(unsplit, plain.lower, rtol=0, atol=1e-10)  # no multipliers, least-area slopes: DeepPoly
 
-    arguments = (case.graph, case.params, base, case.spec, clip(plain.pre, signs), start, signs)
+    arguments = (case.graph, case.params, base, case.spec, boxes, start, cuts)
     first = dual_bound(*arguments)
     best, dual = tighten(*arguments, steps=10)
     assert (best >= first - 1e-12).all()
-    assert torch.allclose(dual_bound(*arguments[:5], dual, signs), best, rtol=0, atol=1e-10)
+    assert torch.allclose(dual_bound(*arguments[:5], dual, cuts), best, rtol=0, atol=1e-10)
     assert all(((slope >= 0) & (slope <= 1)).all() for slope in dual.slopes.values())
-    assert all((multiplier >= 0).all() for multiplier in dual.multipliers.values())
-    assert_no_point_below(rows, best, inside_the_split(values, signs))
+    for each, multiplier in dual.multipliers.items():
+        assert (cuts[each].upper.unsqueeze(1) | (multiplier <= 0)).all()
+        assert (cuts[each].lower.unsqueeze(1) | (multiplier >= 0)).all()
+    assert_no_point_below(rows, best, inside_the_split(values, boxes))
+
+
+@pytest.mark.parametrize("name", CURVED)
+def test_multipliers_of_a_part_without_points_climb_without_end(name):
+    """A split that no input satisfies: the terms of its multiplier alone are positive, and ever more so."""
+    case = make_case(name, 84, batch=1, rows=1)
+    pre = RELAXATIONS["deeppoly"](case.graph, case.params, case.box, case.spec).pre
+    value = list(pre)[-1]
+    box = pre[value]
+    beyond = Box(box.upper + 0.5, box.upper + 1.0)
+    boxes = {**pre, value: beyond}
+    cuts = {each: Cuts(*(torch.full_like(end, each == value, dtype=torch.bool) for end in pre[each])) for each in pre}
+    base = anchor(case.graph, case.params, case.box)
+    start = start_dual(case.graph, pre, 1)
+    best, _ = tighten(case.graph, case.params, base, case.spec, boxes, start, cuts, steps=200, decay=1.0)
+    assert best.min() > 0
 
 
 def test_splitting_every_neuron_leaves_a_linear_network():
@@ -113,9 +136,9 @@ def test_splitting_every_neuron_leaves_a_linear_network():
     case = make_case("gemm_only", 83)
     pre = RELAXATIONS["deeppoly"](case.graph, case.params, case.box, case.spec).pre
     values, rows = sampled(case)
-    signs = random_signs(pre, values, share=1.0)
+    boxes, cuts = random_splits(case.graph, pre, values, share=1.0)
     base = anchor(case.graph, case.params, case.box)
     start = start_dual(case.graph, pre, case.spec.rows.shape[1])
-    best, _ = tighten(case.graph, case.params, base, case.spec, clip(pre, signs), start, signs, steps=50)
+    best, _ = tighten(case.graph, case.params, base, case.spec, boxes, start, cuts, steps=50)
     assert np.isfinite(best.numpy()).all()
-    assert_no_point_below(rows, best, inside_the_split(values, signs))
+    assert_no_point_below(rows, best, inside_the_split(values, boxes))

@@ -11,8 +11,6 @@ from glscert.verifier.outcome import Verdict
 from glscert.verifier.robustness import Settings, Verifier
 from reference import dense, forward
 
-pytest.importorskip("scipy", reason="the exact answer comes from scipy's HiGHS")
-
 # Small enough for a mixed-integer program to answer at once.
 NETWORKS = ("gemm_only", "skipped_pixels", "normalised", "dense_residual", "reshaped", "final_relu", "relu_on_input")
 CASES = [(name, eps) for name in NETWORKS for eps in (0.02, 0.1, 0.3)] + [("conv_chain", 0.02), ("odd_conv", 0.1)]

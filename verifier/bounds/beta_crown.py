@@ -1,10 +1,14 @@
 """α- and β-CROWN: lower bounds of specification rows, tightened by gradient ascent on slopes and split multipliers.
 
-    max over α in [0, 1], β >= 0 of  min over the box of  A(α, β) · x + constant(α, β)
+    max over α in [0, 1], β of  min over the box of  A(α, β) · x + constant(α, β)
 
-α are the lower slopes of unstable neurons (Xu et al. 2021, arXiv:2011.13824), one per specification row; β >= 0 are
-the multipliers of the signs fixed by splits (Wang et al. 2021, arXiv:2103.06624). Every iterate is a sound bound; the
-best is kept. Pre-activation boxes stay as given.
+α are the lower slopes of unstable neurons (Xu et al. 2021, arXiv:2011.13824), one per specification row; β belong
+to the ends of boxes that splits moved, at 0 (Wang et al. 2021, arXiv:2103.06624) or anywhere (Shi et al. 2024,
+arXiv:2405.21063):
+
+    0 >= β (z - u)  for β > 0,   0 >= β (z - l)  for β < 0,   wherever l <= z <= u
+
+Every iterate is a sound bound; the best is kept. Pre-activation boxes stay as given.
 """
 
 from collections.abc import Mapping
@@ -14,14 +18,24 @@ import torch
 from torch import Tensor
 
 from ..graph import Graph
-from ..ops import Box, Params
+from ..ops import Box, Lines, Nonlinear, Params
 from .interval import nonlinearities
 from .specification import Spec
 from .substitution import Anchor, relax, spec_bound
 
+_NARROW = 1e-4  # boxes of smooth nonlinearities, relative to their place, that are not divided further
+
+
+class Cuts(NamedTuple):
+    """Which ends of neurons' boxes splits moved inwards: bool [B, *v] each."""
+
+    lower: Tensor
+    upper: Tensor
+
 
 class Dual(NamedTuple):
-    """Slopes and split multipliers, each [B, M, *v], by name of the nonlinearity's input.
+    """Slopes and split multipliers, each [B, M, *v], by name of the nonlinearity's input. A multiplier > 0 belongs to
+    the upper end of the neuron's box, one < 0 to the lower.
 
     weights [B, M] >= 0, where given, sum the rows to one before it is bounded: a positive sum shows that some row is
     positive at every point. Slopes and multipliers are then [B, 1, *v].
@@ -57,11 +71,38 @@ def dual_bound(
     spec: Spec,
     pre: Mapping[str, Box],
     dual: Dual,
-    signs: Mapping[str, Tensor] | None = None,
+    cuts: Mapping[str, Cuts] | None = None,
 ) -> Tensor:
-    """The bound [B, M] of given slopes and multipliers. signs [B, *v]: 1 where a split has z >= 0, -1 where z <= 0."""
-    lagrangian = signs and {name: -sign.unsqueeze(1) * dual.multipliers[name] for name, sign in signs.items()}
-    return spec_bound(graph, params, base, mixed(spec, dual.weights), relax(graph, pre, dual.slopes), lagrangian)
+    """The bound [B, M] of given slopes, and where `cuts` are given, of the multipliers at the ends of the boxes."""
+    lines = relax(graph, pre, dual.slopes)
+    return _bounded(graph, params, base, mixed(spec, dual.weights), pre, lines, dual.multipliers, cuts)
+
+
+def _bounded(
+    graph: Graph,
+    params: Params,
+    base: Anchor,
+    spec: Spec,
+    pre: Mapping[str, Box],
+    lines: Mapping[str, Lines],
+    multipliers: Mapping[str, Tensor],
+    cuts: Mapping[str, Cuts] | None,
+) -> Tensor:
+    if cuts is None:
+        return spec_bound(graph, params, base, spec, lines)
+    bound = spec_bound(graph, params, base, spec, lines, multipliers)
+    for name, cut in cuts.items():
+        bound = bound - _held(multipliers[name], pre[name], cut)
+    return bound
+
+
+def _held(multiplier: Tensor, box: Box, cut: Cuts) -> Tensor:
+    """β · (the end it belongs to) [B, M]. Where β = 0 the gradient takes an end that was cut, of two the middle."""
+    lower, upper = box.lower.unsqueeze(1), box.upper.unsqueeze(1)
+    low, high = cut.lower.unsqueeze(1), cut.upper.unsqueeze(1)
+    resting = torch.where(high, torch.where(low, (lower + upper) / 2, upper), torch.where(low, lower, 0))
+    end = torch.where(multiplier > 0, upper, torch.where(multiplier < 0, lower, resting))
+    return (multiplier * end).flatten(2).sum(2)
 
 
 def tighten(
@@ -71,7 +112,7 @@ def tighten(
     spec: Spec,
     pre: Mapping[str, Box],
     dual: Dual,
-    signs: Mapping[str, Tensor] | None = None,
+    cuts: Mapping[str, Cuts] | None = None,
     *,
     steps: int,
     rate: float = 0.25,
@@ -79,12 +120,12 @@ def tighten(
 ) -> tuple[Tensor, Dual]:
     """The best bound [B, M] over `steps` steps of Adam from `dual`, and the slopes and multipliers that gave it."""
     slopes = {name: slope.clone().requires_grad_() for name, slope in dual.slopes.items()}
-    multipliers = {name: value.clone().requires_grad_(signs is not None) for name, value in dual.multipliers.items()}
+    multipliers = {name: value.clone().requires_grad_(cuts is not None) for name, value in dual.multipliers.items()}
     several = dual.weights is not None and dual.weights.shape[1] > 1
     weights = dual.weights.clone().requires_grad_() if several and dual.weights is not None else dual.weights
     current, best_dual = Dual(slopes, multipliers, weights), dual
     ascents = [_Adam(slope, rate) for slope in slopes.values()]
-    if signs is not None:
+    if cuts is not None:
         ascents += [_Adam(value, rate / 2) for value in multipliers.values()]
     if several and weights is not None:
         ascents.append(_Adam(weights, rate / 2))
@@ -92,7 +133,7 @@ def tighten(
     kept = dual.weights
     for step in range(steps + 1):
         with torch.enable_grad():
-            bound = dual_bound(graph, params, base, spec, pre, current, signs)
+            bound = dual_bound(graph, params, base, spec, pre, current, cuts)
         value = bound.detach()
         better = value > best
         best = torch.where(better, value, best)
@@ -108,8 +149,9 @@ def tighten(
             ascent.step(gradient, decay**step)
         for slope in slopes.values():
             slope.detach().clamp_(0, 1)
-        for multiplier in multipliers.values():
-            multiplier.detach().clamp_(min=0)
+        for name, cut in (cuts or {}).items():
+            least, most = (torch.where(end, torch.inf, 0.0).unsqueeze(1) for end in cut)
+            multipliers[name].detach().clamp_(min=-least, max=most)
         if several and weights is not None:
             weights.detach().clamp_(min=1e-6).div_(weights.detach().sum(1, keepdim=True))
     return best, best_dual._replace(weights=kept)
@@ -145,30 +187,53 @@ def split_impact(
     spec: Spec,
     pre: Mapping[str, Box],
     dual: Dual,
-    signs: Mapping[str, Tensor],
+    cuts: Mapping[str, Cuts] | None,
 ) -> dict[str, Tensor]:
-    """How much of the bound each unstable neuron's relaxation gives away, [B, *v] by name; -inf for stable neurons.
+    """How much of the bound each neuron's relaxation gives away, [B, *v] by name; -inf where nothing is to be split.
 
     The bound's derivative by the start of a line is the coefficient that met this line; times the line's distance from
-    the ReLU it is the slack a split removes (the bound-impact score of Bunel et al. 2020, BaBSR).
+    the function it is the slack a split removes (the bound-impact score of Bunel et al. 2020, BaBSR).
     """
     lines = relax(graph, pre, dual.slopes)
     with torch.enable_grad():
         for name, line in lines.items():
-            start = torch.zeros_like(line.lower_slope).requires_grad_()
-            lines[name] = line._replace(lower_start=start, upper_start=line.upper_start.detach().requires_grad_())
-        lagrangian = {name: -sign.unsqueeze(1) * dual.multipliers[name] for name, sign in signs.items()}
-        bound = spec_bound(graph, params, base, mixed(spec, dual.weights), lines, lagrangian)
+            start = torch.zeros_like(line.lower_slope) if line.lower_start is None else line.lower_start.detach()
+            lines[name] = line._replace(
+                lower_start=start.requires_grad_(), upper_start=line.upper_start.detach().requires_grad_()
+            )
+        bound = _bounded(graph, params, base, mixed(spec, dual.weights), pre, lines, dual.multipliers, cuts)
         starts = [
             start for line in lines.values() for start in (line.lower_start, line.upper_start) if start is not None
         ]
         slopes = torch.autograd.grad(bound.sum(), starts)
-    impact = {}
+    impact, operators = {}, nonlinearities(graph)
     for (name, line), to_lower, to_upper in zip(lines.items(), slopes[::2], slopes[1::2], strict=True):
-        lower, upper = pre[name].lower.unsqueeze(1), pre[name].upper.unsqueeze(1)
-        gap = torch.minimum((1 - line.lower_slope) * upper, -line.lower_slope * lower).clamp(min=0)
-        gap = gap + 1e-3 * torch.minimum(upper, -lower)  # a slope of 0 or 1 is tight on one side only
-        score = (-to_upper * line.upper_start + to_lower * gap).sum(1)
-        unstable = (pre[name].lower < 0) & (pre[name].upper > 0)
-        impact[name] = torch.where(unstable, score.detach(), -torch.inf)
+        below, above = _slack(operators[name], pre[name], line)
+        score = (to_lower * below - to_upper * above).sum(1)
+        impact[name] = torch.where(_divisible(operators[name], pre[name]), score.detach(), -torch.inf)
     return impact
+
+
+def _slack(operator: Nonlinear, box: Box, line: Lines) -> tuple[Tensor, Tensor]:
+    """How far from f the lower and the upper line lie, [B, S, *v]: of a kinked one at most, else where it is cut."""
+    if operator.kinked:
+        lower, upper = box.lower.unsqueeze(1), box.upper.unsqueeze(1)
+        gap = torch.minimum((1 - line.lower_slope) * upper, -line.lower_slope * lower).clamp(min=0)
+        return gap + 1e-3 * torch.minimum(
+            upper, -lower
+        ), line.upper_start  # a slope of 0 or 1 is tight on one side only
+    point = operator.cut(box)
+    exact = operator.lines(Box(point, point), None)  # both lines of a point meet f there
+    point = point.unsqueeze(1)
+    f = exact.upper_slope * point + exact.upper_start
+    start = 0.0 if line.lower_start is None else line.lower_start
+    below = f - line.lower_slope * point - start
+    return below.clamp(min=0), (line.upper_slope * point + line.upper_start - f).clamp(min=0)
+
+
+def _divisible(operator: Nonlinear, box: Box) -> Tensor:
+    """Unstable, and where only ever smaller boxes help, not yet as narrow as float32 makes worth while."""
+    if operator.kinked:
+        return operator.unstable(box)
+    size = 1 + torch.maximum(box.lower.abs(), box.upper.abs())
+    return operator.unstable(box) & (box.upper - box.lower > _NARROW * size)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ..bounds import Box
-from ..bounds.beta_crown import Dual, dual_bound
+from ..bounds.beta_crown import Cuts, Dual, dual_bound
+from ..bounds.interval import nonlinearities
 from ..bounds.specification import Spec
 from ..bounds.substitution import Anchor
 from ..graph import Graph
@@ -26,7 +27,7 @@ def best_split(
     work: Batch,
     pre: Mapping[str, Box],
     dual: Dual,
-    signs: Mapping[str, Tensor],
+    cuts: Mapping[str, Cuts],
     impact: Mapping[str, Tensor],
 ) -> Tensor:
     """The chosen neuron of each domain [D], counted through the values of `impact` in their order; -1: none is left."""
@@ -38,7 +39,7 @@ def best_split(
         return first
     values = []
     for place in range(count):
-        worse, better = _children(graph, work, pre, dual, signs, list(impact), top.indices[:, place])
+        worse, better = _children(graph, work, pre, dual, cuts, list(impact), top.indices[:, place])
         value = worse + _BETTER_CHILD * better.clamp(max=0)
         values.append(torch.where(top.values[:, place] > -torch.inf, value, -torch.inf))
     gain = torch.stack(values, 1)
@@ -51,35 +52,31 @@ def _children(
     work: Batch,
     pre: Mapping[str, Box],
     dual: Dual,
-    signs: Mapping[str, Tensor],
+    cuts: Mapping[str, Cuts],
     names: list[str],
     neuron: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """The bounds [D] of the worse and the better child of a split of `neuron` [D]."""
-    pair = _doubled(work)
-    boxes, turned, at = {}, {}, neuron
+    pair, operators = _doubled(work), nonlinearities(graph)
+    boxes, moved, at = {}, {}, neuron
     for name in names:
-        lower, upper = (end.flatten(1).clone() for end in pre[name])
-        width = lower.shape[1]
-        here = ((at >= 0) & (at < width)).nonzero().flatten()
-        sign = signs[name].flatten(1)
-        sides = []
-        for side in (1, -1):
-            low, high, mark = lower.clone(), upper.clone(), sign.clone()
-            (low if side > 0 else high)[here, at[here]] = 0
-            mark[here, at[here]] = side
-            sides.append((low, high, mark))
-        low, high, mark = (
-            torch.cat(parts).reshape(-1, *pre[name].lower.shape[1:]) for parts in zip(*sides, strict=True)
-        )
-        boxes[name], turned[name] = Box(low, high), mark
-        at = at - width
+        box = pre[name]
+        size, point = box.lower[0].numel(), operators[name].cut(box).flatten(1)
+        here = ((at >= 0) & (at < size)).nonzero().flatten()
+        lower, upper = (end.flatten(1).repeat(2, 1) for end in box)
+        low, high = (end.flatten(1).repeat(2, 1) for end in cuts[name])
+        lower[here, at[here]] = upper[here + len(neuron), at[here]] = point[here, at[here]]
+        low[here, at[here]] = high[here + len(neuron), at[here]] = True
+        shape = box.lower.shape[1:]
+        boxes[name] = Box(lower.reshape(-1, *shape), upper.reshape(-1, *shape))
+        moved[name] = Cuts(low.reshape(-1, *shape), high.reshape(-1, *shape))
+        at = at - size
     both = Dual(
         {name: value.repeat(2, *[1] * (value.dim() - 1)) for name, value in dual.slopes.items()},
         {name: value.repeat(2, *[1] * (value.dim() - 1)) for name, value in dual.multipliers.items()},
         None if dual.weights is None else dual.weights.repeat(2, 1),
     )
-    bound = dual_bound(graph, pair.params, pair.base, pair.spec, boxes, both, turned)[:, 0]
+    bound = dual_bound(graph, pair.params, pair.base, pair.spec, boxes, both, moved)[:, 0]
     sides_of = bound.reshape(2, -1)
     return sides_of.amin(0), sides_of.amax(0)
 

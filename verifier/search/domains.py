@@ -1,14 +1,31 @@
-"""Subdomains: parts of the input box in which some ReLUs have a fixed sign."""
+"""Subdomains: parts of the input box in which the inputs of some nonlinearities lie on one side of a point."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..bounds.beta_crown import Dual
+from ..bounds.beta_crown import Cuts, Dual
 from ..ops import Box
 
-Split = tuple[str, int, int]  # value name, flat index of the neuron, sign: 1 for z >= 0, -1 for z <= 0
+
+class Split(NamedTuple):
+    """z >= point where side is 1, z <= point where it is -1, for the `neuron` (a flat index) of the value `name`."""
+
+    name: str
+    neuron: int
+    side: int
+    point: float
+
+
+class Branch(NamedTuple):
+    """Where a subdomain is to be split next."""
+
+    name: str
+    neuron: int
+    point: float
 
 
 @dataclass
@@ -21,34 +38,35 @@ class Domain:
     slopes: dict[str, Tensor] = field(repr=False)
     multipliers: dict[str, Tensor] = field(repr=False)
     weights: Tensor = field(repr=False)
-    branch: tuple[str, int] | None = None  # None: every ReLU has its sign
-    again: int = 0  # how often it was bounded anew since
+    branch: Branch | None = None  # None: no neuron is left to be split
 
     def children(self) -> list["Domain"]:
-        """Both sides of the split; itself where none is left, to be bounded with more steps."""
+        """Both sides of the split."""
         if self.branch is None:
-            return [replace(self, again=self.again + 1)]
-        return [replace(self, splits=(*self.splits, (*self.branch, sign)), branch=None) for sign in (1, -1)]
+            raise ValueError("a subdomain without a neuron to split has no children")
+        name, neuron, point = self.branch
+        return [replace(self, splits=(*self.splits, Split(name, neuron, side, point)), branch=None) for side in (1, -1)]
 
 
-def split_signs(domains: list[Domain], pre: dict[str, Box]) -> dict[str, Tensor]:
-    """Signs [D, *v] of the splits, 0 where there is none, by value name."""
-    signs = {name: torch.zeros_like(box.lower) for name, box in pre.items()}
-    for row, domain in enumerate(domains):
-        for name, index, sign in domain.splits:
-            signs[name][row].view(-1)[index] = sign
-    return signs
-
-
-def clip(pre: dict[str, Box], signs: dict[str, Tensor]) -> dict[str, Box]:
-    """Pre-activation boxes [D, *v] cut at zero on the side that a split excludes."""
-    return {
-        name: Box(
-            torch.where(signs[name] > 0, box.lower.clamp(min=0), box.lower),
-            torch.where(signs[name] < 0, box.upper.clamp(max=0), box.upper),
-        )
-        for name, box in pre.items()
-    }
+def clip(pre: Mapping[str, Box], domains: list[Domain]) -> tuple[dict[str, Box], dict[str, Cuts]]:
+    """Boxes [D, *v] of the nonlinearities' inputs, each domain's cut by its splits, and which ends that moved."""
+    boxes, cuts = {}, {}
+    for name, box in pre.items():
+        size, ends = box.lower[0].numel(), []
+        for side, end in zip((1, -1), box, strict=True):
+            places, points = [], []
+            for row, domain in enumerate(domains):
+                for split in domain.splits:
+                    if split.side == side and split.name == name:
+                        places.append(row * size + split.neuron)
+                        points.append(split.point)
+            inner = end.flatten().scatter_reduce(
+                0, torch.tensor(places, dtype=torch.long), end.new_tensor(points), "amax" if side > 0 else "amin"
+            )
+            ends.append(inner.reshape(end.shape))
+        boxes[name] = Box(*ends)
+        cuts[name] = Cuts(boxes[name].lower > box.lower, boxes[name].upper < box.upper)
+    return boxes, cuts
 
 
 def stacked_dual(domains: list[Domain]) -> Dual:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..bounds.beta_crown import Dual, dual_bound
+from ..bounds.beta_crown import Cuts, Dual, dual_bound
 from ..bounds.substitution import anchor
 from ..graph import Graph
 from ..ops import Box, evaluate
@@ -18,13 +18,13 @@ from .problem import Batch
 
 
 def worst_corners(
-    graph: Graph, work: Batch, pre: Mapping[str, Box], dual: Dual, signs: Mapping[str, Tensor]
+    graph: Graph, work: Batch, pre: Mapping[str, Box], dual: Dual, cuts: Mapping[str, Cuts] | None
 ) -> tuple[Tensor, Tensor]:
     """The corners [D, *v] that give the bounds, and the network's own largest row there [D]."""
     known = work.base.boxes[graph.input]
     box = Box(*(end.detach().requires_grad_() for end in known))
     with torch.enable_grad():
-        bound = dual_bound(graph, work.params, anchor(graph, work.params, box), work.spec, pre, dual, signs)
+        bound = dual_bound(graph, work.params, anchor(graph, work.params, box), work.spec, pre, dual, cuts)
         slopes = torch.autograd.grad(bound.sum(), box)
     corner = torch.where(slopes[0] + slopes[1] > 0, known.lower, known.upper)
     rows = (work.spec.rows * evaluate(graph, work.params, corner).unsqueeze(1)).sum(2) + work.spec.offset

@@ -34,11 +34,19 @@ def margins_of(largest: Tensor, paths: Tensor) -> Tensor:
 
 def largest_paths(graph: Graph, params: Params, box: Box) -> Tensor:
     """The second term's magnitude [B]; that of a box within another is no larger."""
-    return path_magnitudes(graph, params, _magnitude(box)).flatten(1).amax(1)
+    return path_magnitudes(graph, params, _magnitude(box))[graph.output].flatten(1).amax(1)
 
 
-def path_magnitudes(graph: Graph, params: Params, magnitude: Tensor) -> Tensor:
-    """|W_k| (… (|W_1| m + |b_1|) …) + |b_k| at the output [B, K], for magnitudes m [B, *v] of the input."""
+def multiplier_margins(graph: Graph, params: Params, box: Box, pre: Mapping[str, Box]) -> Tensor:
+    """What a split's multiplier of one adds to the margin [B]: the neuron's value is in the bound, with its errors."""
+    values = path_magnitudes(graph, params, _magnitude(box))
+    paths = torch.stack([values[name].flatten(1).amax(1) for name in pre]).amax(0)
+    largest = torch.stack([_magnitude(known).flatten(1).amax(1) for known in pre.values()]).amax(0)
+    return margins_of(largest, paths)
+
+
+def path_magnitudes(graph: Graph, params: Params, magnitude: Tensor) -> dict[str, Tensor]:
+    """|W_k| (… (|W_1| m + |b_1|) …) + |b_k| at every value [B, *v], for magnitudes m [B, *v] of the input."""
     values = {graph.input: magnitude}
     for node in graph.nodes:
         operator, inputs = OPERATORS[node.op], [values[name] for name in node.inputs]
@@ -48,7 +56,7 @@ def path_magnitudes(graph: Graph, params: Params, magnitude: Tensor) -> Tensor:
         reached = operator.spread(node, params, *inputs)
         offset = operator.offset(node, params, tuple(graph.shapes[name] for name in node.inputs))
         values[node.output] = reached if offset is None else reached + offset.abs()
-    return values[graph.output]
+    return values
 
 
 def _magnitude(box: Box) -> Tensor:

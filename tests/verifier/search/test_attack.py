@@ -37,8 +37,7 @@ def test_the_corner_lies_in_the_box_above_the_bound(name):
     pre = {name: Box(known_box.lower[0], known_box.upper[0]) for name, known_box in known.items()}
     work = batch(case.graph, case.params, [Problem(0, 0, box, row, offset, pre)], torch.float64)
     dual = start_dual(case.graph, work.pre, 1)
-    signs = {name: torch.zeros_like(box.lower) for name, box in work.pre.items()}
-    corner, reached = worst_corners(case.graph, work, work.pre, dual, signs)
+    corner, reached = worst_corners(case.graph, work, work.pre, dual, None)
     assert (corner >= case.box.lower).all() and (corner <= case.box.upper).all()
     bound = spec_bound(case.graph, case.params, work.base, work.spec, relax(case.graph, work.pre, dual.slopes))
     assert reached[0] >= bound[0, 0] - 1e-9

@@ -1,40 +1,65 @@
 """A split's two children cover their parent, and clipping keeps exactly the chosen side."""
 
+import pytest
 import torch
 
 from glscert.verifier.bounds import Box
-from glscert.verifier.search.domains import Domain, clip, split_signs, stacked_dual
+from glscert.verifier.search.domains import Branch, Domain, Split, clip, stacked_dual
 
 
 def domain(splits=(), branch=None, value=0.5):
     return Domain(0, splits, -1.0, {"a": torch.full((1, 2), value)}, {"a": torch.zeros(1, 2)}, torch.ones(1), branch)
 
 
+@pytest.fixture
+def pre():
+    return {"a": Box(torch.full((2, 2), -1.0), torch.full((2, 2), 2.0))}
+
+
 def test_children_take_both_sides_of_one_neuron():
-    parent = domain((("a", 0, 1),), ("a", 1))
-    assert [child.splits for child in parent.children()] == [(("a", 0, 1), ("a", 1, 1)), (("a", 0, 1), ("a", 1, -1))]
+    first = Split("a", 0, 1, 0.0)
+    parent = domain((first,), Branch("a", 1, 0.5))
+    assert [child.splits for child in parent.children()] == [
+        (first, Split("a", 1, 1, 0.5)),
+        (first, Split("a", 1, -1, 0.5)),
+    ]
     assert all(child.bound == parent.bound and child.branch is None for child in parent.children())
 
 
-def test_without_a_neuron_to_split_it_is_bounded_again():
-    (again,) = domain().children()
-    assert (again.splits, again.branch, again.again) == ((), None, 1)
+def test_without_a_neuron_to_split_there_are_no_children():
+    with pytest.raises(ValueError, match="without a neuron"):
+        domain().children()
 
 
-def test_signs_and_clip():
-    pre = {"a": Box(torch.full((2, 2), -1.0), torch.full((2, 2), 2.0))}
-    signs = split_signs([domain((("a", 0, 1), ("a", 1, -1))), domain()], pre)
-    assert signs["a"].tolist() == [[1, -1], [0, 0]]
-    lower, upper = clip(pre, signs)["a"]
+def test_the_ends_that_splits_move_and_no_other(pre):
+    (lower, upper), cut = (
+        each["a"] for each in clip(pre, [domain((Split("a", 0, 1, 0.0), Split("a", 1, -1, 1.0))), domain()])
+    )
     assert lower.tolist() == [[0, -1], [-1, -1]]
-    assert upper.tolist() == [[2, 0], [2, 2]]
+    assert upper.tolist() == [[2, 1], [2, 2]]
+    assert cut.lower.tolist() == [[True, False], [False, False]]
+    assert cut.upper.tolist() == [[False, True], [False, False]]
 
 
-def test_the_children_together_are_the_parent():
-    pre = {"a": Box(torch.full((2, 2), -1.0), torch.full((2, 2), 2.0))}
-    children = domain(branch=("a", 1)).children()
-    lower, upper = clip(pre, split_signs(children, pre))["a"]
-    assert lower[0, 1] == upper[1, 1] == 0
+def test_of_many_splits_of_a_neuron_the_tightest_count(pre):
+    places = [(1, -0.5), (-1, 1.5), (1, 0.25), (-1, 1.75), (1, 0.0)]
+    (lower, upper), cut = (
+        each["a"] for each in clip(pre, [domain(tuple(Split("a", 1, *p) for p in places)), domain()])
+    )
+    assert (lower[0, 1], upper[0, 1]) == (0.25, 1.5)
+    assert cut.lower[0].tolist() == cut.upper[0].tolist() == [False, True]
+
+
+def test_a_split_beyond_the_box_changes_nothing(pre):
+    (lower, upper), cut = (each["a"] for each in clip(pre, [domain((Split("a", 0, 1, -3.0),)), domain()]))
+    assert lower[0, 0] == -1
+    assert not cut.lower.any() and not cut.upper.any()
+
+
+@pytest.mark.parametrize("point", (0.0, 0.7))
+def test_the_children_together_are_the_parent(pre, point):
+    lower, upper = clip(pre, domain(branch=Branch("a", 1, point)).children())[0]["a"]
+    assert lower[0, 1] == upper[1, 1] == torch.tensor(point)
     assert (torch.minimum(*lower) == pre["a"].lower[0]).all()
     assert (torch.maximum(*upper) == pre["a"].upper[0]).all()
 

@@ -11,7 +11,7 @@ from .linear_program import Optimum, fits, solve
 from .problem import Problem
 
 _LEAST_SHARE, _MOST_SHARE = 0.05, 3.0  # of the time that the ascent on the same subdomains took
-_SECONDS = 5.0  # for one program
+_SECONDS = 2.0  # for one program
 _MEMORY = 0.9  # how much of the rate at which programs close subdomains stays, from one to the next
 
 

@@ -1,12 +1,12 @@
 """Hand-made ONNX files with the quirks met in the wild, and two ways to run one: as it is, and as loaded."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from glscert.verifier.graph import Model
 from glscert.verifier.ops import evaluate
@@ -84,3 +84,17 @@ def mlp_consts() -> dict[str, np.ndarray]:
 def mlp(dims: Sequence[int | str] = ("batch", 6), **options: object) -> onnx.ModelProto:
     """6 -> 5 -> 3, one Gemm of each orientation."""
     return make(mlp_nodes(), dims, mlp_consts(), **options)  # type: ignore[arg-type]
+
+
+def changed(change: Callable[[onnx.ModelProto], object]) -> onnx.ModelProto:
+    proto = mlp()
+    change(proto)
+    return proto
+
+
+def weight(proto: onnx.ModelProto, name: str) -> TensorProto:
+    return next(tensor for tensor in proto.graph.initializer if tensor.name == name)
+
+
+def one(op: str, inputs: str = "x", dims=("batch", 6), opset: int = 13, axis: int | None = None, **consts: np.ndarray):
+    return make([node(op, inputs, "y", **({} if axis is None else {"axis": axis}))], dims, consts, opset)

@@ -7,8 +7,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from .errors import UnsupportedError
-from .files import read_bytes
-from .graph.read import DEFAULT_MAX_BYTES, ONNX_FILE
+from .graph.read import read_live
 
 # They share no base of their own.
 _FAILURES = (
@@ -22,7 +21,10 @@ _FAILURES = (
 
 
 class Runtime:
-    """An onnxruntime session over the bytes of a model file. Raises `UnsupportedError` where it cannot run them."""
+    """An onnxruntime session over a model file. Raises `UnsupportedError` where it cannot run it.
+
+    Nodes that the output does not depend on are left out: onnxruntime would run them, whatever they take.
+    """
 
     def __init__(self, path: Path) -> None:
         options = onnxruntime.SessionOptions()
@@ -30,7 +32,7 @@ class Runtime:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the processor to the bounds
         self._path = path
         try:
-            data = read_bytes(path, DEFAULT_MAX_BYTES, ONNX_FILE)
+            data = read_live(path)
             self._session = onnxruntime.InferenceSession(data, sess_options=options, providers=["CPUExecutionProvider"])
         except _FAILURES as error:
             raise UnsupportedError(f"{path}: onnxruntime cannot load this model: {error}") from error
@@ -45,7 +47,7 @@ class Runtime:
         x = x.astype(dtype, copy=False)
         if len(declared) == x.ndim and not isinstance(declared[0], int):
             return self._run(x).reshape(len(x), -1)
-        shape = [extent if isinstance(extent, int) else 1 for extent in declared]
+        shape = [extent if isinstance(extent, int) and extent > 0 else 1 for extent in declared]
         return np.stack([self._run(row.reshape(shape)).reshape(-1) for row in x])
 
     def _run(self, x: np.ndarray) -> np.ndarray:

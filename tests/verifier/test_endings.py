@@ -96,6 +96,15 @@ def test_a_vector_without_a_batch_axis(tmp_path):
     assert ask("(>= Y[1] Y[0])", WIDE) is Answer.SAT
 
 
+@pytest.mark.parametrize("op", ["Identity", "Relu", "Softmax"])
+def test_a_network_without_weights(tmp_path, op):
+    (tmp_path / "net.onnx").write_bytes(make([node(op, "x", "y")], ("batch", 2), {}).SerializeToString())
+    apart = "(and (<= X[0] 0.25) (>= X[1] 0.5) (>= Y[0] Y[1]))"
+    for bad, wanted in (("(< Y[0] Y[1])", Answer.SAT), (apart, Answer.UNSAT)):
+        (tmp_path / "p.vnnlib").write_text(text(bad, 2, WIDE))
+        assert verify(tmp_path / "net.onnx", tmp_path / "p.vnnlib", timeout=5).verdict is wanted
+
+
 def test_differences_of_logarithms_are_those_of_the_logits(tmp_path):
     ask = lambda bad: asked(tmp_path, PROBABILITIES["LogSoftmax"], bad, NARROW)  # noqa: E731
     assert ask("(<= (- Y[0] Y[1]) 0.0624)") is Answer.UNSAT  # 1/4 - 3/16 = 0.0625

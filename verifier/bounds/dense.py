@@ -42,7 +42,7 @@ def _matrix(graph: Graph, params: Params, nodes: list[Node], source: str, output
     widest = max(prod(graph.shapes[name]) for name in known - {output} | {source})  # what the rows pass through
     if widest * outputs > MOST_ENTRIES or output not in known or any(not known.issuperset(n.inputs) for n in nodes):
         return None
-    like = next(iter(params.values()))
+    like = next(iter(params.values()), torch.zeros((), dtype=torch.float64))  # no weights: ReLUs alone
     values: dict[str, Tensor] = {source: like.new_zeros(1, *shape)}
     for node in nodes:
         values[node.output] = OPERATORS[node.op].forward(node, params, *(values[name] for name in node.inputs))

@@ -175,5 +175,8 @@ def _end(builder: Builder, node: OnnxNode, key: str, place: int) -> float | None
             raise refusal(node, f"takes its {key} from a computed value or a vector", "Export it with constant limits")
         end = float(array.ravel()[0])
     else:
-        end = float(node.attrs.get(key, np.inf))
-    return end if abs(end) < np.finfo(np.float32).max else None
+        end = float(node.attrs.get(key, -np.inf if key == "min" else np.inf))
+    outwards, most = (-end if key == "min" else end), np.finfo(np.float32).max
+    if not outwards > -most:  # NaN too
+        raise refusal(node, f"has {end:g} for its {key}", "Export a sound network")
+    return end if outwards < most else None

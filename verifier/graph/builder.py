@@ -25,6 +25,9 @@ class Value:
     dims: Shape
 
 
+MAX_GROWTH = 2**28  # bytes that evaluated constants may take beyond the largest of what each is made of
+
+
 class Builder:
     def __init__(self, declared: DeclaredInput, consts: dict[str, np.ndarray]) -> None:
         self.dynamic = declared.dynamic
@@ -36,6 +39,7 @@ class Builder:
         self._values = {declared.name: Value(declared.name, declared.dims)}
         self._names = {declared.name}
         self._node_names: set[str] = set()
+        self._growth = 0
 
     def without_batch(self, dims: Shape) -> Shape:
         """A leading 1 is the batch axis, except where it is the only axis there is."""
@@ -43,6 +47,16 @@ class Builder:
 
     def const(self, name: str) -> np.ndarray | None:
         return self.consts.get(name)
+
+    def fold(self, name: str, array: np.ndarray, sources: Sequence[np.ndarray]) -> None:
+        """Says that `name` is a constant made of others. Raises `InputError` where such take too much memory."""
+        self._growth += max(0, array.nbytes - max(source.nbytes for source in sources))
+        if self._growth > MAX_GROWTH:
+            raise InputError(
+                f"the file's constants, evaluated, take more than {MAX_GROWTH} bytes beyond what it holds. Export it "
+                "with constants folded."
+            )
+        self.consts[name] = array
 
     def value(self, name: str) -> Value:
         if name in self.consts:

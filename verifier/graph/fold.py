@@ -55,6 +55,8 @@ def axes_of(node: OnnxNode, arrays: list[np.ndarray], rank: int) -> tuple[int, .
     axes = arrays[1].tolist() if len(arrays) > 1 else node.attrs.get("axes")
     if axes is None:
         return None
+    if len(arrays) > 1 and arrays[1].dtype.kind != "i":
+        raise InputError(f"operator {node.op} (node {node.name!r}) names axes that are no integers. Export it again.")
     axes = tuple(sorted(axis + rank if axis < 0 else axis for axis in np.ravel(axes).tolist()))
     if len(set(axes)) != len(axes) or any(not 0 <= axis < rank for axis in axes):
         raise InputError(f"operator {node.op} (node {node.name!r}) names axes outside {rank}. Export it again.")
@@ -91,7 +93,10 @@ def _unsqueeze(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
 
 
 def _cast(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
-    return arrays[0].astype(_CAST[node.attrs["to"]])
+    to = np.dtype(_CAST[node.attrs["to"]])
+    if to.kind == "i" and arrays[0].dtype.kind == "f" and not (np.abs(arrays[0]) < 2.0 ** (8 * to.itemsize - 1)).all():
+        raise ValueError(f"numbers that {to} does not hold")  # what becomes of them differs between machines
+    return arrays[0].astype(to)
 
 
 def _concat(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:

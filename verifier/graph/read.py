@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from ..errors import InputError
 from ..files import read_bytes
+from .proto import declared_input, declared_output, live_nodes
 
 DEFAULT_MAX_BYTES = 512 * 2**20
 ONNX_FILE = "ONNX file"
@@ -16,7 +17,24 @@ ONNX_FILE = "ONNX file"
 def read_proto(path: Path | str, max_bytes: int = DEFAULT_MAX_BYTES) -> onnx.ModelProto:
     """The model in `path`, plain or gzip'ed. Raises `InputError` where there is none or it is too large."""
     path = Path(path)
+    return _parsed(path, read_bytes(path, max_bytes, ONNX_FILE))
+
+
+def read_live(path: Path | str, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
+    """The file's bytes, unpacked and without the nodes that its output does not depend on. Raises as `read_proto`."""
+    path = Path(path)
     data = read_bytes(path, max_bytes, ONNX_FILE)
+    model = _parsed(path, data)
+    live = live_nodes(model.graph, declared_input(model.graph).name, declared_output(model.graph))
+    if len(live) == len(model.graph.node):
+        return data
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in live]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    return model.SerializeToString()
+
+
+def _parsed(path: Path, data: bytes) -> onnx.ModelProto:
     if not data:
         raise InputError(f"{path} is empty. Give an ONNX file, such as one written by `glscli export`.")
     try:

@@ -64,11 +64,11 @@ def _conv(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape
     if bias is not None and bias != (weight[0],):
         raise _mismatch(node, f"has a bias {list(bias)} for {weight[0]} channels")
     strides, pads, dilations = attrs["strides"], attrs["pads"], attrs["dilations"]
-    if (len(strides), len(pads), len(dilations)) != (2, 4, 2) or min(*strides, *dilations) < 1 or min(pads) < 0:
+    if (len(strides), len(pads), len(dilations)) != (2, 4, 2) or not _steps(*strides, *dilations) or min(pads) < 0:
         raise _mismatch(
             node,
             f"has strides {list(strides)}, pads {list(pads)}, dilations {list(dilations)}; "
-            "supported: two positive strides and dilations, four pads of at least 0",
+            f"supported: two strides and dilations from 1 to {MAX_ELEMENTS}, four pads of at least 0",
         )
     size = [
         (x[1 + i] + pads[i] + pads[2 + i] - dilations[i] * (weight[2 + i] - 1) - 1) // strides[i] + 1 for i in (0, 1)
@@ -88,7 +88,7 @@ def _conv_transpose(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]
     channels = weight[1] * group
     if bias is not None and bias != (channels,):
         raise _mismatch(node, f"has a bias {list(bias)} for {channels} channels")
-    if (len(strides), len(pads), len(dilations)) != (2, 4, 2) or min(*strides, *dilations) < 1 or min(pads) < 0:
+    if (len(strides), len(pads), len(dilations)) != (2, 4, 2) or not _steps(*strides, *dilations) or min(pads) < 0:
         raise _mismatch(node, f"has strides {list(strides)}, pads {list(pads)}, dilations {list(dilations)}")
     most = [max(pair) for pair in zip(strides, dilations, strict=True)]
     if len(attrs["extra"]) != 2 or any(not 0 <= n < limit for n, limit in zip(attrs["extra"], most, strict=True)):
@@ -199,6 +199,10 @@ _RULES: dict[str, Callable[[Node, Sequence[Shape], Sequence[Shape]], Shape]] = {
     "Flatten": _flatten,
     "Reshape": _reshape,
 }
+
+
+def _steps(*steps: int) -> bool:
+    return 1 <= min(steps) and max(steps) <= MAX_ELEMENTS  # far from where 32 bits would wrap round
 
 
 def _weights(node: Node, params: Sequence[Shape]) -> tuple[Shape, Shape | None]:

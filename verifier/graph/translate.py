@@ -109,7 +109,7 @@ def translate(builder: Builder, node: OnnxNode) -> None:
         # With a batch of one: the network is read as the function of a single image.
         builder.consts[node.outputs[0]] = shape_of(node, builder.value(inputs[0]).dims)
     elif len(constants) == len(inputs):
-        builder.consts[node.outputs[0]] = _folded(node, constants)
+        builder.fold(node.outputs[0], _folded(node, constants), constants)
     elif node.op in TRANSLATIONS:
         TRANSLATIONS[node.op](builder, node)
     else:

@@ -1,8 +1,20 @@
-"""Fixtures for every test."""
+"""Options and fixtures for every test."""
 
 from pathlib import Path
 
 import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--networks", type=int, default=40, help="random networks whose decisions are compared with an enumeration"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`network_seed`: one test for each of `--networks`."""
+    if "network_seed" in metafunc.fixturenames:
+        metafunc.parametrize("network_seed", range(metafunc.config.getoption("networks")))
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,11 @@ import numpy as np
 import torch
 
 from glscert.verifier.bounds import Box, Spec
+from glscert.verifier.bounds.beta_crown import Cuts, Dual
+from glscert.verifier.bounds.interval import nonlinearities
 from glscert.verifier.graph import Graph
 from random_graphs import CURVED, GRAPHS
-from reference import REFERENCE, dense
+from reference import REFERENCE, dense, forward
 
 
 class Case(NamedTuple):
@@ -48,3 +50,36 @@ def reference_bounds(case: Case, relaxation: str, network=None):
         name: tuple(np.stack([boxes[name][end] for _, boxes in results]) for end in (0, 1)) for name in results[0][1]
     }
     return np.stack([lower for lower, _ in results]), pre
+
+
+def sampled(case, count=200):
+    """Values by name [S, B, *v] at random points and corners, and the specification's rows there [S, B, M]."""
+    lower, upper = case.box
+    points = lower + (upper - lower) * torch.rand(count, *lower.shape, dtype=lower.dtype)
+    corners = torch.where(torch.rand(count, *lower.shape) < 0.5, lower, upper)
+    points = torch.cat([points, corners])
+    values = forward(case.graph, numpy_params(case), points.flatten(0, 1).numpy())
+    values = {name: torch.from_numpy(v).reshape(*points.shape[:2], *v.shape[1:]) for name, v in values.items()}
+    rows = torch.einsum("bmk,sbk->sbm", case.spec.rows, values[case.graph.output]) + case.spec.offset
+    return values, rows
+
+
+def random_dual(pre, rows, scale=1.0):
+    shape = {name: (len(box.lower), rows, *box.lower.shape[1:]) for name, box in pre.items()}
+    return Dual(
+        {name: torch.rand(size, dtype=torch.float64) for name, size in shape.items()},
+        {name: scale * torch.randn(size, dtype=torch.float64) for name, size in shape.items()},
+    )
+
+
+def random_splits(graph, pre, values, share=0.3, times=1):
+    """Boxes cut at `Nonlinear.cut` of some unstable neurons, to the sides on which one sampled point per image lies."""
+    boxes, operators = dict(pre), nonlinearities(graph)
+    for _ in range(times):
+        for name, box in boxes.items():
+            operator, at, seen = operators[name], operators[name].cut(box), values[name][0]
+            chosen = operator.unstable(box) & (torch.rand(at.shape) < share)
+            boxes[name] = Box(
+                torch.where(chosen & (seen >= at), at, box.lower), torch.where(chosen & (seen < at), at, box.upper)
+            )
+    return boxes, {n: Cuts(boxes[n].lower > box.lower, boxes[n].upper < box.upper) for n, box in pre.items()}

@@ -33,7 +33,7 @@ from .spec import Query
 
 Progress = Callable[[str], None]
 
-_LIGHT = 8  # boxes that fit into the memory together, for input splitting to make sense
+_LIGHT = 0  # boxes that fit into the memory together, for input splitting to make sense
 _TRIAL, _HOPELESS = 0.3, 0.5  # input splitting that after this part of the time leaves this part of the space gives way
 _REFINING = 0.15  # of the time that is left, for intermediate bounds at most
 _REFINING_STEPS = 8
@@ -186,7 +186,8 @@ class _Run:
             if problem.owner not in boxes:
                 pre = {name: Box(known.lower[None], known.upper[None]) for name, known in problem.pre.items()}
                 found = refined(
-                    self._network.graph, self._network.exact, Box(*(end[None] for end in problem.box)), pre,
+                    self._network.graph, self._network.exact, self._network.single,
+                    Box(*(end[None] for end in problem.box)), pre,
                     steps=_REFINING_STEPS, memory=self._settings.memory, stop=lambda: self._seconds > until,
                 )  # fmt: skip
                 boxes[problem.owner] = {name: Box(known.lower[0], known.upper[0]) for name, known in found.items()}

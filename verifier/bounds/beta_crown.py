@@ -12,38 +12,24 @@ Every iterate is a sound bound; the best is kept. Pre-activation boxes stay as g
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..graph import Graph
 from ..ops import Box, Lines, Nonlinear, Params
+from ..ops.forms import signed_parts, whole
+from .backward import carried
+from .dual import Cuts as Cuts
+from .dual import Dual as Dual
+from .dual import Look as Look
+from .dual import held
 from .interval import nonlinearities
+from .rows import Rows, rows_of
 from .specification import Spec
-from .substitution import Anchor, relax, spec_bound
+from .substitution import Anchor, relax, spec_bound, spec_rows
 
 _NARROW = 1e-4  # boxes of smooth nonlinearities, relative to their place, that are not divided further
-
-
-class Cuts(NamedTuple):
-    """Which ends of neurons' boxes splits moved inwards: bool [B, *v] each."""
-
-    lower: Tensor
-    upper: Tensor
-
-
-class Dual(NamedTuple):
-    """Slopes and split multipliers, each [B, M, *v], by name of the nonlinearity's input. A multiplier > 0 belongs to
-    the upper end of the neuron's box, one < 0 to the lower.
-
-    weights [B, M] >= 0, where given, sum the rows to one before it is bounded: a positive sum shows that some row is
-    positive at every point. Slopes and multipliers are then [B, 1, *v].
-    """
-
-    slopes: dict[str, Tensor]
-    multipliers: dict[str, Tensor]
-    weights: Tensor | None = None
 
 
 def start_dual(graph: Graph, pre: Mapping[str, Box], rows: int) -> Dual:
@@ -74,8 +60,17 @@ def dual_bound(
     cuts: Mapping[str, Cuts] | None = None,
 ) -> Tensor:
     """The bound [B, M] of given slopes, and where `cuts` are given, of the multipliers at the ends of the boxes."""
+    program = dual_program(graph, params, base)
     lines = relax(graph, pre, dual.slopes)
+    if program is not None:
+        return program.dual(spec, pre, lines, dual, cuts, base).bound
     return _bounded(graph, params, base, mixed(spec, dual.weights), pre, lines, dual.multipliers, cuts)
+
+
+def dual_program(graph: Graph, params: Params, base: Anchor) -> Rows | None:
+    """The compiled program, which knows the slopes of ReLUs only, and that their boxes are cut at 0."""
+    kinked = all(operator.kinked for operator in nonlinearities(graph).values())
+    return rows_of(graph, params, next(iter(base.radii))) if kinked else None
 
 
 def _bounded(
@@ -92,17 +87,8 @@ def _bounded(
         return spec_bound(graph, params, base, spec, lines)
     bound = spec_bound(graph, params, base, spec, lines, multipliers)
     for name, cut in cuts.items():
-        bound = bound - _held(multipliers[name], pre[name], cut)
+        bound = bound - held(multipliers[name], pre[name], cut)
     return bound
-
-
-def _held(multiplier: Tensor, box: Box, cut: Cuts) -> Tensor:
-    """β · (the end it belongs to) [B, M]. Where β = 0 the gradient takes an end that was cut, of two the middle."""
-    lower, upper = box.lower.unsqueeze(1), box.upper.unsqueeze(1)
-    low, high = cut.lower.unsqueeze(1), cut.upper.unsqueeze(1)
-    resting = torch.where(high, torch.where(low, (lower + upper) / 2, upper), torch.where(low, lower, 0))
-    end = torch.where(multiplier > 0, upper, torch.where(multiplier < 0, lower, resting))
-    return (multiplier * end).flatten(2).sum(2)
 
 
 def tighten(
@@ -119,11 +105,16 @@ def tighten(
     decay: float = 0.95,
 ) -> tuple[Tensor, Dual]:
     """The best bound [B, M] over `steps` steps of Adam from `dual`, and the slopes and multipliers that gave it."""
+    program = dual_program(graph, params, base)
+    if program is not None:
+        lines = relax(graph, pre, dual.slopes)
+        climbed = program.dual(spec, pre, lines, dual, cuts, base, steps=steps, rate=rate, decay=decay)
+        return climbed.bound, climbed.dual
     slopes = {name: slope.clone().requires_grad_() for name, slope in dual.slopes.items()}
     multipliers = {name: value.clone().requires_grad_(cuts is not None) for name, value in dual.multipliers.items()}
     several = dual.weights is not None and dual.weights.shape[1] > 1
     weights = dual.weights.clone().requires_grad_() if several and dual.weights is not None else dual.weights
-    current, best_dual = Dual(slopes, multipliers, weights), dual
+    best_dual = dual
     ascents = [_Adam(slope, rate) for slope in slopes.values()]
     if cuts is not None:
         ascents += [_Adam(value, rate / 2) for value in multipliers.values()]
@@ -133,7 +124,8 @@ def tighten(
     kept = dual.weights
     for step in range(steps + 1):
         with torch.enable_grad():
-            bound = dual_bound(graph, params, base, spec, pre, current, cuts)
+            lines = relax(graph, pre, slopes)
+            bound = _bounded(graph, params, base, mixed(spec, weights), pre, lines, multipliers, cuts)
         value = bound.detach()
         better = value > best
         best = torch.where(better, value, best)
@@ -180,7 +172,7 @@ def _keep(better: Tensor, new: dict[str, Tensor], old: dict[str, Tensor]) -> dic
     return {name: pick(name) for name in new}
 
 
-def split_impact(
+def look(
     graph: Graph,
     params: Params,
     base: Anchor,
@@ -188,29 +180,46 @@ def split_impact(
     pre: Mapping[str, Box],
     dual: Dual,
     cuts: Mapping[str, Cuts] | None,
-) -> dict[str, Tensor]:
-    """How much of the bound each neuron's relaxation gives away, [B, *v] by name; -inf where nothing is to be split.
-
-    The bound's derivative by the start of a line is the coefficient that met this line; times the line's distance from
-    the function it is the slack a split removes (the bound-impact score of Bunel et al. 2020, BaBSR).
-    """
-    lines = relax(graph, pre, dual.slopes)
+) -> Look:
+    """How a bound comes about; `base` ends on the input."""
+    lower, upper = (end.unsqueeze(1) for end in base.boxes[graph.input])
+    program, lines = dual_program(graph, params, base), relax(graph, pre, dual.slopes)
+    if program is not None:
+        seen = program.dual(spec, pre, lines, dual, cuts, base, look=True).shown()
+        falls = seen.corner < base.centres[graph.input].unsqueeze(1)
+        return seen._replace(corner=torch.where(falls, lower, upper))
     with torch.enable_grad():
         for name, line in lines.items():
             start = torch.zeros_like(line.lower_slope) if line.lower_start is None else line.lower_start.detach()
-            lines[name] = line._replace(
-                lower_start=start.requires_grad_(), upper_start=line.upper_start.detach().requires_grad_()
-            )
-        bound = _bounded(graph, params, base, mixed(spec, dual.weights), pre, lines, dual.multipliers, cuts)
+            above = line.upper_start.detach().expand_as(start).clone()
+            lines[name] = line._replace(lower_start=start.requires_grad_(), upper_start=above.requires_grad_())
+        rows, multipliers = spec_rows(mixed(spec, dual.weights)), None if cuts is None else dual.multipliers
+        bound, forms = carried(
+            graph, params, graph.output, rows, lines, base.centres, base.radii, multipliers, fused=False
+        )  # fmt: skip
         starts = [
             start for line in lines.values() for start in (line.lower_start, line.upper_start) if start is not None
         ]
-        slopes = torch.autograd.grad(bound.sum(), starts)
+        # the derivative by the start of a line is the coefficient that met it
+        found = torch.autograd.grad(bound.sum(), starts, allow_unused=True)
+    slopes = [torch.zeros_like(start) if slope is None else slope for start, slope in zip(starts, found, strict=True)]
+    met = {name: below + above for name, below, above in zip(lines, slopes[::2], slopes[1::2], strict=True)}
+    coef = whole(forms[graph.input], graph.input_shape).coef.squeeze(1).unflatten(2, graph.input_shape)
+    return Look(met, torch.where(coef > 0, lower, upper))
+
+
+def split_impact(graph: Graph, pre: Mapping[str, Box], dual: Dual, met: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """How much of the bound each neuron's relaxation gives away, [B, *v] by name; -inf where nothing is to be split.
+
+    The coefficient that met a line times the line's distance from the function is the slack a split removes (the
+    bound-impact score of Bunel et al. 2020, BaBSR).
+    """
     impact, operators = {}, nonlinearities(graph)
-    for (name, line), to_lower, to_upper in zip(lines.items(), slopes[::2], slopes[1::2], strict=True):
+    for name, line in relax(graph, pre, dual.slopes).items():
         below, above = _slack(operators[name], pre[name], line)
-        score = (to_lower * below - to_upper * above).sum(1)
-        impact[name] = torch.where(_divisible(operators[name], pre[name]), score.detach(), -torch.inf)
+        positive, negative = signed_parts(met[name])
+        score = (positive * below - negative * above).sum(1)
+        impact[name] = torch.where(_divisible(operators[name], pre[name]), score, -torch.inf)
     return impact
 
 
@@ -219,9 +228,8 @@ def _slack(operator: Nonlinear, box: Box, line: Lines) -> tuple[Tensor, Tensor]:
     if operator.kinked:
         lower, upper = box.lower.unsqueeze(1), box.upper.unsqueeze(1)
         gap = torch.minimum((1 - line.lower_slope) * upper, -line.lower_slope * lower).clamp(min=0)
-        return gap + 1e-3 * torch.minimum(
-            upper, -lower
-        ), line.upper_start  # a slope of 0 or 1 is tight on one side only
+        least = 1e-3 * torch.minimum(upper, -lower)  # a slope of 0 or 1 is tight on one side only
+        return gap + least, line.upper_start
     point = operator.cut(box)
     exact = operator.lines(Box(point, point), None)  # both lines of a point meet f there
     point = point.unsqueeze(1)

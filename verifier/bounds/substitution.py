@@ -25,6 +25,13 @@ def anchor(graph: Graph, params: Params, box: Box) -> Anchor:
     return anchor_at(graph, Intervals(graph, params, box, affine_values(graph)))
 
 
+def input_anchor(graph: Graph, params: Params, box: Box) -> Anchor:
+    """As `anchor`, but ending on the input itself, so that where a bound is taken is a point of the input."""
+    known = Intervals(graph, params, box, affine_values(graph))
+    base = anchor_at(graph, known)
+    return base._replace(radii={graph.input: known.ball(graph.input).radius})
+
+
 def anchor_at(graph: Graph, known: Intervals) -> Anchor:
     """The anchor from intervals of all values affine in the input, at least."""
     affine, entry = affine_values(graph), entry_value(graph)

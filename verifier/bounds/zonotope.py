@@ -3,9 +3,9 @@
     v  in  c + G [-1, 1]^n + [-d, d]
 
 G one generator for each free input entry, d of each entry by itself. A nonlinearity f on a box keeps the generators
-times the slope m of its upper line; what is left of f(z) - m z goes into c and, as long as there is room, into fresh
-generators (DeepZ, Singh et al. 2018), else into d. Generators are numbered through: a value of an earlier node has 0
-for later ones. It costs a forward pass for each, where back-substitution costs one for every neuron.
+times the slope m of its upper line; what is left of f(z) - m z goes into c and d (the hybrid of Mirman et al. 2018
+with the lines of DeepZ, Singh et al. 2018). It costs a forward pass for each generator, where back-substitution costs
+one for every neuron.
 """
 
 from typing import NamedTuple
@@ -15,8 +15,6 @@ from torch import Tensor
 
 from ..graph import Graph, Node
 from ..ops import OPERATORS, Affine, Box, Nonlinear, Params
-
-_ROOM = 1 << 27  # bytes of one value's generators
 
 
 class Zonotope(NamedTuple):
@@ -47,14 +45,12 @@ def through(graph: Graph, params: Params, node: Node, values: dict[str, Zonotope
     if isinstance(operator, Nonlinear):
         if box is None:
             raise ValueError("a nonlinearity needs the box of its input")
-        bent = _bent(operator, inputs[0], box)
-        return _with_fresh(bent, max(value.generators.shape[1] for value in values.values()))
+        return _bent(operator, inputs[0], box)
     return _affine(graph, params, node, operator, inputs)
 
 
 def _affine(graph: Graph, params: Params, node: Node, operator: Affine, inputs: list[Zonotope]) -> Zonotope:
-    count = max(value.generators.shape[1] for value in inputs)
-    inputs = [value._replace(generators=_padded(value.generators, count)) for value in inputs]
+    count = inputs[0].generators.shape[1]
     centre = operator.forward(node, params, *(value.centre for value in inputs))
     moved = operator.forward(node, params, *(value.generators.flatten(0, 1) for value in inputs))
     offset = operator.offset(node, params, tuple(graph.shapes[name] for name in node.inputs))
@@ -76,24 +72,3 @@ def _bent(operator: Nonlinear, value: Zonotope, box: Box) -> Zonotope:
         slope * value.generators,
         own.abs() * value.deviation + (above - below) / 2,
     )
-
-
-def _with_fresh(value: Zonotope, taken: int) -> Zonotope:
-    """The deviation as generators of its own after the first `taken`, if they fit."""
-    deviation = value.deviation.flatten(1)
-    most = int((deviation > 0).sum(1).max())
-    if (taken + most) * deviation.numel() * deviation.element_size() > _ROOM:
-        return value
-    width, index = deviation.topk(most, 1)
-    fresh = deviation.new_zeros(len(deviation), most, deviation.shape[1]).scatter(2, index[..., None], width[..., None])
-    known = _padded(value.generators, taken)
-    generators = torch.cat([known, fresh.unflatten(2, known.shape[2:])], 1)
-    return Zonotope(value.centre, generators, torch.zeros_like(value.deviation))
-
-
-def _padded(generators: Tensor, count: int) -> Tensor:
-    missing = count - generators.shape[1]
-    if missing == 0:
-        return generators
-    blank = generators.new_zeros(len(generators), missing, *generators.shape[2:])
-    return torch.cat([generators, blank], 1)

@@ -9,7 +9,7 @@ import time
 
 import torch
 
-from ..bounds.beta_crown import Dual, split_impact, start_dual, tighten
+from ..bounds.beta_crown import Dual, look, split_impact, start_dual, tighten
 from ..bounds.interval import nonlinearities
 from ..graph import Graph
 from ..ops import Box, Params, evaluate
@@ -18,8 +18,7 @@ from .domains import Branch, Domain, clip, stacked_dual
 from .exact import Programs
 from .frontier import Frontier
 from .frontier import Limits as Limits
-from .primal import worst_corners
-from .problem import Problem, batch
+from .problem import Problem, batch, rows_at
 from .proof import Prover
 
 _ROUND = 0.7  # seconds that a round should take at most
@@ -32,6 +31,7 @@ class Search(Frontier):
     def __init__(self, graph: Graph, params: Params, problems: list[Problem], margins: list[float], limits: Limits):
         super().__init__(problems, limits)
         self.graph, self.params = graph, params
+        self._single = {name: value.float() for name, value in params.items()}
         self._candidates: dict[int, tuple[float, torch.Tensor]] = {}
         self._rooted = 0
         self._batch = limits.batch  # less where a round would take long
@@ -95,7 +95,7 @@ class Search(Frontier):
 
     def _tightened(self, domains: list[Domain], steps: int) -> list[Domain]:
         """The domains that a few steps of ascent do not close, with the best dual they led to."""
-        work = batch(self.graph, self.params, [self.problems[d.problem] for d in domains], torch.float32, self._rows)
+        work = batch(self.graph, self._single, [self.problems[d.problem] for d in domains], self._rows)
         pre, cuts = clip(work.pre, domains)
         split = cuts if any(domain.splits for domain in domains) else None
         start = stacked_dual(domains)
@@ -149,11 +149,12 @@ class Search(Frontier):
         """Chooses each domain's next split; on the way, points where the bounds are taken."""
         if not domains:
             return
-        work = batch(self.graph, self.params, [self.problems[d.problem] for d in domains], torch.float32, self._rows)
+        work = batch(self.graph, self._single, [self.problems[d.problem] for d in domains], self._rows)
         pre, cuts = clip(work.pre, domains)
         dual = stacked_dual(domains)
-        impact = split_impact(self.graph, work.params, work.base, work.spec, pre, dual, cuts)
-        corners, reached = worst_corners(self.graph, work, pre, dual, cuts)
+        seen = look(self.graph, work.params, work.base, work.spec, pre, dual, cuts)
+        impact, corners = split_impact(self.graph, pre, dual, seen.met), seen.corner[:, 0]
+        reached = rows_at(self.graph, work, corners)
         chosen = best_split(self.graph, work, pre, dual, cuts, impact).tolist()
         operators = nonlinearities(self.graph)
         points = torch.cat([operators[name].cut(pre[name]).flatten(1) for name in impact], 1)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from ..bounds import Box
-from ..bounds.beta_crown import Cuts, Dual, dual_bound
+from ..bounds.beta_crown import Cuts, Dual, dual_bound, dual_program
 from ..bounds.interval import nonlinearities
 from ..bounds.specification import Spec
-from ..bounds.substitution import Anchor
+from ..bounds.substitution import Anchor, relax
 from ..graph import Graph
 from .problem import Batch
 
@@ -37,14 +37,30 @@ def best_split(
     count = int((top.values > -torch.inf).sum(1).amax())
     if count < 2:
         return first
-    values = []
-    for place in range(count):
-        worse, better = _children(graph, work, pre, dual, cuts, list(impact), top.indices[:, place])
-        value = worse + _BETTER_CHILD * better.clamp(max=0)
-        values.append(torch.where(top.values[:, place] > -torch.inf, value, -torch.inf))
-    gain = torch.stack(values, 1)
+    sides = _sides(graph, work, pre, dual, cuts, list(impact), top.indices[:, :count])
+    value = sides.amin(2) + _BETTER_CHILD * sides.amax(2).clamp(max=0)
+    gain = torch.where(top.values[:, :count] > -torch.inf, value, -torch.inf)
     chosen = top.indices.gather(1, gain.argmax(1, keepdim=True)).squeeze(1)
     return torch.where(first < 0, first, chosen)
+
+
+def _sides(
+    graph: Graph,
+    work: Batch,
+    pre: Mapping[str, Box],
+    dual: Dual,
+    cuts: Mapping[str, Cuts],
+    names: list[str],
+    neurons: Tensor,
+) -> Tensor:
+    """The bounds [D, V, 2] of both sides of the splits of neurons [D, V]."""
+    program = dual_program(graph, work.params, work.base)
+    if program is not None:
+        lines = relax(graph, {name: pre[name] for name in names}, dual.slopes)
+        sides = program.dual(work.spec, pre, lines, dual, cuts, work.base, neurons=neurons).sides
+        if sides is not None:
+            return sides
+    return torch.stack([_children(graph, work, pre, dual, cuts, names, each) for each in neurons.unbind(1)], 1)
 
 
 def _children(
@@ -55,8 +71,8 @@ def _children(
     cuts: Mapping[str, Cuts],
     names: list[str],
     neuron: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """The bounds [D] of the worse and the better child of a split of `neuron` [D]."""
+) -> Tensor:
+    """The bounds [D, 2] of both sides of a split of `neuron` [D]."""
     pair, operators = _doubled(work), nonlinearities(graph)
     boxes, moved, at = {}, {}, neuron
     for name in names:
@@ -77,8 +93,7 @@ def _children(
         None if dual.weights is None else dual.weights.repeat(2, 1),
     )
     bound = dual_bound(graph, pair.params, pair.base, pair.spec, boxes, both, moved)[:, 0]
-    sides_of = bound.reshape(2, -1)
-    return sides_of.amin(0), sides_of.amax(0)
+    return bound.reshape(2, -1).T
 
 
 def _doubled(work: Batch) -> Batch:

@@ -50,18 +50,20 @@ class Domain:
 
 def clip(pre: Mapping[str, Box], domains: list[Domain]) -> tuple[dict[str, Box], dict[str, Cuts]]:
     """Boxes [D, *v] of the nonlinearities' inputs, each domain's cut by its splits, and which ends that moved."""
+    places: dict[tuple[str, int], tuple[list[int], list[float]]] = {}
+    sizes = {name: box.lower[0].numel() for name, box in pre.items()}
+    for row, domain in enumerate(domains):
+        for name, neuron, side, point in domain.splits:
+            index, points = places.setdefault((name, side), ([], []))
+            index.append(row * sizes[name] + neuron)
+            points.append(point)
     boxes, cuts = {}, {}
     for name, box in pre.items():
-        size, ends = box.lower[0].numel(), []
-        for side, end in zip((1, -1), box, strict=True):
-            places, points = [], []
-            for row, domain in enumerate(domains):
-                for split in domain.splits:
-                    if split.side == side and split.name == name:
-                        places.append(row * size + split.neuron)
-                        points.append(split.point)
+        ends = []
+        for side, end, reduce in zip((1, -1), box, ("amax", "amin"), strict=True):
+            index, points = places.get((name, side), ([], []))
             inner = end.flatten().scatter_reduce(
-                0, torch.tensor(places, dtype=torch.long), end.new_tensor(points), "amax" if side > 0 else "amin"
+                0, torch.tensor(index, dtype=torch.long), end.new_tensor(points), reduce
             )
             ends.append(inner.reshape(end.shape))
         boxes[name] = Box(*ends)

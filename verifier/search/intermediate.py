@@ -13,14 +13,16 @@ from torch import Tensor
 from ..bounds.backward import lower_bound
 from ..bounds.extent import coefficients
 from ..bounds.interval import exact_values, image, nonlinearities
+from ..bounds.rows import Rows, rows_of
 from ..bounds.substitution import Anchor, relax
 from ..bounds.zonotope import Zonotope, input_zonotope, through
 from ..graph import Graph
-from ..ops import OPERATORS, Box, Nonlinear, Params
+from ..ops import OPERATORS, Box, Lines, Nonlinear, Params
 from ..ops.forms import neurons
 from .memory import COPIES
 
 _NEURONS = 64  # for each free input, from which zonotopes pay
+_PART = 1 << 12  # neurons between two looks at the clock
 _FORMS = 1 << 28  # bytes of the forms that are alive together
 
 
@@ -35,6 +37,8 @@ def unstable_preactivations(
     exact = exact_values(graph)
     boxes = dict(base.boxes)
     pre: dict[str, Box] = {}
+    middle = base.boxes[graph.input]
+    points = {graph.input: (middle.lower + middle.upper) / 2}
     forwards = _zonotopes(graph, base.boxes[graph.input])
     for node in graph.nodes:
         operator = OPERATORS[node.op]
@@ -43,10 +47,13 @@ def unstable_preactivations(
             if name not in exact:
                 if forwards:
                     boxes[name] = _common(boxes[name], forwards[name].box())
-                boxes[name] = _refined(graph, params, base, name, operator, boxes[name], pre, memory, stop)
+                boxes[name] = _refined(
+                    graph, params, base, name, operator, boxes[name], points[name], pre, memory, stop
+                )
             pre[name] = boxes[name]
         if forwards:
             forwards[node.output] = through(graph, params, node, forwards, pre.get(node.inputs[0]))
+        points[node.output] = operator.forward(node, params, *(points[value] for value in node.inputs))
         if node.output not in boxes:
             boxes[node.output] = image(node, params, boxes)
     return pre
@@ -74,14 +81,18 @@ def _refined(
     name: str,
     operator: Nonlinear,
     box: Box,
+    likely: Tensor,
     pre: dict[str, Box],
     memory: int,
     stop: Callable[[], bool],
 ) -> Box:
-    index = _unstable(operator.unstable(box))
+    lines = relax(graph, pre)
+    program = rows_of(graph, params, next(iter(base.radii)))
+    if program is not None:
+        return _compiled(program, base, name, operator, box, likely, lines, stop)
+    index = _indices(operator.unstable(box).flatten(1))
     widest = coefficients(graph, params, name) // prod(graph.shapes[name])  # for both rows of a neuron
     size = max(1, memory // (COPIES * widest * len(index) * box.lower.element_size()))
-    lines = relax(graph, pre)
     lower, upper = (end.flatten(1) for end in box)
     for part in index.split(size, dim=1):
         if part.shape[1] == 0 or stop():
@@ -94,8 +105,34 @@ def _refined(
     return Box(lower.reshape(box.lower.shape), upper.reshape(box.upper.shape))
 
 
-def _unstable(unstable: Tensor) -> Tensor:
-    """Flat indices [B, n] of each input's unstable neurons; shorter lists are filled up with stable ones."""
-    unstable = unstable.flatten(1)
+def _compiled(
+    program: Rows,
+    base: Anchor,
+    name: str,
+    operator: Nonlinear,
+    box: Box,
+    likely: Tensor,
+    lines: dict[str, Lines],
+    stop: Callable[[], bool],
+) -> Box:
+    """likely [B, *v]: values in the box; of a neuron that keeps its sign the bound on that side is all that matters."""
+    unstable = operator.unstable(box).flatten(1)
+    lower, upper = (end.flatten(1).clone() for end in box)
+    for part in unstable.nonzero().split(_PART):
+        at = part[:, 0], part[:, 1]
+        sign = torch.where(likely.flatten(1)[at] > 0, 1.0, -1.0)
+        for _ in range(2):
+            if len(sign) == 0 or stop():
+                break
+            found = program.neuron_bounds(name, *at, sign, lines, base)
+            lower[at] = torch.where(sign > 0, torch.fmax(lower[at], found), lower[at])
+            upper[at] = torch.where(sign < 0, torch.fmin(upper[at], -found), upper[at])
+            rest = found < 0 if operator.kinked else torch.ones_like(found, dtype=torch.bool)
+            at, sign = (at[0][rest], at[1][rest]), -sign[rest]
+    return Box(lower.reshape(box.lower.shape), upper.reshape(box.upper.shape))
+
+
+def _indices(unstable: Tensor) -> Tensor:
+    """Flat indices [B, n] of each input's unstable neurons [B, entries]; shorter lists are filled with stable ones."""
     most = int(unstable.sum(1).max())
     return torch.sort(unstable.to(torch.uint8), dim=1, descending=True, stable=True).indices[:, :most]

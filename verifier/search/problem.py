@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from ..bounds import Spec
-from ..bounds.substitution import Anchor, anchor
+from ..bounds.substitution import Anchor, input_anchor
 from ..graph import Graph
-from ..ops import Box, Params
+from ..ops import Box, Params, evaluate
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,14 @@ class Batch(NamedTuple):
     pre: dict[str, Box]
 
 
-def batch(graph: Graph, params: Params, problems: list[Problem], dtype: torch.dtype, most: int = 1) -> Batch:
-    """box and pre [D, *v], spec rows [D, M, K]; M = `most`: a problem with fewer rows repeats its last."""
+def batch(graph: Graph, params: Params, problems: list[Problem], most: int = 1) -> Batch:
+    """box and pre [D, *v], spec rows [D, M, K], in the dtype of `params`; M = `most`: a problem with fewer rows repeats
+    its last."""
+    dtype = next(iter(params.values())).dtype
 
     def stack(tensors: list[Tensor]) -> Tensor:
         return torch.stack(tensors).to(dtype)
 
-    cast = {name: value.to(dtype) for name, value in params.items()}
     box = Box(stack([p.box.lower for p in problems]), stack([p.box.upper for p in problems]))
     spelled = [torch.arange(most).clamp(max=len(p.rows) - 1) for p in problems]
     spec = Spec(
@@ -55,4 +56,10 @@ def batch(graph: Graph, params: Params, problems: list[Problem], dtype: torch.dt
         name: Box(stack([p.pre[name].lower for p in problems]), stack([p.pre[name].upper for p in problems]))
         for name in problems[0].pre
     }
-    return Batch(cast, anchor(graph, cast, box), spec, pre)
+    return Batch(params, input_anchor(graph, params, box), spec, pre)
+
+
+def rows_at(graph: Graph, work: Batch, points: Tensor) -> Tensor:
+    """The network's own largest row at each of the points [D, *v]: [D]."""
+    rows = (work.spec.rows * evaluate(graph, work.params, points).unsqueeze(1)).sum(2) + work.spec.offset
+    return rows.amax(1)

@@ -24,7 +24,7 @@ class Prover:
         """Each domain's bound by its own row of the dual, and whether that is a proof."""
         if not domains:
             return []
-        work = batch(self._graph, self._params, [self._problems[d.problem] for d in domains], torch.float64, self._rows)
+        work = batch(self._graph, self._params, [self._problems[d.problem] for d in domains], self._rows)
         exact = Dual(
             {name: value.double() for name, value in dual.slopes.items()},
             {name: value.double() for name, value in dual.multipliers.items()},

@@ -7,12 +7,14 @@ the tightest form.) The climb is in float32, its result is bounded again in floa
 """
 
 from collections.abc import Callable, Mapping
+from math import prod
 
 import torch
 from torch import Tensor
 
 from ..bounds.backward import lower_bound
 from ..bounds.interval import exact_values, nonlinearities
+from ..bounds.rows import Rows, rows_of
 from ..bounds.substitution import Anchor, anchor, relax
 from ..graph import Graph
 from ..ops import Box, Params
@@ -24,6 +26,7 @@ _COPIES = 12  # of the slopes, alive together while they climb
 def refined(
     graph: Graph,
     params: Params,
+    single: Params,
     box: Box,
     pre: Mapping[str, Box],
     *,
@@ -31,10 +34,14 @@ def refined(
     memory: int,
     stop: Callable[[], bool],
 ) -> dict[str, Box]:
-    """Boxes within `pre` of one box [1, *v], all float64; `stop` is asked between parts of a layer."""
+    """Boxes within `pre` of one box [1, *v], all float64; single: `params` in float32.
+
+    stop: asked between parts of a layer.
+    """
     exact, found = exact_values(graph), dict(pre)
-    single = {name: value.float() for name, value in params.items()}
     bases = anchor(graph, single, Box(*(end.float() for end in box))), anchor(graph, params, box)
+    kinked = all(operator.kinked for operator in nonlinearities(graph).values())
+    programs = [rows_of(graph, each, next(iter(bases[0].radii))) if kinked else None for each in (single, params)]
     for name, operator in nonlinearities(graph).items():
         if name in exact:
             continue
@@ -45,17 +52,41 @@ def refined(
         for part in index.split(size) if len(index) else ():
             if stop():
                 return found
-            rows = torch.zeros(1, 2 * len(part), found[name].lower.numel(), dtype=torch.float64)
-            rows[0, torch.arange(len(part)), part] = 1
-            rows[0, torch.arange(len(part)) + len(part), part] = -1
             known = {each: found[each] for each in below}
-            bound = _climbed(graph, (single, params), name, rows, bases, known, steps)
+            if programs[0] is not None and programs[1] is not None:
+                bound = _compiled(programs[0], programs[1], graph, name, part, bases, known, steps)
+            else:
+                rows = torch.zeros(1, 2 * len(part), found[name].lower.numel(), dtype=torch.float64)
+                rows[0, torch.arange(len(part)), part] = 1
+                rows[0, torch.arange(len(part)) + len(part), part] = -1
+                bound = _climbed(graph, (single, params), name, rows, bases, known, steps)
             lower, upper = (end.clone() for end in found[name])
             flat_lower, flat_upper = lower.view(-1), upper.view(-1)
             flat_lower[part] = torch.fmax(flat_lower[part], bound[: len(part)])
             flat_upper[part] = torch.fmin(flat_upper[part], -bound[len(part) :])
             found[name] = Box(lower, upper)
     return found
+
+
+def _compiled(
+    single: Rows,
+    exact: Rows,
+    graph: Graph,
+    name: str,
+    part: Tensor,
+    bases: tuple[Anchor, Anchor],
+    known: Mapping[str, Box],
+    steps: int,
+) -> Tensor:
+    """The bounds of v and then of -v for the neurons `part`."""
+    spots = prod(graph.shapes[name][1:])
+    order = (part % spots).argsort(stable=True)  # what neighbours see of the values below is much the same
+    neuron, sign = part[order].repeat_interleave(2), torch.tensor([1.0, -1.0]).repeat(len(part))
+    boxes = {each: Box(*(end.float() for end in box)) for each, box in known.items()}
+    _, slopes = single.climbed(name, neuron, sign, relax(graph, boxes), bases[0], steps=steps)
+    bound, _ = exact.climbed(name, neuron, sign, relax(graph, known), bases[1], slopes=slopes)
+    both = bound.new_empty(len(part), 2).index_copy_(0, order, bound.unflatten(0, (-1, 2)))
+    return both.T.flatten()
 
 
 def _before(graph: Graph, name: str, pre: Mapping[str, Box]) -> list[str]:

@@ -1,6 +1,6 @@
 """How far above zero a float64 bound must lie to count as a proof.
 
-    needed = max(1e-9 · largest pre-activation bound, 1e-12 · largest |W_k| … |W_1| |x| + biases)
+    needed = max(1e-9 · largest bound of an unstable pre-activation, 1e-12 · largest |W_k| … |W_1| |x| + biases)
 
 The second term is what the rounding errors of a back-substitution grow with, cancellation included (Higham 2002,
 section 3.1: a sum of n products errs by at most n·u times the sum of their magnitudes, u = 1.1e-16). A stated margin,
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ..bounds.interval import nonlinearities
 from ..graph import Graph
 from ..ops import OPERATORS, Affine, Box, Params
 
@@ -21,8 +22,11 @@ PATHS_MARGIN = 1e-12  # of the size they would have without any cancellation
 
 def rounding_margins(graph: Graph, params: Params, box: Box, pre: Mapping[str, Box]) -> Tensor:
     """The margin [B] of every input of the box [B, *v]; infinite where a bound is not a finite number."""
-    largest = [torch.ones(len(box.lower), dtype=box.lower.dtype)]
-    largest += [_magnitude(known).flatten(1).amax(1) for known in pre.values()]
+    largest, operators = [torch.ones(len(box.lower), dtype=box.lower.dtype)], nonlinearities(graph)
+    for name, known in pre.items():
+        # elsewhere the lines are exact, whatever the box
+        size = _magnitude(known)
+        largest.append(size.where(operators[name].unstable(known) | ~size.isfinite(), 0.0).flatten(1).amax(1))
     return margins_of(torch.stack(largest).amax(0), largest_paths(graph, params, box))
 
 

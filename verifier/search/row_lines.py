@@ -9,8 +9,7 @@ from torch import Tensor
 from ..bounds import Box
 from ..bounds.backward import carried
 from ..bounds.dense import dense_layers
-from ..bounds.interval import Intervals, affine_values
-from ..bounds.substitution import Anchor, relax
+from ..bounds.substitution import input_anchor, relax
 from ..graph import Graph
 from ..ops import Params
 from ..ops.dense import DenseLayer, dense_network
@@ -116,13 +115,8 @@ def row_lines(
     """
     count, clauses, most, _ = rows.shape
     shaped = Box(*(end.reshape(-1, *graph.input_shape) for end in box))
-    known = Intervals(graph, params, shaped, affine_values(graph))
-    middle, radius = known.ball(graph.input)
-    base = Anchor(
-        {name: known.box(name) for name in affine_values(graph)},
-        {name: known.ball(name).centre for name in affine_values(graph)},
-        {graph.input: radius},
-    )
+    base = input_anchor(graph, params, shaped)
+    middle, radius = base.centres[graph.input], base.radii[graph.input]
     pre = unstable_preactivations(graph, params, base, memory=memory, stop=stop)
     start = Form(rows.flatten(1, 2).unsqueeze(1))
     value, forms = carried(

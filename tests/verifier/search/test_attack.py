@@ -4,13 +4,12 @@ import pytest
 import torch
 
 from cases import make_case
-from glscert.verifier.bounds.beta_crown import start_dual
+from glscert.verifier.bounds.beta_crown import look, start_dual
 from glscert.verifier.bounds.substitution import anchor, relax, spec_bound
 from glscert.verifier.ops import Box, evaluate
 from glscert.verifier.search.attack import pgd, robustness
 from glscert.verifier.search.intermediate import unstable_preactivations
-from glscert.verifier.search.primal import worst_corners
-from glscert.verifier.search.problem import Problem, batch
+from glscert.verifier.search.problem import Problem, batch, rows_at
 
 
 @pytest.mark.parametrize("targeted", (False, True))
@@ -35,9 +34,10 @@ def test_the_corner_lies_in_the_box_above_the_bound(name):
     box, row, offset = Box(case.box.lower[0], case.box.upper[0]), case.spec.rows[0, :1], case.spec.offset[0, :1]
     known = unstable_preactivations(case.graph, case.params, anchor(case.graph, case.params, case.box))
     pre = {name: Box(known_box.lower[0], known_box.upper[0]) for name, known_box in known.items()}
-    work = batch(case.graph, case.params, [Problem(0, 0, box, row, offset, pre)], torch.float64)
+    work = batch(case.graph, case.params, [Problem(0, 0, box, row, offset, pre)])
     dual = start_dual(case.graph, work.pre, 1)
-    corner, reached = worst_corners(case.graph, work, work.pre, dual, None)
+    corner = look(case.graph, *work[:3], work.pre, dual, None).corner[:, 0]
+    reached = rows_at(case.graph, work, corner)
     assert (corner >= case.box.lower).all() and (corner <= case.box.upper).all()
     bound = spec_bound(case.graph, case.params, work.base, work.spec, relax(case.graph, work.pre, dual.slopes))
     assert reached[0] >= bound[0, 0] - 1e-9

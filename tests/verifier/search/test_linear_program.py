@@ -48,7 +48,7 @@ def domain_of(problem, splits):
 
 def solved(case, problem, domain):
     """-> the optimum, its dual as a batch, and what else `dual_bound` needs."""
-    work = batch(case.graph, case.params, [problem], torch.float64, len(problem.rows))
+    work = batch(case.graph, case.params, [problem], len(problem.rows))
     boxes, cuts = clip(work.pre, [domain])
     single = {name: Box(*(end[0] for end in box)) for name, box in boxes.items()}
     optimum = solve(case.graph, case.params, problem, single, domain.slopes, seconds=10.0)

@@ -12,11 +12,16 @@ from random_graphs import GRAPHS
 from reference import forward
 
 
+def climbed(case, pre, **options):
+    single = {name: value.float() for name, value in case.params.items()}
+    return refined(case.graph, case.params, single, case.box, pre, steps=4, **options)
+
+
 @pytest.mark.parametrize("name", GRAPHS)
 def test_within_the_given_boxes_and_around_the_values(name):
     case = make_case(name, 5, batch=1, radius=0.5)
     pre = unstable_preactivations(case.graph, case.params, anchor(case.graph, case.params, case.box))
-    found = refined(case.graph, case.params, case.box, pre, steps=4, memory=2**14, stop=lambda: False)
+    found = climbed(case, pre, memory=2**14, stop=lambda: False)
     points = case.box.lower + (case.box.upper - case.box.lower) * torch.rand(300, *case.box.lower.shape[1:])
     values = forward(case.graph, numpy_params(case), points.numpy())
     assert set(found) == set(pre)
@@ -29,6 +34,6 @@ def test_within_the_given_boxes_and_around_the_values(name):
 def test_stops_when_told():
     case = make_case("gemm_only", 5, batch=1)
     pre = unstable_preactivations(case.graph, case.params, anchor(case.graph, case.params, case.box))
-    found = refined(case.graph, case.params, case.box, pre, steps=4, memory=2**20, stop=lambda: True)
+    found = climbed(case, pre, memory=2**20, stop=lambda: True)
     assert all(torch.equal(found[name].lower, pre[name].lower) for name in pre)
     assert isinstance(next(iter(found.values())), Box)

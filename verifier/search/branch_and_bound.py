@@ -23,6 +23,7 @@ from .proof import Prover
 
 _ROUND = 0.7  # seconds that a round should take at most
 _LEAST = 8  # subdomains of a round, however long
+_COPIES = 16  # numbers for each neuron of a subdomain that is being bounded
 
 
 class Search(Frontier):
@@ -34,7 +35,9 @@ class Search(Frontier):
         self._single = {name: value.float() for name, value in params.items()}
         self._candidates: dict[int, tuple[float, torch.Tensor]] = {}
         self._rooted = 0
-        self._batch = limits.batch  # less where a round would take long
+        neurons = sum(box.lower.numel() for box in problems[0].pre.values()) if problems else 1
+        self._largest = max(_LEAST, min(limits.batch, limits.memory // (_COPIES * 4 * max(1, neurons))))
+        self._batch = self._largest  # less where a round would take long
         self._rows = max((len(problem.rows) for problem in problems), default=1)
         self._prover = Prover(graph, params, problems, margins)
         self._programs = Programs(graph, params, problems)
@@ -66,7 +69,7 @@ class Search(Frontier):
             self.add(domain)
         elapsed = time.perf_counter() - began
         fits = int(_ROUND * len(domains) / max(elapsed, 1e-6))
-        self._batch = max(_LEAST, min(self.limits.batch, fits, 4 * len(domains)))
+        self._batch = max(_LEAST, min(self._largest, fits, 4 * len(domains)))
         self.account(domains, elapsed)
 
     def _roots(self) -> list[Domain]:

@@ -104,7 +104,12 @@ def answer(subject: Subject, path: Path, effort: "Effort") -> "Decision":
 
     began, graph = time.monotonic(), subject.model.graph
     shape, (logits,) = graph.input_shape, graph.output_shape
-    query = read_query(path, prod(shape), graph.answers)
+    try:
+        with clock.alarm(effort.timeout + _GRACE):
+            query = read_query(path, prod(shape), graph.answers)
+    except clock.OutOfTime:
+        spent = time.monotonic() - began
+        return Decision(Answer.TIMEOUT, f"timeout after {effort.timeout:g} s, while the property was read", spent)
     check_readable(query, graph.ending, logits)
     witness = glance(subject.runtime, shape, query, seed=effort.seed, seconds=min(_GLANCE, effort.timeout))
     if witness is not None:

@@ -266,3 +266,16 @@ def test_capabilities_of_networks():
     first, last = map(int, CliRunner().invoke(app, ["supports", "--onnx-opset-versions"]).stdout.split())
     assert first <= 13 < last
     assert describe(CliRunner().invoke(app, ["supports"]).exception)[1] == 2
+
+
+def test_reading_a_property_counts_as_well(tmp_path):
+    count = 100_000
+    names = [f"X_{i}" for i in range(count)]
+    text = "".join(f"(declare-const {name} Real)(assert (>= {name} 0))(assert (<= {name} 1))\n" for name in names)
+    (tmp_path / "p.vnnlib").write_text(text + "(declare-const Y_0 Real)(assert (>= Y_0 1e9))")
+    nodes = [node("MatMul", "x w", "m"), node("Relu", "m", "y")]
+    proto = make(nodes, ("batch", count), {"w": np.ones((count, 1), np.float32)})
+    (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
+    done = invoke(tmp_path / "model.onnx", "--vnnlib", tmp_path / "p.vnnlib", "--timeout", "0.2")
+    assert done.exit_code == 3
+    assert "timeout after 0.2 s, while the property was read" in done.stdout

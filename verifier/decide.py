@@ -19,6 +19,7 @@ from .decision import Answer as Answer
 from .decision import Decision as Decision
 from .decision import Witness
 from .errors import InputError
+from .graph.shapes import NONLINEAR
 from .network import Network
 from .search.branch_and_bound import Limits, Search
 from .search.clauses import Group, grouped
@@ -38,6 +39,7 @@ _TRIAL, _HOPELESS = 0.3, 0.5  # input splitting that after this part of the time
 _REFINING = 0.15  # of the time that is left, for intermediate bounds at most
 _REFINING_STEPS = 8
 FEW_INPUTS = 20  # free ones, for input splitting
+_FEW_NEURONS, _BOXES, _LEAST_BOXES = 24, 16, 2**16  # boxes for each pattern of so few ReLUs before it gives way too
 
 
 def decide(network: Network, query: Query, settings: Effort, *, progress: Progress | None = None) -> Decision:
@@ -112,6 +114,10 @@ class _Run:
         search = InputSplitting(
             graph, params, self._groups, batch=batch, most=most, memory=memory // 8, stop=self._late
         )
+        # Neuron splitting needs no more subdomains than there are patterns; boxes, which cost less, are without end
+        # where the least value is taken along an edge between linear pieces.
+        small = neurons < _FEW_NEURONS and all(node.op == "Relu" for node in graph.nodes if node.op in NONLINEAR)
+        enough = max(_LEAST_BOXES, _BOXES * len(self._groups) * 2**neurons) if small else float("inf")
         began, start, told = self._visited, self._seconds, 0.0
         while len(search.open.bound):
             for group, _, point in search.run_round():
@@ -125,7 +131,7 @@ class _Run:
                 told = spent
                 self._progress(f"input splitting: {search.visited} boxes, {100 * search.left:.2f} % of the space open")
             hopeless = spent > _TRIAL * self._settings.timeout and search.left > _HOPELESS
-            if search.unwieldy or hopeless:
+            if search.unwieldy or hopeless or search.visited > enough:
                 return
             yield None
         if not search.stuck:

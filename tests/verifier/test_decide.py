@@ -85,9 +85,19 @@ def random_layers(rng, inputs, hidden, outputs):
 
 
 def test_equals_the_enumeration_of_all_activation_patterns(tmp_path, network_seed):
-    rng = np.random.default_rng(network_seed)
+    compare_with_enumeration(tmp_path, network_seed)
+
+
+@pytest.mark.parametrize("seed", [46, 67, 143])
+def test_an_edge_between_linear_pieces_takes_no_end_of_boxes(tmp_path, seed):
+    """Three ten-thousandths below the least value, where input splitting is not done after a million boxes."""
+    compare_with_enumeration(tmp_path, seed)
+
+
+def compare_with_enumeration(tmp_path, seed):
+    rng = np.random.default_rng(seed)
     inputs, outputs = int(rng.integers(2, 4)), int(rng.integers(1, 4))
-    layers = random_layers(rng, inputs, [(6,), (3, 3), (4, 2)][network_seed % 3], outputs)
+    layers = random_layers(rng, inputs, [(6,), (3, 3), (4, 2)][seed % 3], outputs)
     network = relu_network(tmp_path / "net.onnx", layers)
     lower = np.float64(np.float32(rng.uniform(-1, 0, inputs)))
     upper = lower + np.float64(np.float32(rng.uniform(0.2, 2, inputs)))

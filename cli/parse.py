@@ -2,8 +2,12 @@
 
 from collections.abc import Collection
 from math import isfinite
+from typing import TYPE_CHECKING
 
 from glscert.verifier.errors import InputError
+
+if TYPE_CHECKING:
+    from glscert.verifier.region import Norm
 
 
 def parse_eps(given: str | None, own: str | None) -> list[float]:
@@ -16,6 +20,17 @@ def parse_eps(given: str | None, own: str | None) -> list[float]:
         if not isfinite(value) or value < 0:
             raise InputError(f"--eps {text} must be finite and not negative.")
     return values
+
+
+def parse_norm(given: str | None, own: str | None) -> "Norm":
+    """The norm of the ball from the command line, else from the model, else l∞; 2 and l2 are the same."""
+    from glscert.verifier.region import Norm
+
+    names = {each: norm for norm in Norm for each in (norm.value, norm.value[1:])}
+    text = given if given is not None else own if own is not None else Norm.LINF.value
+    if text not in names:
+        raise InputError(f"--norm {text} is not supported; supported: inf, 2, 1.")
+    return names[text]
 
 
 def parse_ratios(text: str) -> list[float]:

@@ -37,6 +37,11 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     return built
 
 
+def norm(name: str) -> str:
+    """linf, l2, l1 as one reads them."""
+    return name.replace("inf", "∞")
+
+
 def radius(eps: Any) -> str:
     """A radius, or the span of those of the entries: 0.1, or 0…0.2 by entry."""
     import numpy as np

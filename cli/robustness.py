@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from glscert.verifier.errors import InputError
 
 from . import render
-from .parse import parse_eps, parse_range, parse_slice, read_ranges
+from .parse import parse_eps, parse_norm, parse_range, parse_slice, read_ranges
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from glscert.verifier.region import Entries, Region
+    from glscert.verifier.region import Entries, Norm, Region
     from glscert.verifier.report import Report
     from glscert.verifier.robustness import Settings, Verifier
     from glscert.verifier.settings import Effort
@@ -32,7 +32,7 @@ class Request(NamedTuple):
     data: Path | None
     data_dir: Path
     images: str | None
-    norm: str
+    norm: str | None
     range: str | None
 
 
@@ -49,21 +49,18 @@ def run(
     from glscert.verifier.report import Report
     from glscert.verifier.robustness import Settings, Verifier
 
-    if request.norm != "linf":
-        raise InputError(f"--norm {request.norm} is not supported; supported: linf.")
     if effort.threads is not None:
         import torch
 
         torch.set_num_threads(effort.threads)
     verifier = Verifier(model)
+    norm = parse_norm(request.norm, verifier.network.metadata.get("norm"))
     x, y, source, own = _inputs(verifier, request.data, request.data_dir)
-    radius, low, high = _region(verifier, own, request.eps, request.eps_file, request.range).complete()
-    settings = Settings(radius, low, high, effort.timeout, memory=effort.memory, seed=effort.seed)
+    radius, low, high = _region(verifier, own, request, norm).complete()
+    settings = Settings(radius, low, high, effort.timeout, memory=effort.memory, seed=effort.seed, norm=norm)
     first, last = parse_slice(request.images, len(x))
     x, y = x[first:last], y[first:last]
-    header = _header(
-        verifier, settings, request.norm, {"source": source, "sha256": _digest(x, y), "first": first, "last": last}
-    )
+    header = _header(verifier, settings, {"source": source, "sha256": _digest(x, y), "first": first, "last": last})
     report = Report(header, len(x), out)
     interrupted = not _run(verifier, x, y, first, settings, report)
     with _undisturbed():
@@ -140,7 +137,8 @@ def _show(report: "Report", model: Path, settings: "Settings") -> None:
         summary["unknown"],
         f"{summary['seconds']:.1f}",
     )
-    render.results().print(render.table(f"{model.name}, l∞ eps {render.radius(settings.eps)}", columns, [row]))
+    title = f"{model.name}, {render.norm(settings.norm.value)} eps {render.radius(settings.eps)}"
+    render.results().print(render.table(title, columns, [row]))
     reasons: dict[str, int] = {}
     for image in report.images.values():
         if image["verdict"] == "unknown":
@@ -176,10 +174,14 @@ def _inputs(verifier: "Verifier", data: Path | None, data_dir: Path) -> "tuple[n
     return known.x, known.y, f"{name} test", Region()
 
 
-def _region(verifier: "Verifier", own: "Region", eps: str | None, eps_file: Path | None, range: str | None) -> "Region":
-    """What the command line says, else the file of radii, else the inputs' own file, else the model."""
+def _region(verifier: "Verifier", own: "Region", request: Request, norm: "Norm") -> "Region":
+    """What the command line says, else the file of radii, else the inputs' own file, else the model.
+
+    The model's radius counts in the model's norm only.
+    """
     from glscert.verifier.region import Region, read_region, region
 
+    eps, eps_file, range = request.eps, request.eps_file, request.range
     if eps is not None and eps_file is not None:
         raise InputError("--eps and --eps-file both state the radius; leave one out.")
     shape, metadata = verifier.graph.input_shape, verifier.network.metadata
@@ -193,6 +195,12 @@ def _region(verifier: "Verifier", own: "Region", eps: str | None, eps_file: Path
         found = found.over(read_region(eps_file, shape))
     found = found.over(own)
     if found.eps is None:
+        stated = parse_norm(None, metadata.get("norm"))
+        if norm is not stated and "eps" in metadata:
+            raise InputError(
+                f"the model's own eps {metadata['eps']} is a radius in {render.norm(stated.value)}, not in "
+                f"{render.norm(norm.value)}; give the radius with --eps."
+            )
         own_eps = _numbers(parse_eps(None, metadata.get("eps")))
         found = found.over(region({"eps": own_eps}, shape, str(verifier.path)))
     if found.low is None:
@@ -220,13 +228,17 @@ def _plain(entries: "Entries") -> Any:
     return numbers if np.ndim(entries) else numbers[0]
 
 
-def _header(verifier: "Verifier", settings: "Settings", norm: str, data: dict[str, Any]) -> dict[str, Any]:
+def _header(verifier: "Verifier", settings: "Settings", data: dict[str, Any]) -> dict[str, Any]:
     from importlib.metadata import version
 
     packages = ("glscert", "torch", "onnx", "numpy")
     return {
         "model": {"path": str(verifier.path), "sha256": verifier.sha256},
-        "property": {"norm": norm, "eps": _plain(settings.eps), "range": [_plain(settings.low), _plain(settings.high)]},
+        "property": {
+            "norm": settings.norm.value,
+            "eps": _plain(settings.eps),
+            "range": [_plain(settings.low), _plain(settings.high)],
+        },
         "data": data,
         "settings": {"timeout": settings.timeout, "seed": settings.seed},
         "versions": {name: version(name) for name in packages},

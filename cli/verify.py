@@ -17,7 +17,7 @@ def command(
     eps: Annotated[
         str | None,
         typer.Option(
-            help="Radius in input units, 0.1 or 2/255; or one per entry, 0.1,0,0.2.",
+            help="Radius in input units, 0.1 or 2/255; or one per entry, 0.1,0,0.2, where 0 freezes it.",
             show_default="the model's own",
             rich_help_panel=DATA,
         ),
@@ -42,7 +42,15 @@ def command(
         str | None,
         typer.Option(help="Which inputs, as first:last (last left out).", show_default="all", rich_help_panel=DATA),
     ] = None,
-    norm: Annotated[str, typer.Option(help="Norm of the ball: linf.", rich_help_panel=DATA)] = "linf",
+    norm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="inf|2|1",
+            help="What eps is measured in: the largest change of an entry, the root of the sum of squares, the sum.",
+            show_default="the model's own, else inf",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     range: Annotated[
         str | None,
         typer.Option(
@@ -98,6 +106,8 @@ def command(
     Ctrl-C keeps what --out holds, and the same command goes on from there; with --json what is known is printed.
 
     Example: glscli verify model.onnx --eps 0.1 --images 0:1000 --out results.json
+
+    Example: glscli verify model.onnx --eps 0.5 --norm 2 --images 0:1000
 
     Example: glscli verify model.onnx --vnnlib property.vnnlib --timeout 60
     """

@@ -94,7 +94,8 @@ def _read_report(path: Path, config: TrainConfig) -> Verified:
         report = json.loads(path.read_bytes())
         if report["schema"] != VERIFIED_SCHEMA:
             raise ValueError(f"its schema is {report['schema']}")
-        summary, eps, source = report["summary"], report["property"]["eps"], report["data"]["source"]
+        summary, about, source = report["summary"], report["property"], report["data"]["source"]
+        eps, norm = about["eps"], about["norm"]
         found = Verified(
             path, int(summary["images"]), float(summary["natural_accuracy"]), float(summary["certified_accuracy"])
         )
@@ -102,11 +103,12 @@ def _read_report(path: Path, config: TrainConfig) -> Verified:
         raise InputError(f"there is no report {path}; write one with glscli verify model.onnx --out {path}.") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path} is not a result of glscli verify ({type(error).__name__}: {error}).") from None
-    same_eps = isinstance(eps, int | float) and isclose(eps, config.eps, rel_tol=1e-6)
+    same_eps = norm == "linf" and isinstance(eps, int | float) and isclose(eps, config.eps, rel_tol=1e-6)
     if config.dataset in SOURCES and not (same_eps and source == f"{config.dataset} test"):
         raise InputError(
-            f"{path} is about eps {eps} on {source}, the run about eps {config.eps:g} on {config.dataset}; verify the "
-            f"run's own network: glscli verify model.onnx --eps {config.eps:g} --out {path}."
+            f"{path} is about eps {eps} in {norm} on {source}, the run about eps {config.eps:g} in linf on "
+            f"{config.dataset}; verify the run's own network: glscli verify model.onnx --eps {config.eps:g} "
+            f"--out {path}."
         )
     return found
 

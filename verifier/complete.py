@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from operator import itemgetter
 
 from .bounds import Box
 from .case import Case, finite
@@ -60,14 +61,15 @@ class Completion:
 
     def _problems(self, cases: list[Case]) -> tuple[list[Problem], list[float]]:
         """One problem for every specification row that DeepPoly left open, and its margin for rounding."""
-        box, spec = self._stages.proof_box(cases), self._stages.spec(cases)
+        (box, ball), spec = self._stages.proof_box(cases), self._stages.spec(cases)
         problems, needed = [], []
         for owner, case in enumerate(cases):
             if case.pre is None:
                 raise ValueError(f"input {case.index} was never bounded")
-            own = Box(box.lower[owner], box.upper[owner])
+            own, own_ball = Box(box.lower[owner], box.upper[owner]), ball and ball.each(itemgetter(owner))
             for row in (~(case.lower > case.needed)).nonzero().flatten().tolist():
-                problems.append(Problem(owner, row, own, spec.rows[owner, [row]], spec.offset[owner, [row]], case.pre))
+                given = spec.rows[owner, [row]], spec.offset[owner, [row]]
+                problems.append(Problem(owner, row, own, *given, case.pre, ball=own_ball))
                 needed.append(case.needed)
         return problems, needed
 

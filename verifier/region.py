@@ -9,6 +9,7 @@ A radius of 0 freezes an entry. Ends are taken as float32 numbers, as inputs are
 
 import csv
 from collections.abc import Mapping
+from enum import Enum
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,17 @@ from .errors import InputError
 
 NAMES = ("eps", "low", "high")
 Entries = float | np.ndarray
+
+
+class Norm(str, Enum):
+    """What a radius is measured in: the largest change of an entry, the root of the sum of squares, or the sum.
+
+    With a radius for each entry every change is divided by its own, and the norm of these shares is at most 1.
+    """
+
+    LINF = "linf"
+    L2 = "l2"
+    L1 = "l1"
 
 
 class Region(NamedTuple):

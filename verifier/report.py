@@ -3,7 +3,8 @@
 Schema `glscert/verify/1`:
     schema, complete, model {path, sha256}, property {norm, eps, range}, data {source, sha256, first, last},
     settings {timeout, seed}, versions, summary, images [{index, label, verdict, margin, seconds, reason}]
-eps, and the two ends of range, are numbers (null: no end), or row-major lists with one for each entry of the input.
+norm: linf, l2 or l1. eps, and the two ends of range, are numbers (null: no end), or row-major lists with one for each
+entry of the input.
 summary: images, natural_accuracy, adversarial_accuracy (not misclassified nor falsified), certified_accuracy, the count
 of each verdict, seconds (of the whole run so far).
 """

@@ -6,7 +6,7 @@ from math import isfinite
 import numpy as np
 
 from .errors import InputError
-from .region import Entries
+from .region import Entries, Norm
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Effort:
 
 @dataclass(frozen=True)
 class Settings:
-    """eps: radius of the l∞ ball in the input's units; low, high: the valid range it is intersected with. Each is one
-    number, or an array of the input's shape [*v] with one per entry.
+    """eps: radius of the ball in the input's units; low, high: the valid range it is intersected with. Each is one
+    number, or an array of the input's shape [*v] with one per entry. norm: of the ball.
 
     timeout: seconds of search per input, of the work that all inputs share. memory: bytes for coefficients. seed: the
     attack's. Raises InputError where a value is out of its range.
@@ -44,6 +44,7 @@ class Settings:
     timeout: float = 60.0
     memory: int = 256 * 2**20
     seed: int = 0
+    norm: Norm = Norm.LINF
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.eps).all() and np.min(self.eps) >= 0):

@@ -11,14 +11,17 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from .bounds import RELAXATIONS, Bounds, Box, Spec, margin_spec
+from .bounds import Bounds, Box, Spec, margin_spec
+from .bounds.affine_images import with_affine_images
+from .bounds.ball import CutBall
+from .bounds.ibp import ibp
 from .bounds.substitution import anchor, relax, spec_bound
 from .case import Case, finite
 from .network import Network
 from .outcome import Outcome, Verdict
 from .replay import margins
-from .search.attack import pgd, robustness
-from .search.boxes import attack_box, proof_box
+from .search.attack import Region, part_of, pgd, robustness
+from .search.boxes import attack_ball, attack_box, drawn_in, proof_ball, proof_box
 from .search.intermediate import unstable_preactivations
 from .search.memory import inputs_per_pass
 from .search.rounding import rounding_margins
@@ -51,8 +54,11 @@ class Stages:
         self.network, self.settings = network, settings
         self._generator = torch.Generator().manual_seed(settings.seed)
 
-    def proof_box(self, cases: list[Case]) -> Box:
-        return proof_box(np.stack([c.x for c in cases]), self.settings.eps, self.settings.low, self.settings.high)
+    def proof_box(self, cases: list[Case]) -> tuple[Box, CutBall | None]:
+        """What is proved covers the box, or the part of it that the ball is cut to."""
+        x, asked = np.stack([c.x for c in cases]), self.settings
+        box = proof_box(x, asked.eps, asked.low, asked.high)
+        return box, proof_ball(x, asked.eps, asked.norm, box)
 
     def spec(self, cases: list[Case]) -> Spec:
         labels = torch.tensor([c.label for c in cases])
@@ -72,21 +78,22 @@ class Stages:
         return outcomes
 
     def interval(self, cases: list[Case]) -> Decided:
-        box = self.proof_box(cases)
-        return self._concluded(
-            cases, box, RELAXATIONS["ibp"](self.network.graph, self.network.exact, box, self.spec(cases)), "IBP"
-        )
+        graph, params, (box, ball) = self.network.graph, self.network.exact, self.proof_box(cases)
+        known = None if ball is None else with_affine_images(graph, params, anchor(graph, params, box, ball)).boxes
+        return self._concluded(cases, box, ball, ibp(graph, params, box, self.spec(cases), boxes=known), "IBP")
 
     def deeppoly(self, cases: list[Case]) -> Decided:
-        graph, params, box = self.network.graph, self.network.exact, self.proof_box(cases)
-        base = anchor(graph, params, box)
+        graph, params, (box, ball) = self.network.graph, self.network.exact, self.proof_box(cases)
+        base = anchor(graph, params, box, ball)
+        if ball is not None:
+            base = with_affine_images(graph, params, base)
         pre = unstable_preactivations(graph, params, base)
         lower = spec_bound(graph, params, base, self.spec(cases), relax(graph, pre))
-        return self._concluded(cases, box, Bounds(lower, pre), "DeepPoly")
+        return self._concluded(cases, box, ball, Bounds(lower, pre), "DeepPoly")
 
-    def _concluded(self, cases: list[Case], box: Box, bounds: Bounds, stage: str) -> Decided:
+    def _concluded(self, cases: list[Case], box: Box, ball: CutBall | None, bounds: Bounds, stage: str) -> Decided:
         """Keeps the better of old and new bounds, row by row, and what the search will need of an open case."""
-        needed = rounding_margins(self.network.graph, self.network.exact, box, bounds.pre).tolist()
+        needed = rounding_margins(self.network.graph, self.network.exact, box, bounds.pre, ball).tolist()
         outcomes: Decided = []
         for row, case in enumerate(cases):
             case.lower, case.needed = torch.fmax(case.lower, bounds.lower[row]), needed[row]  # fmax passes NaN over
@@ -99,13 +106,15 @@ class Stages:
             outcomes.append(None)
         return outcomes
 
-    def attack_box(self, cases: list[Case]) -> Box:
-        return attack_box(np.stack([c.x for c in cases]), self.settings.eps, self.settings.low, self.settings.high)
+    def _attacked(self, cases: list[Case]) -> Region:
+        x, asked = np.stack([c.x for c in cases]), self.settings
+        box = attack_box(x, asked.eps, asked.low, asked.high)
+        return attack_ball(x, asked.eps, asked.norm, box) or box
 
     def attack(self, cases: list[Case], *, restarts: int, steps: int) -> Decided:
         """One descent of the margin for each case."""
-        box, labels = self.attack_box(cases), torch.tensor([c.label for c in cases])
-        points, _ = self._pgd(box, labels, None, restarts, steps)
+        labels = torch.tensor([c.label for c in cases])
+        points, _ = self._pgd(self._attacked(cases), labels, None, restarts, steps)
         return [self.replay(case, point) for case, point in zip(cases, points, strict=True)]
 
     def attack_rows(self, cases: list[Case], *, restarts: int, steps: int) -> Decided:
@@ -115,8 +124,7 @@ class Stages:
         labels = torch.tensor([case.label for case in cases])[owners]
         targets = torch.tensor([row for _, row in rows])
         targets = targets + (targets >= labels)  # a label has no row
-        box = self.attack_box(cases)
-        points, found = self._pgd(Box(box.lower[owners], box.upper[owners]), labels, targets, restarts, steps)
+        points, found = self._pgd(part_of(self._attacked(cases), owners), labels, targets, restarts, steps)
         best: dict[int, int] = {}
         for place, owner in enumerate(owners.tolist()):
             if owner not in best or found[place] < found[best[owner]]:
@@ -124,14 +132,14 @@ class Stages:
         return [self.replay(case, points[best[owner]]) for owner, case in enumerate(cases)]
 
     def _pgd(
-        self, box: Box, labels: torch.Tensor, targets: torch.Tensor | None, restarts: int, steps: int
+        self, region: Region, labels: torch.Tensor, targets: torch.Tensor | None, restarts: int, steps: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """`pgd` on as many boxes at a time as an input pass may hold."""
+        """`pgd` on as many inputs at a time as a pass may hold."""
         graph, size = self.network.graph, inputs_per_pass(self.network.graph, self.settings.memory)
         parts = []
         for first in range(0, len(labels), size):
             here = slice(first, first + size)
-            part = Box(box.lower[here], box.upper[here])
+            part = part_of(region, here)
             aim = robustness(labels[here], None if targets is None else targets[here])
             options: dict = {"steps": steps, "restarts": restarts, "generator": self._generator}
             parts.append(pgd(graph, self.network.single, part, aim, **options))
@@ -139,14 +147,20 @@ class Stages:
         return torch.cat(points), torch.cat(margin)
 
     def replay(self, case: Case, point: torch.Tensor) -> Outcome | None:
-        """Falsified where onnxruntime, given the point alone, does not score the label above all others."""
-        box = self.attack_box([case])
-        inside = torch.minimum(torch.maximum(point.to(box.lower.dtype)[None], box.lower), box.upper).numpy()
-        margin = float(margins(self.network.scores(inside), np.array([case.label]))[0])
+        """Falsified where onnxruntime, given the point alone, does not score the label above all others.
+
+        The point is first moved into the ball and the range, exactly.
+        """
+        asked = self.settings
+        box = attack_box(case.x, asked.eps, asked.low, asked.high)
+        inside = drawn_in(point.detach().numpy(), case.x, asked.eps, asked.norm, box)
+        if inside is None:
+            return None
+        margin = float(margins(self.network.scores(inside[None]), np.array([case.label]))[0])
         if not margin <= 0:  # NaN is no counterexample
             return None
         case.margin = finite(margin)
-        return case.outcome(Verdict.FALSIFIED, "attack", inside[0])
+        return case.outcome(Verdict.FALSIFIED, "attack", inside)
 
 
 def _why_wrong(scores: np.ndarray, label: int) -> str:

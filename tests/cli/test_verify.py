@@ -136,6 +136,36 @@ def test_radii_that_do_not_fit(files, arguments, message):
     assert isinstance(done.exception, InputError) and message in str(done.exception)
 
 
+@pytest.mark.parametrize(
+    ("norm", "stated", "certified"), (("inf", "linf", 0), ("2", "l2", 2), ("l2", "l2", 2), ("1", "l1", 3))
+)
+def test_a_norm(files, norm, stated, certified):
+    """|x0 - x1| reaches 2 eps, √2 eps and eps around (c, c), and 0.2 more around (0.5, 0.7)."""
+    np.savez(files / "data.npz", x=np.array([[0.5, 0.5], [0.25, 0.25], [0.5, 0.55]]), y=np.zeros(3, np.int64))
+    found = summary(invoke(files, "--eps", "0.17", "--norm", norm, "--out", files / "r.json", "--json"))
+    assert found["property"]["norm"] == stated
+    assert found["summary"]["verified"] == certified and found["summary"]["falsified"] == 3 - certified
+    other = invoke(files, "--eps", "0.17", "--norm", "inf" if norm != "inf" else "1", "--out", files / "r.json")
+    assert isinstance(other.exception, InputError) and "another property" in str(other.exception)
+
+
+def test_norms_of_a_shipped_model():
+    """Certified and robust in a ball where they are so in a larger one; its own eps is l∞'s alone."""
+    model = str(Path(__file__).resolve().parents[2] / "models" / "digits.onnx")
+    arguments = ["verify", model, "--images", "0:20", "--timeout", "5"]
+    found = {}
+    for norm in ("inf", "2", "1"):
+        done = CliRunner().invoke(app, [*arguments, "--eps", "0.15", "--norm", norm, "--json"])
+        found[norm] = summary(done)["summary"]
+    assert found["inf"]["verified"] < found["2"]["verified"] <= found["1"]["verified"]
+    assert found["inf"]["falsified"] > found["2"]["falsified"] >= found["1"]["falsified"]
+    assert all(each["images"] == 20 and each["unknown"] == 0 for each in found.values())
+    table = CliRunner().invoke(app, [*arguments, "--eps", "0.15", "--norm", "1"])
+    assert "digits.onnx, l1 eps 0.15" in table.stdout
+    own = CliRunner().invoke(app, [*arguments, "--norm", "2"])
+    assert isinstance(own.exception, InputError) and "is a radius in l∞, not in l2" in str(own.exception)
+
+
 def test_the_table(files):
     done = invoke(files, "--eps", "0.05")
     assert "60.00 %" in done.stdout and "80.00 %" in done.stdout
@@ -187,7 +217,7 @@ def test_ranges():
         (["model.onnx", "--eps", "0.1"], 2, "does not name a data set; give labelled inputs with --data"),
         (["model.onnx", "--eps", "0.1", "--data", "short.npz"], 2, "holds 5 inputs but 3 labels"),
         (["model.onnx", "--eps", "0.1", "--data", "none.npz"], 2, "none.npz does not exist"),
-        (["model.onnx", "--eps", "0.1", "--data", "data.npz", "--norm", "l2"], 2, "supported: linf"),
+        (["model.onnx", "--eps", "0.1", "--data", "data.npz", "--norm", "3"], 2, "supported: inf, 2, 1"),
         (["model.onnx", "--eps", "0.1", "--data", "data.npz", "--range", "0.6,1"], 2, "outside the valid range"),
         (["model.onnx", "--eps", "0.1", "--data", "data.npz", "--timeout", "inf"], 2, "timeout = inf must be finite"),
         (["model.onnx", "--eps", "0.1", "--data", "data.npz", "--out", "none/r.json"], 2, "none is not a folder"),

@@ -20,11 +20,10 @@ def make_run(folder, *, natural=0.9, certified=0.5, **choices):
     return folder
 
 
-def report(path, *, schema="glscert/verify/1", eps=0.1, source="digits test", certified=0.6):
+def report(path, *, schema="glscert/verify/1", eps=0.1, norm="linf", source="digits test", certified=0.6):
     summary = {"images": 360, "natural_accuracy": 0.9, "certified_accuracy": certified}
-    path.write_text(
-        json.dumps({"schema": schema, "property": {"eps": eps}, "data": {"source": source}, "summary": summary})
-    )
+    about = {"norm": norm, "eps": eps}
+    path.write_text(json.dumps({"schema": schema, "property": about, "data": {"source": source}, "summary": summary}))
     return path
 
 
@@ -74,9 +73,10 @@ def test_data_of_one_s_own_is_known_by_its_file(tmp_path):
     ("change", "sentence"),
     [
         ({"schema": "other/1"}, "is not a result of glscli verify"),
-        ({"eps": 0.2}, "is about eps 0.2 on digits test"),
+        ({"eps": 0.2}, "is about eps 0.2 in linf on digits test"),
+        ({"norm": "l2"}, "is about eps 0.1 in l2 on digits test, the run about eps 0.1 in linf"),
         ({"eps": [0.1, 0.2]}, "is about eps"),
-        ({"source": "mnist test"}, "on mnist test, the run about eps 0.1 on digits"),
+        ({"source": "mnist test"}, "on mnist test, the run about eps 0.1 in linf on digits"),
         ({"certified": None}, "is not a result of glscli verify"),
     ],
 )

@@ -47,12 +47,7 @@ def climb(
 ) -> dict[str, Tensor]:
     """Slopes [B, M, *v] by name of the nonlinearity's input. A slope that a row does not feel takes the step down."""
     params = {name: value.detach() for name, value in params.items()}
-    boxes, centres, radii = base
-    base = Anchor(
-        {name: _detached(box) for name, box in boxes.items()},
-        {name: value.detach() for name, value in centres.items()},
-        {name: value.detach() for name, value in radii.items()},
-    )
+    base = base.each(Tensor.detach)
     pre = {name: _detached(box) for name, box in pre.items()}
     spec = Spec(spec.rows.detach(), spec.offset.detach())
 

@@ -20,6 +20,7 @@ from ..ops.chain import Chain, Step, StepLines, substitution
 from ..ops.forms import Form, Window, dot, look, plus, signed_parts, spread
 from ..ops.linear import window_step
 from ..ops.relaxed_spread import relaxed_spread
+from .ball import CutBall, Extent
 
 
 def lower_bound(
@@ -29,21 +30,23 @@ def lower_bound(
     form: Form,
     lines: Mapping[str, Lines],
     centres: Mapping[str, Tensor],
-    radii: Mapping[str, Tensor],
+    radii: Mapping[str, Extent],
     multipliers: Mapping[str, Tensor] | None = None,
     until_stable: Mapping[str, Box] | None = None,
 ) -> Tensor:
     """Lower bounds [B, M] of the rows of `form` over the value `start`.
 
     lines: by name of each nonlinearity's input. centres [B, *v]: values below which all is affine, at the centre of
-    the box. radii [B, *v]: values where the box is known; nothing below them is visited. multipliers [B, 1|M, *v]:
+    the box, or of the ball. radii [B, *v]: values where the box is known, or the input with the ball that it lies in;
+    nothing below them is visited. multipliers [B, 1|M, *v]:
     added to the coefficients of a nonlinearity's input (a signed Lagrangian of its split, Wang et al. 2021).
     until_stable: boxes of the nonlinearities' inputs, where `form` is `identity` of a value with one axis and bounds
     of a neuron that keeps its sign need not be the best as long as they show it (`_until_stable`).
     """
     total, forms = carried(graph, params, start, form, lines, centres, radii, multipliers, until_stable)
     for name, rest in forms.items():
-        total = total - spread(rest, radii[name].unsqueeze(1))
+        extent = radii[name]
+        total = total + extent.least(rest) if isinstance(extent, CutBall) else total - spread(rest, extent.unsqueeze(1))
     return total
 
 
@@ -54,7 +57,7 @@ def carried(
     form: Form,
     lines: Mapping[str, Lines],
     centres: Mapping[str, Tensor],
-    radii: Mapping[str, Tensor],
+    radii: Mapping[str, Extent],
     multipliers: Mapping[str, Tensor] | None = None,
     until_stable: Mapping[str, Box] | None = None,
     *,
@@ -65,6 +68,7 @@ def carried(
     fused: parts of the way may be taken in one pass, radius and all; False leaves every form to be seen.
     """
     forms: dict[str, Form] = {start: form}
+    boxed = {name: extent for name, extent in radii.items() if isinstance(extent, Tensor)}  # a ball is met at the end
     total = dot(form, centres[start].unsqueeze(1)) if start in centres else form.coef.new_zeros(())
     for node in reversed(graph.nodes):
         if node.output not in forms or node.output in radii:
@@ -82,7 +86,7 @@ def carried(
             name = node.inputs[0]
             point = centres.get(name)
             if fused and compiled.enabled() and not multipliers:
-                bounds = _through_chain(graph, params, form, name, lines, centres, radii)
+                bounds = _through_chain(graph, params, form, name, lines, centres, boxed)
                 if bounds is not None and until_stable and form.window is None:
                     total = _until_stable(total, form, lines[name], until_stable[name], bounds)
                     continue
@@ -90,7 +94,7 @@ def carried(
                     total = total + bounds(None)
                     continue
             total = total + constants(form, lines[name], point)
-            last = None if multipliers or not fused else _last_step(graph, params, form, name, radii)
+            last = None if multipliers or not fused else _last_step(graph, params, form, name, boxed)
             if last is not None:
                 total = total - _onto_radius(form, lines[name], *last)
                 continue

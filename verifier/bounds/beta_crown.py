@@ -20,6 +20,7 @@ from ..graph import Graph
 from ..ops import Box, Lines, Nonlinear, Params
 from ..ops.forms import signed_parts, whole
 from .backward import carried
+from .ball import CutBall
 from .dual import Cuts as Cuts
 from .dual import Dual as Dual
 from .dual import Look as Look
@@ -70,7 +71,7 @@ def dual_bound(
 def dual_program(graph: Graph, params: Params, base: Anchor) -> Rows | None:
     """The compiled program, which knows the slopes of ReLUs only, and that their boxes are cut at 0."""
     kinked = all(operator.kinked for operator in nonlinearities(graph).values())
-    return rows_of(graph, params, next(iter(base.radii))) if kinked else None
+    return rows_of(graph, params, next(iter(base.boxed))) if kinked and base.boxed else None
 
 
 def _bounded(
@@ -181,7 +182,7 @@ def look(
     dual: Dual,
     cuts: Mapping[str, Cuts] | None,
 ) -> Look:
-    """How a bound comes about; `base` ends on the input."""
+    """How a bound comes about; `base` ends on the input, or on the ball that it lies in."""
     lower, upper = (end.unsqueeze(1) for end in base.boxes[graph.input])
     program, lines = dual_program(graph, params, base), relax(graph, pre, dual.slopes)
     if program is not None:
@@ -205,6 +206,9 @@ def look(
     slopes = [torch.zeros_like(start) if slope is None else slope for start, slope in zip(starts, found, strict=True)]
     met = {name: below + above for name, below, above in zip(lines, slopes[::2], slopes[1::2], strict=True)}
     coef = whole(forms[graph.input], graph.input_shape).coef.squeeze(1).unflatten(2, graph.input_shape)
+    ball = base.radii[graph.input]
+    if isinstance(ball, CutBall):
+        return Look(met, torch.stack([ball.lowest(row) for row in coef.unbind(1)], 1))
     return Look(met, torch.where(coef > 0, lower, upper))
 
 

@@ -10,10 +10,13 @@ from .specification import Bounds, Spec
 from .substitution import spec_rows
 
 
-def ibp(graph: Graph, params: Params, box: Box, spec: Spec) -> Bounds:
-    """Every value's box from the boxes before it; the rows are merged with the last affine layers."""
+def ibp(graph: Graph, params: Params, box: Box, spec: Spec, *, boxes: Mapping[str, Box] | None = None) -> Bounds:
+    """Every value's box from the boxes before it; the rows are merged with the last affine layers.
+
+    boxes: of values that are known better already.
+    """
     needed = below_nonlinear(graph)
-    known = Intervals(graph, params, box, needed)
+    known = Intervals(graph, params, box, needed, boxes)
     return ibp_from_boxes(graph, params, {name: known.box(name) for name in needed | {graph.input}}, spec)
 
 

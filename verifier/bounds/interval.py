@@ -28,11 +28,19 @@ class Intervals:
     Affine operators take and give balls, nonlinear ones boxes; what is asked for in the other shape is made once.
     """
 
-    def __init__(self, graph: Graph, params: Params, box: Box, values: set[str] | None = None) -> None:
-        self._boxes: dict[str, Box] = {graph.input: box}
+    def __init__(
+        self,
+        graph: Graph,
+        params: Params,
+        box: Box,
+        values: set[str] | None = None,
+        known: Mapping[str, Box] | None = None,
+    ) -> None:
+        """known: boxes that need not be computed."""
+        self._boxes: dict[str, Box] = {graph.input: box, **(known or {})}
         self._balls: dict[str, Ball] = {}
         for node in graph.nodes:
-            if values is not None and node.output not in values:
+            if node.output in self._boxes or (values is not None and node.output not in values):
                 continue
             operator = OPERATORS[node.op]
             if isinstance(operator, Affine):
@@ -105,19 +113,25 @@ def affine_values(graph: Graph) -> set[str]:
     return found
 
 
-def exact_values(graph: Graph) -> set[str]:
-    """Names of the values whose interval image is exact: at most one operator on the way mixes entries."""
-    separate, exact = {graph.input}, {graph.input}
+def separate_values(graph: Graph) -> set[str]:
+    """Names of the values in which input entries still stand apart."""
+    separate = {graph.input}
     for node in graph.nodes:
         operator = OPERATORS[node.op]
-        if not isinstance(operator, Affine) or not exact.issuperset(node.inputs):
-            continue
-        if not operator.mixing and len(node.inputs) == 1:
-            exact.add(node.output)
-            if separate.issuperset(node.inputs):
-                separate.add(node.output)
-        elif separate.issuperset(node.inputs) and len(node.inputs) == 1:
-            exact.add(node.output)
+        apart = isinstance(operator, Affine) and not operator.mixing and len(node.inputs) == 1
+        if apart and node.inputs[0] in separate:
+            separate.add(node.output)
+    return separate
+
+
+def exact_values(graph: Graph) -> set[str]:
+    """Names of the values whose interval image is exact: at most one operator on the way mixes entries."""
+    separate, exact = separate_values(graph), {graph.input}
+    for node in graph.nodes:
+        operator = OPERATORS[node.op]
+        if isinstance(operator, Affine) and len(node.inputs) == 1:
+            if node.inputs[0] in separate or (node.inputs[0] in exact and not operator.mixing):
+                exact.add(node.output)
     return exact
 
 

@@ -85,7 +85,7 @@ class Rows(NamedTuple):
         return found.bound, {each: found.low[place] for each, place in self.lining.items() if own[place] is not None}
 
     def ends(self, base: Anchor) -> tuple[Tensor, Tensor]:
-        return base.centres[self.end].flatten(1), base.radii[self.end].flatten(1)
+        return base.centres[self.end].flatten(1), base.boxed[self.end].flatten(1)
 
     def dual(
         self,
@@ -107,7 +107,7 @@ class Rows(NamedTuple):
         Cuts are at 0: what a multiplier may move is the side that is cut, where it costs nothing.
         neurons [B, V]: counted through all of `lines` in its order, for the bounds of both sides of each one's split.
         """
-        boxes = len(base.radii[self.end])
+        boxes = len(base.boxed[self.end])
         given, offset = (part.expand(boxes, *part.shape[1:]) for part in spec)
         weights = dual.weights
         if weights is None:  # every row by itself
@@ -138,7 +138,7 @@ class Rows(NamedTuple):
             best = Dual(shaped(found.low), multipliers, weights)
         shown = None
         if found.corner is not None:
-            corner = found.corner.reshape(boxes, rows, *base.radii[self.end].shape[1:])
+            corner = found.corner.reshape(boxes, rows, *base.boxed[self.end].shape[1:])
             shown = Look(shaped(found.met), corner)
         bound = found.bound.reshape(boxes, rows)
         sides = None if found.flipped is None else found.flipped.T.unflatten(1, (-1, 2))

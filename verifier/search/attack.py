@@ -1,5 +1,8 @@
-"""Projected gradient descent (Madry et al. 2018) in search of an input in the box that breaks what is asked of it.
+"""Descent in search of an input in a box or a ball that breaks what is asked of it.
 
+In a box, projected signed gradients (Madry et al. 2018). In a ball cut to a box, Frank and Wolfe's steps (1956):
+towards the point where the gradient's linear form is least, so that none leaves the set (Chen et al. 2020,
+arXiv:1811.10828).
 Candidates are found in torch and only proposed here; the caller replays them in onnxruntime on the original file.
 """
 
@@ -8,17 +11,19 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..bounds.ball import CutBall
 from ..graph import Graph
 from ..ops import Box, Params, evaluate
 
 # (outputs [b, K], which of the boxes they belong to [b]) -> margin [b], broken where negative, and what to descend [b]
 Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Region = Box | CutBall
 
 
 def pgd(
     graph: Graph,
     params: Params,
-    box: Box,
+    region: Region,
     objective: Objective,
     *,
     steps: int,
@@ -26,22 +31,18 @@ def pgd(
     generator: torch.Generator,
     stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Tensor, Tensor]:
-    """The most damaging points found [B, *v] inside the box, and their margins [B].
+    """The most damaging points found [B, *v] inside the region, up to rounding for a ball, and their margins [B].
 
-    Signed gradient steps of a quarter of the box's width, shrinking linearly, from the centre and from random points,
-    until the margin is negative or `stop` says so.
+    Steps shrink, from the centre and from random points, until the margin is negative or `stop` says so.
     """
-    width = box.upper - box.lower
-    best = inside(box.lower + width / 2, box)
+    best = _centre(region)
     best_margin = torch.full_like(best.flatten(1)[:, 0], torch.inf)
     for restart in range(restarts):
         left = (~(best_margin < 0)).nonzero().flatten()
         if len(left) == 0 or (restart > 0 and stop()):
             break
-        part = Box(box.lower[left], box.upper[left])
-        x = best[left]
-        if restart > 0:
-            x = inside(part.lower + width[left] * _uniform(x, generator), part)
+        part = part_of(region, left)
+        x = best[left] if restart == 0 else _random(part, generator)
         points, margin = _descend(graph, params, part, objective, left, x, steps)
         better = margin < best_margin[left]
         best[left[better]], best_margin[left[better]] = points[better], margin[better]
@@ -75,10 +76,9 @@ def conjunction(rows: Tensor, offset: Tensor) -> Objective:
 
 
 def _descend(
-    graph: Graph, params: Params, box: Box, objective: Objective, which: Tensor, x: Tensor, steps: int
+    graph: Graph, params: Params, region: Region, objective: Objective, which: Tensor, x: Tensor, steps: int
 ) -> tuple[Tensor, Tensor]:
     """The best point on the way down from x, and its margin."""
-    width = box.upper - box.lower
     best, best_margin = x, torch.full_like(x.flatten(1)[:, 0], torch.inf)
     for step in range(steps + 1):
         x = x.detach().requires_grad_()
@@ -90,9 +90,39 @@ def _descend(
         if step == steps or bool((best_margin < 0).all()):
             break
         (slope,) = torch.autograd.grad(aim.sum(), x)
-        stride = width * (0.25 * (1 - step / steps) + 0.01)
-        x = inside(x - stride * slope.sign(), box)
+        x = _stepped(region, x.detach(), slope, step, steps)
     return best, best_margin
+
+
+def part_of(region: Region, index: Tensor | slice) -> Region:
+    """The regions of these inputs."""
+    if isinstance(region, CutBall):
+        return region.each(lambda part: part[index])
+    return Box(region.lower[index], region.upper[index])
+
+
+def _centre(region: Region) -> Tensor:
+    if isinstance(region, CutBall):
+        return region.centre.clone()
+    return inside(region.lower + (region.upper - region.lower) / 2, region)
+
+
+def _random(region: Region, generator: torch.Generator) -> Tensor:
+    """Of a box, uniform; of a ball, on the way from its centre to where a random linear form is least."""
+    if isinstance(region, CutBall):
+        like = region.centre
+        form = torch.randn(like.shape, generator=generator, dtype=like.dtype)
+        share = torch.rand((len(like), *[1] * (like.dim() - 1)), generator=generator, dtype=like.dtype)
+        return like + share * (region.lowest(form) - like)
+    return inside(region.lower + (region.upper - region.lower) * _uniform(region.lower, generator), region)
+
+
+def _stepped(region: Region, x: Tensor, slope: Tensor, step: int, steps: int) -> Tensor:
+    """In a box by a quarter of its width, shrinking linearly; in a ball by 2 / (2 + step) of the way to its edge."""
+    if isinstance(region, CutBall):
+        return x + 2 / (step + 2) * (region.lowest(slope) - x)
+    stride = (region.upper - region.lower) * (0.25 * (1 - step / steps) + 0.01)
+    return inside(x - stride * slope.sign(), region)
 
 
 def _margin(logits: Tensor, labels: Tensor) -> Tensor:

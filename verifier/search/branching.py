@@ -14,7 +14,7 @@ from ..bounds import Box
 from ..bounds.beta_crown import Cuts, Dual, dual_bound, dual_program
 from ..bounds.interval import nonlinearities
 from ..bounds.specification import Spec
-from ..bounds.substitution import Anchor, relax
+from ..bounds.substitution import relax
 from ..graph import Graph
 from .problem import Batch
 
@@ -100,10 +100,5 @@ def _doubled(work: Batch) -> Batch:
     def twice(value: Tensor) -> Tensor:
         return value.repeat(2, *[1] * (value.dim() - 1)) if len(value) > 1 else value
 
-    boxes, centres, radii = work.base
-    base = Anchor(
-        {name: Box(*(twice(end) for end in box)) for name, box in boxes.items()},
-        {name: twice(value) for name, value in centres.items()},
-        {name: twice(value) for name, value in radii.items()},
-    )
-    return Batch(work.params, base, Spec(twice(work.spec.rows), twice(work.spec.offset)), {})
+    spec = Spec(twice(work.spec.rows), twice(work.spec.offset))
+    return Batch(work.params, work.base.each(twice), spec, {})

@@ -87,7 +87,7 @@ def _refined(
     stop: Callable[[], bool],
 ) -> Box:
     lines = relax(graph, pre)
-    program = rows_of(graph, params, next(iter(base.radii)))
+    program = rows_of(graph, params, next(iter(base.boxed))) if base.boxed else None
     if program is not None:
         return _compiled(program, base, name, operator, box, likely, lines, stop)
     index = _indices(operator.unstable(box).flatten(1))

@@ -45,5 +45,6 @@ class Prover:
             known = self._problems[problem]
             pre = {name: Box(*(end[None] for end in box)) for name, box in known.pre.items()}
             box = Box(*(end[None] for end in known.box))
-            self._per_multiplier[problem] = float(multiplier_margins(self._graph, self._params, box, pre))
+            ball = known.ball and known.ball.each(lambda part: part[None])
+            self._per_multiplier[problem] = float(multiplier_margins(self._graph, self._params, box, pre, ball))
         return self._per_multiplier[problem]

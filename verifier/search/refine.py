@@ -41,7 +41,7 @@ def refined(
     exact, found = exact_values(graph), dict(pre)
     bases = anchor(graph, single, Box(*(end.float() for end in box))), anchor(graph, params, box)
     kinked = all(operator.kinked for operator in nonlinearities(graph).values())
-    programs = [rows_of(graph, each, next(iter(bases[0].radii))) if kinked else None for each in (single, params)]
+    programs = [rows_of(graph, each, next(iter(bases[0].boxed))) if kinked else None for each in (single, params)]
     for name, operator in nonlinearities(graph).items():
         if name in exact:
             continue

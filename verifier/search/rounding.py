@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ..bounds.ball import CutBall
 from ..bounds.interval import nonlinearities
 from ..graph import Graph
 from ..ops import OPERATORS, Affine, Box, Params
@@ -20,14 +21,17 @@ ROUNDING_MARGIN = 1e-9  # of the bounds' own size
 PATHS_MARGIN = 1e-12  # of the size they would have without any cancellation
 
 
-def rounding_margins(graph: Graph, params: Params, box: Box, pre: Mapping[str, Box]) -> Tensor:
-    """The margin [B] of every input of the box [B, *v]; infinite where a bound is not a finite number."""
+def rounding_margins(
+    graph: Graph, params: Params, box: Box, pre: Mapping[str, Box], ball: CutBall | None = None
+) -> Tensor:
+    """The margin [B] of every input of the box [B, *v], or of the part of it that the ball is cut to; infinite where a
+    bound is not a finite number."""
     largest, operators = [torch.ones(len(box.lower), dtype=box.lower.dtype)], nonlinearities(graph)
     for name, known in pre.items():
         # elsewhere the lines are exact, whatever the box
         size = _magnitude(known)
         largest.append(size.where(operators[name].unstable(known) | ~size.isfinite(), 0.0).flatten(1).amax(1))
-    return margins_of(torch.stack(largest).amax(0), largest_paths(graph, params, box))
+    return margins_of(torch.stack(largest).amax(0), largest_paths(graph, params, box, ball))
 
 
 def margins_of(largest: Tensor, paths: Tensor) -> Tensor:
@@ -36,14 +40,19 @@ def margins_of(largest: Tensor, paths: Tensor) -> Tensor:
     return torch.where(margins.isfinite(), margins, torch.inf)
 
 
-def largest_paths(graph: Graph, params: Params, box: Box) -> Tensor:
-    """The second term's magnitude [B]; that of a box within another is no larger."""
-    return path_magnitudes(graph, params, _magnitude(box))[graph.output].flatten(1).amax(1)
+def largest_paths(graph: Graph, params: Params, box: Box, ball: CutBall | None = None) -> Tensor:
+    """The second term's magnitude [B]; that of a box within another is no larger.
+
+    A dual norm sums |A| · radius, and the radius may reach beyond the box.
+    """
+    return path_magnitudes(graph, params, _reach(box, ball))[graph.output].flatten(1).amax(1)
 
 
-def multiplier_margins(graph: Graph, params: Params, box: Box, pre: Mapping[str, Box]) -> Tensor:
+def multiplier_margins(
+    graph: Graph, params: Params, box: Box, pre: Mapping[str, Box], ball: CutBall | None = None
+) -> Tensor:
     """What a split's multiplier of one adds to the margin [B]: the neuron's value is in the bound, with its errors."""
-    values = path_magnitudes(graph, params, _magnitude(box))
+    values = path_magnitudes(graph, params, _reach(box, ball))
     paths = torch.stack([values[name].flatten(1).amax(1) for name in pre]).amax(0)
     largest = torch.stack([_magnitude(known).flatten(1).amax(1) for known in pre.values()]).amax(0)
     return margins_of(largest, paths)
@@ -61,6 +70,10 @@ def path_magnitudes(graph: Graph, params: Params, magnitude: Tensor) -> dict[str
         offset = operator.offset(node, params, tuple(graph.shapes[name] for name in node.inputs))
         values[node.output] = reached if offset is None else reached + offset.abs()
     return values
+
+
+def _reach(box: Box, ball: CutBall | None) -> Tensor:
+    return _magnitude(box) if ball is None else _magnitude(box) + ball.radius
 
 
 def _magnitude(box: Box) -> Tensor:

@@ -116,7 +116,7 @@ def row_lines(
     count, clauses, most, _ = rows.shape
     shaped = Box(*(end.reshape(-1, *graph.input_shape) for end in box))
     base = input_anchor(graph, params, shaped)
-    middle, radius = base.centres[graph.input], base.radii[graph.input]
+    middle, radius = base.centres[graph.input], base.boxed[graph.input]
     pre = unstable_preactivations(graph, params, base, memory=memory, stop=stop)
     start = Form(rows.flatten(1, 2).unsqueeze(1))
     value, forms = carried(

@@ -1,4 +1,5 @@
-"""Which subdomains are solved as linear programs: all that no split divides further, of the others as many as pay."""
+"""Which subdomains are solved as linear programs: all that no split divides further, and over boxes as many of the
+others as pay."""
 
 import time
 from collections.abc import Sequence
@@ -35,7 +36,8 @@ class Programs:
             boxes, _ = clip({name: Box(*(end[None] for end in box)) for name, box in problem.pre.items()}, [domain])
             pre = {name: Box(*(end[0] for end in box)) for name, box in boxes.items()}
             last = not any(bool(((box.lower < 0) & (box.upper > 0)).any()) for box in pre.values())
-            if (late and not last) or not fits(self._graph, problem, pre):
+            curved = problem.ball is not None  # a program for every tangent
+            if ((late or curved) and not last) or not fits(self._graph, problem, pre):
                 continue
             optimum = solve(self._graph, self._params, problem, pre, domain.slopes, seconds=_SECONDS)
             if optimum is not None:

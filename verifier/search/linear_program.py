@@ -4,11 +4,13 @@ their triangles.
     min t   over x in the box, y, t:   every row <= t,   s z >= 0 where a split fixed the sign s,
                                        y >= 0,  y >= z,  y <= u / (u - l) · (z - l) elsewhere
 
-(Ehlers 2017, arXiv:1705.01320.) z and the rows are affine in x and in the outputs y of the ReLUs without a sign.
+(Ehlers 2017, arXiv:1705.01320.) z and the rows are affine in x and in the outputs y of the ReLUs without a sign. A
+ball is as many of its tangents as it takes until the optimum lies inside (cutting planes, Kelley 1960).
 Nothing here is trusted: the optimum's dual is handed on as slopes, multipliers and weights of the rows, whose bound is
 taken again in float64 (the two are dual to each other: Salman et al. 2019, arXiv:1902.08722), its point is replayed.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
@@ -19,14 +21,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..bounds.backward import carried
+from ..bounds.ball import CutBall
 from ..graph import Graph
 from ..ops import Box, Lines, Params
 from ..ops.forms import Form, whole
+from ..region import Norm
 from .problem import Problem
 
 _MOST_ENTRIES = 1 << 20  # of a program's matrix
 _LAST_ENTRIES = 1 << 23  # where every ReLU has its sign
 _INFEASIBLE = 2  # scipy's status
+_INSIDE = 1e-7  # how far beyond its ball an optimum may lie, in radii
 _STRICTER = 2.0  # how much more than the rows need an infeasible program's multipliers say
 
 
@@ -68,7 +73,8 @@ def solve(
 ) -> Optimum | None:
     """The subdomain of `problem` with boxes pre [*v] of the ReLUs' inputs, cut at zero where one has its sign; float64.
 
-    slopes [1, *v]: taken where the optimum leaves them open. None where HiGHS finds no answer in so many seconds.
+    slopes [1, *v]: taken where the optimum leaves them open. None where HiGHS finds no answer in so many seconds; no
+    more tangents of a ball are added after that time.
     """
     neurons = {name: _neurons(problem.pre[name], box) for name, box in pre.items()}
     affine = _Affine(graph, params, problem, pre, neurons)
@@ -92,7 +98,13 @@ def solve(
     low = np.concatenate([lower, np.zeros(affine.free)])
     high = np.concatenate([problem.box.upper.flatten().numpy(), np.full(affine.free, np.inf)])
 
-    found = _least([(rows, -1.0), (signs, 0.0), (triangles, 0.0)], low, high, -np.inf, seconds)
+    began, ball = time.perf_counter(), rows[:0]
+    while True:
+        found = _least([(rows, -1.0), (signs, 0.0), (triangles, 0.0), (ball, 0.0)], low, high, -np.inf, seconds)
+        beyond = _tangent(problem.ball, found.x[:inputs], affine.free) if problem.ball and found.status == 0 else None
+        if beyond is None or time.perf_counter() - began > seconds:
+            break
+        ball = np.concatenate([ball, beyond])
     if found.status == 0:
         weights, multipliers, lines = np.split(-found.ineqlin.marginals, [len(rows), len(rows) + len(signs)])
         through = lines[: affine.free], found.lower.marginals[inputs:-1]
@@ -100,7 +112,7 @@ def solve(
         return Optimum(point, *_dual(neurons, slopes, multipliers, through), torch.from_numpy(np.maximum(weights, 0)))
     if found.status != _INFEASIBLE or not len(signs):
         return None
-    found = _least([(signs, -1.0), (triangles, 0.0)], low, high, 0.0, seconds)
+    found = _least([(signs, -1.0), (triangles, 0.0), (ball, 0.0)], low, high, 0.0, seconds)
     if found.status != 0 or found.fun <= 0:
         return None
     # these multipliers' terms add up to found.fun or more everywhere, so enough of them outweigh any row
@@ -121,6 +133,18 @@ def _least(
     bounds = np.stack([np.append(low, least), np.append(high, np.inf)], 1)
     cost = np.append(np.zeros(len(low)), 1.0)
     return linprog(cost, matrix, limit, bounds=bounds, method="highs", options={"time_limit": seconds})
+
+
+def _tangent(ball: CutBall, point: np.ndarray, free: int) -> np.ndarray | None:
+    """The ball's side of its tangent towards a point [n], as a row [1, n + free + 1]; None for a point inside."""
+    centre, radius = ball.centre.flatten().numpy(), ball.radius.flatten().numpy()
+    shares = np.divide(point - centre, radius, out=np.zeros_like(point), where=radius > 0)
+    size = np.abs(shares).sum() if ball.norm is Norm.L1 else np.sqrt((shares * shares).sum())
+    if size <= 1 + _INSIDE:
+        return None
+    normal = np.sign(shares) if ball.norm is Norm.L1 else shares / size
+    normal = np.divide(normal, radius, out=np.zeros_like(point), where=radius > 0)
+    return np.concatenate([normal, np.zeros(free), [-(normal @ centre) - 1]])[None]
 
 
 def _neurons(whole_box: Box, box: Box) -> _Neurons:

@@ -16,6 +16,10 @@ from . import clock
 from .failures import describe
 from .memory import keep_freed_memory
 
+# Threads that wait give their core away. Read when torch is loaded: spinning ones slow each other threefold where
+# other programs want the cores too.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # Module of this folder -> its function `command`, in the order of a first use.
 COMMANDS = ("demo", "train", "export", "verify", "inspect", "supports", "compare", "tightness", "landscape")
 

@@ -34,8 +34,7 @@ from .spec import Query
 
 Progress = Callable[[str], None]
 
-_LIGHT = 0  # boxes that fit into the memory together, for input splitting to make sense
-_TRIAL, _HOPELESS = 0.3, 0.5  # input splitting that after this part of the time leaves this part of the space gives way
+_TRIAL, _HOPELESS = 0.5, 0.5  # input splitting that after this part of the time leaves this part of the space gives way
 _REFINING = 0.15  # of the time that is left, for intermediate bounds at most
 _REFINING_STEPS = 8
 FEW_INPUTS = 20  # free ones, for input splitting
@@ -88,9 +87,7 @@ class _Run:
         every = [(number, clause) for number, group in enumerate(self._groups) for clause in range(len(group.rows))]
         self._progress(f"attack on {len(every)} clauses")
         yield self._attack(every, restarts=1, steps=10)
-        few = max(int((group.proof.lower < group.proof.upper).sum()) for group in self._groups) <= FEW_INPUTS
-        light = inputs_at_once(self._network.graph, self._network.exact, self._settings.memory) >= _LIGHT
-        if few and light:
+        if max(int((group.proof.lower < group.proof.upper).sum()) for group in self._groups) <= FEW_INPUTS:
             yield from self._split_inputs()
         yield from self._split_neurons()
 

@@ -4,7 +4,7 @@ Where the interval image of a neuron's input already keeps one sign, its ReLU is
 anything further on (`Nonlinear.unstable` says where). The rest get DeepPoly's bounds, intersected with the interval.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import prod
 
 import torch
@@ -27,12 +27,19 @@ _FORMS = 1 << 28  # bytes of the forms that are alive together
 
 
 def unstable_preactivations(
-    graph: Graph, params: Params, base: Anchor, *, memory: int = _FORMS, stop: Callable[[], bool] = lambda: False
+    graph: Graph,
+    params: Params,
+    base: Anchor,
+    *,
+    memory: int = _FORMS,
+    stop: Callable[[], bool] = lambda: False,
+    signs: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Box]:
     """The box [B, *v] of every nonlinearity's input, by value name.
 
     memory: bytes for the forms, which go a part of the neurons at a time. stop: asked before every
-    part; once it says so, what is left keeps the interval image.
+    part; once it says so, what is left keeps the interval image. signs [B, entries]: 1 where a nonlinearity's input is
+    known to be never negative, -1 never positive, from a box around this one.
     """
     exact = exact_values(graph)
     boxes = dict(base.boxes)
@@ -47,6 +54,8 @@ def unstable_preactivations(
             if name not in exact:
                 if forwards:
                     boxes[name] = _common(boxes[name], forwards[name].box())
+                if signs is not None:
+                    boxes[name] = _signed(boxes[name], signs[name])
                 boxes[name] = _refined(
                     graph, params, base, name, operator, boxes[name], points[name], pre, memory, stop
                 )
@@ -68,6 +77,12 @@ def _zonotopes(graph: Graph, box: Box) -> dict[str, Zonotope]:
     if not 0 < free * _NEURONS <= neurons or len(box.lower) * free * largest * box.lower.element_size() > _FORMS:
         return {}
     return {graph.input: input_zonotope(box)}
+
+
+def _signed(box: Box, signs: Tensor) -> Box:
+    signs = signs.reshape(box.lower.shape)
+    lower, upper = box
+    return Box(torch.where(signs > 0, lower.clamp(min=0), lower), torch.where(signs < 0, upper.clamp(max=0), upper))
 
 
 def _common(a: Box, b: Box) -> Box:

@@ -1,6 +1,7 @@
 """DeepPoly's lower lines of specification rows over boxes of inputs: row(x) >= centre + A · (x - middle)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from ..bounds import Box
 from ..bounds.backward import carried
 from ..bounds.dense import dense_layers
+from ..bounds.interval import nonlinearities
 from ..bounds.substitution import input_anchor, relax
 from ..graph import Graph
 from ..ops import Params
@@ -65,7 +67,7 @@ class RowBounder:
     """Lines of the rows [G, C, M, K], offset [G, C, M], for boxes within those of these groups [G, n]: by the compiled
     program where the network is dense and the rows are few, apart from their offsets.
 
-    neurons: how many have a sign that is worth to be kept with a box; 0 without the program.
+    neurons: how many there are, whose signs are worth to be kept with a box.
     """
 
     def __init__(
@@ -77,9 +79,10 @@ class RowBounder:
         directions, index = rows.flatten(0, 2).unique(dim=0, return_inverse=True)
         layers = dense_layers(graph, params) if len(directions) <= _DIRECTIONS else None
         self._program = None if layers is None else dense_network(layers[:-1])
-        self.neurons = 0
+        self._names = {name: prod(graph.shapes[name]) for name in nonlinearities(graph)}
+        self.neurons = sum(self._names.values())
         if layers is not None and self._program is not None:
-            self._index, self.neurons = index.reshape(rows.shape[:3]), self._program.neurons
+            self._index = index.reshape(rows.shape[:3])
             self._paths = largest_paths(graph, params, Box(*(end.reshape(-1, *graph.input_shape) for end in box)))
             self._last = DenseLayer(directions @ layers[-1].weight, directions @ layers[-1].bias)
 
@@ -87,8 +90,12 @@ class RowBounder:
         """For boxes [D, n], the number of each one's group [D] and its known signs [D, neurons]: also new signs."""
         rows, offset = self._rows[group], self._offset[group]
         if self._program is None:
-            lines, _ = row_lines(self._graph, self._params, box, rows, offset, memory=self._memory, stop=self._stop)
-            return lines, signs
+            known = dict(zip(self._names, signs.split(list(self._names.values()), 1), strict=True))
+            lines, pre = row_lines(
+                self._graph, self._params, box, rows, offset, memory=self._memory, stop=self._stop, signs=known
+            )
+            found_signs = [(pre[name].lower >= 0).char() - (pre[name].upper <= 0).char() for name in self._names]
+            return lines, torch.cat([signs[:, :0], *(sign.flatten(1) for sign in found_signs)], 1)
         found = self._program.bounds(self._last, *box, signs)
         middle, radius = (box.lower + box.upper) / 2, (box.upper - box.lower) / 2
         which = self._index[group].flatten(1)
@@ -108,16 +115,17 @@ def row_lines(
     *,
     memory: int,
     stop: Stop = lambda: False,
+    signs: Mapping[str, Tensor] | None = None,
 ) -> tuple[RowLines, dict[str, Box]]:
     """box [D, n], rows [D, C, M, K], offset [D, C, M]: the lines, and the boxes of the nonlinearities' inputs.
 
-    memory, stop: as in `unstable_preactivations`.
+    memory, stop, signs: as in `unstable_preactivations`.
     """
     count, clauses, most, _ = rows.shape
     shaped = Box(*(end.reshape(-1, *graph.input_shape) for end in box))
     base = input_anchor(graph, params, shaped)
     middle, radius = base.centres[graph.input], base.boxed[graph.input]
-    pre = unstable_preactivations(graph, params, base, memory=memory, stop=stop)
+    pre = unstable_preactivations(graph, params, base, memory=memory, stop=stop, signs=signs)
     start = Form(rows.flatten(1, 2).unsqueeze(1))
     value, forms = carried(
         graph, params, graph.output, start, relax(graph, pre), base.centres, base.radii, fused=False

@@ -14,6 +14,7 @@ from ..bounds.interval import nonlinearities
 from ..graph import Graph
 from ..ops import Box, Params, evaluate
 from .branching import best_split
+from .cost import multiplications, subdomain_seconds
 from .domains import Branch, Domain, clip, stacked_dual
 from .exact import Programs
 from .frontier import Frontier
@@ -21,7 +22,7 @@ from .frontier import Limits as Limits
 from .problem import Problem, batch, rows_at
 from .proof import Prover
 
-_ROUND = 0.7  # seconds that a round should take at most
+_ROUND = 0.7  # seconds that a round should take at most, as `cost` reckons them
 _LEAST = 8  # subdomains of a round, however long
 _COPIES = 16  # numbers for each neuron of a subdomain that is being bounded
 
@@ -36,8 +37,9 @@ class Search(Frontier):
         self._candidates: dict[int, tuple[float, torch.Tensor]] = {}
         self._rooted = 0
         neurons = sum(box.lower.numel() for box in problems[0].pre.values()) if problems else 1
-        self._largest = max(_LEAST, min(limits.batch, limits.memory // (_COPIES * 4 * max(1, neurons))))
-        self._batch = self._largest  # less where a round would take long
+        self._seconds_each = subdomain_seconds(multiplications(graph, params))
+        fits = min(limits.memory // (_COPIES * 4 * max(1, neurons)), int(_ROUND / self._seconds_each))
+        self._batch = max(_LEAST, min(limits.batch, fits))
         self._rows = max((len(problem.rows) for problem in problems), default=1)
         self._prover = Prover(graph, params, problems, margins)
         self._programs = Programs(graph, params, problems)
@@ -63,14 +65,11 @@ class Search(Frontier):
             return
         rest = self._tightened(domains, self.limits.root_steps if roots else self.limits.steps)
         if not roots:
-            rest = self._solved(rest, time.perf_counter() - began)
+            rest = self._solved(rest, len(domains))
         self._branch(rest)
         for domain in rest:
             self.add(domain)
-        elapsed = time.perf_counter() - began
-        fits = int(_ROUND * len(domains) / max(elapsed, 1e-6))
-        self._batch = max(_LEAST, min(self._largest, fits, 4 * len(domains)))
-        self.account(domains, elapsed)
+        self.account(domains, time.perf_counter() - began)
 
     def _roots(self) -> list[Domain]:
         """The next whole boxes that have not been bounded yet."""
@@ -122,9 +121,9 @@ class Search(Frontier):
                 progress.proved = min(progress.proved, bound)
         return [domain for domain in domains if id(domain) not in closed]
 
-    def _solved(self, domains: list[Domain], seconds: float) -> list[Domain]:
-        """The domains that linear programs do not close, for about so much time."""
-        found = self._programs.solve(domains, seconds)
+    def _solved(self, domains: list[Domain], bounded: int) -> list[Domain]:
+        """The domains that linear programs do not close; bounded: of how many these are left."""
+        found = self._programs.solve(domains, bounded * self._seconds_each)
         if not found:
             return domains
         for domain, optimum in found:

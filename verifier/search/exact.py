@@ -1,14 +1,16 @@
 """Which subdomains are solved as linear programs: all that no split divides further, and over boxes as many of the
 others as pay."""
 
-import time
 from collections.abc import Sequence
+
+import torch
 
 from ..bounds.interval import nonlinearities
 from ..graph import Graph
 from ..ops import Box, Params
+from .cost import program_seconds
 from .domains import Domain, clip
-from .linear_program import Optimum, fits, solve
+from .linear_program import LAST_ENTRIES, MOST_ENTRIES, Optimum, matrix_entries, solve
 from .problem import Problem
 
 _LEAST_SHARE, _MOST_SHARE = 0.05, 3.0  # of the time that the ascent on the same subdomains took
@@ -25,20 +27,26 @@ class Programs:
         self._relus = all(operator.kinked for operator in nonlinearities(graph).values())
 
     def solve(self, domains: list[Domain], seconds: float) -> list[tuple[Domain, Optimum]]:
-        """Optima of some domains, those with the most splits first. seconds: what the ascent took."""
+        """Optima of some domains, those with the most splits first. seconds: what the ascent costs (`cost`)."""
         if not self._relus:
             return []
-        began, found = time.perf_counter(), []
+        spent, found = 0.0, []
         share = _LEAST_SHARE + (_MOST_SHARE - _LEAST_SHARE) * self._rate
-        for domain in sorted(domains, key=lambda each: -len(each.splits)):
+        names = self._problems[domains[0].problem].pre if domains else ()
+        known = {n: [self._problems[domain.problem].pre[n] for domain in domains] for n in names}
+        boxes, _ = clip({n: Box(*map(torch.stack, zip(*every, strict=True))) for n, every in known.items()}, domains)
+        free = sum((((box.lower < 0) & (box.upper > 0)).flatten(1).sum(1) for box in boxes.values()), torch.tensor(0))
+        for place in sorted(range(len(domains)), key=lambda each: -len(domains[each].splits)):
+            domain, last = domains[place], not free[place]
             problem = self._problems[domain.problem]
-            late = time.perf_counter() - began > share * seconds
-            boxes, _ = clip({name: Box(*(end[None] for end in box)) for name, box in problem.pre.items()}, [domain])
-            pre = {name: Box(*(end[0] for end in box)) for name, box in boxes.items()}
-            last = not any(bool(((box.lower < 0) & (box.upper > 0)).any()) for box in pre.values())
             curved = problem.ball is not None  # a program for every tangent
-            if ((late or curved) and not last) or not fits(self._graph, problem, pre):
+            if (spent > share * seconds or curved) and not last:
                 continue
+            pre = {name: Box(*(end[place] for end in box)) for name, box in boxes.items()}
+            entries = matrix_entries(self._graph, problem, pre)
+            if entries > (LAST_ENTRIES if last else MOST_ENTRIES):
+                continue
+            spent += program_seconds(entries)
             optimum = solve(self._graph, self._params, problem, pre, domain.slopes, seconds=_SECONDS)
             if optimum is not None:
                 found.append((domain, optimum))

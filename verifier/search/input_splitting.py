@@ -5,7 +5,6 @@ is already the proof. A row's lower line A · x + b cuts the box as well: where 
 what is left of the box is all there is to search (interval constraint propagation on the lines).
 """
 
-import time
 from typing import NamedTuple
 
 import torch
@@ -15,10 +14,11 @@ from ..bounds import Box
 from ..graph import Graph
 from ..ops import Params, evaluate
 from .clauses import Group
+from .cost import box_seconds
 from .cut import cut
 from .row_lines import RowBounder, RowLines, Stop
 
-_ROUND = 0.4  # seconds that one batch should take
+_ROUND = 0.4  # seconds that one batch should take at most, as `cost` reckons them
 _LEAST = 32  # boxes in the first batch
 
 
@@ -46,8 +46,9 @@ class InputSplitting:
     ) -> None:
         """batch: boxes bounded together at most; most: open boxes beyond which the search goes depth first; memory,
         stop: as in `unstable_preactivations`."""
-        self._graph, self._params, self._most, self._largest = graph, params, most, batch
-        self._batch = min(batch, _LEAST)
+        self._graph, self._params, self._most = graph, params, most
+        self._largest = max(1, min(batch, int(_ROUND / box_seconds(graph, params))))
+        self._batch = min(self._largest, _LEAST)
         self._rows, self._offset, alive = padded(groups)
         lower, upper = (torch.stack([group.proof[end] for group in groups]) for end in (0, 1))
         self._bounder = RowBounder(graph, params, Box(lower, upper), self._rows, self._offset, memory=memory, stop=stop)
@@ -75,7 +76,6 @@ class InputSplitting:
 
     def run_round(self) -> list[tuple[int, int, Tensor]]:
         """Bounds the next boxes. Returns points that float64 finds unsafe: number of group and clause, x [n]."""
-        began = time.perf_counter()
         chosen = self._next()
         lines, signs = self._bounder(Box(chosen.lower, chosen.upper), chosen.group, chosen.signs)
         alive = chosen.alive & ~lines.refuted
@@ -86,8 +86,7 @@ class InputSplitting:
         keep = alive.any(1).nonzero().flatten()
         self._split(rest.take(keep), lines.influence(alive)[keep])
         self.visited += len(chosen.bound)
-        spent = time.perf_counter() - began
-        self._batch = max(1, min(self._largest, 2 * self._batch, int(self._batch * _ROUND / max(spent, 1e-3)) + 1))
+        self._batch = min(self._largest, 2 * self._batch)
         return found
 
     def _next(self) -> Frontier:

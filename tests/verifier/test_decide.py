@@ -1,31 +1,20 @@
 """Decisions on tiny ReLU networks against the truth: every activation pattern, each an exact linear program."""
 
-from fractions import Fraction
 from itertools import product
 
 import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from clauses import clause
 from glscert.verifier.decide import Answer, decide
 from glscert.verifier.errors import InputError
 from glscert.verifier.network import load
 from glscert.verifier.settings import Effort
-from glscert.verifier.spec import Clause, Query, Row
+from glscert.verifier.spec import Query
 from onnx_models import make, node
 
 NEAR = 1e-4  # a truth closer to the border than this is not asked for
-
-
-def clause(lower, upper, rows):
-    """Ends and numbers exactly as the float64 values given."""
-    ends = np.array(lower, np.float64), np.array(upper, np.float64)
-    return Clause(*ends, ends, tuple(row(*each) for each in rows))
-
-
-def row(factors, offset, strict=False):
-    terms = tuple((index, Fraction(float(c))) for index, c in enumerate(factors) if c)
-    return Row(terms, Fraction(float(offset)), strict)
 
 
 def relu_network(path, layers):

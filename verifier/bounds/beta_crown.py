@@ -31,6 +31,7 @@ from .specification import Spec
 from .substitution import Anchor, relax, spec_bound, spec_rows
 
 _NARROW = 1e-4  # boxes of smooth nonlinearities, relative to their place, that are not divided further
+_PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)  # where smooth nonlinearities are compared with their lines
 
 
 def start_dual(graph: Graph, pre: Mapping[str, Box], rows: int) -> Dual:
@@ -228,19 +229,22 @@ def split_impact(graph: Graph, pre: Mapping[str, Box], dual: Dual, met: Mapping[
 
 
 def _slack(operator: Nonlinear, box: Box, line: Lines) -> tuple[Tensor, Tensor]:
-    """How far from f the lower and the upper line lie, [B, S, *v]: of a kinked one at most, else where it is cut."""
+    """How far from f the lower and the upper line lie at most [B, S, *v]; of smooth ones, at a few points."""
+    lower, upper = box.lower.unsqueeze(1), box.upper.unsqueeze(1)
     if operator.kinked:
-        lower, upper = box.lower.unsqueeze(1), box.upper.unsqueeze(1)
         gap = torch.minimum((1 - line.lower_slope) * upper, -line.lower_slope * lower).clamp(min=0)
-        least = 1e-3 * torch.minimum(upper, -lower)  # a slope of 0 or 1 is tight on one side only
-        return gap + least, line.upper_start
-    point = operator.cut(box)
-    exact = operator.lines(Box(point, point), None)  # both lines of a point meet f there
-    point = point.unsqueeze(1)
-    f = exact.upper_slope * point + exact.upper_start
+        return gap + 1e-3 * torch.minimum(
+            upper, -lower
+        ), line.upper_start  # a slope of 0 or 1 is tight on one side only
     start = 0.0 if line.lower_start is None else line.lower_start
-    below = f - line.lower_slope * point - start
-    return below.clamp(min=0), (line.upper_slope * point + line.upper_start - f).clamp(min=0)
+    below, above = torch.zeros_like(line.lower_slope), torch.zeros_like(line.upper_slope)
+    for share in _PLACES:
+        point = lower + share * (upper - lower)
+        exact = operator.lines(Box(point.squeeze(1), point.squeeze(1)), None)  # both lines of a point meet f there
+        f = exact.upper_slope * point + exact.upper_start
+        below = torch.maximum(below, f - line.lower_slope * point - start)
+        above = torch.maximum(above, line.upper_slope * point + line.upper_start - f)
+    return below, above
 
 
 def _divisible(operator: Nonlinear, box: Box) -> Tensor:

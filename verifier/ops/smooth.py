@@ -96,16 +96,17 @@ class Sigmoid(Nonlinear):
         return Box(torch.relu(low - error), (high + error).clamp(max=1))
 
     def lines(self, box: Box, slope: Tensor | None) -> Lines:
-        """`slope` is where the lower line touches, of the points where a tangent or chord bounds f from below."""
+        """`slope` is where a line touches, of the points where a tangent or chord bounds f from that side: both lines'
+        own, since a form meets one of them only."""
         box = Box(box.lower.unsqueeze(1), box.upper.unsqueeze(1))
-        low, low_start = self._below(box, self.start_slope(box) if slope is None else slope)
-        mirrored = Box(-box.upper, -box.lower)
-        high, start = self._below(mirrored, self.start_slope(mirrored))
+        slope = self.start_slope(box) if slope is None else slope
+        low, low_start = self._below(box, slope)
+        high, start = self._below(Box(-box.upper, -box.lower), slope)
         return Lines(low, low_start, high, 1 - start)
 
     def start_slope(self, box: Box) -> Tensor:
-        """The middle of a convex stretch; else the tangent that also passes through (u, f(u))."""
-        return torch.where(box.upper <= 0, 0.5, 1.0).to(box.lower.dtype)
+        """The middle where f bends one way only; else the tangents that also pass through an end of f."""
+        return torch.where((box.upper <= 0) | (box.lower >= 0), 0.5, 1.0).to(box.lower.dtype)
 
     def _below(self, box: Box, slope: Tensor) -> tuple[Tensor, Tensor]:
         """Slope and start of a line below f."""

@@ -100,7 +100,7 @@ class Search(Frontier):
         work = batch(self.graph, self._single, [self.problems[d.problem] for d in domains], self._rows)
         pre, cuts = clip(work.pre, domains)
         split = cuts if any(domain.splits for domain in domains) else None
-        start = stacked_dual(domains)
+        start = self._anew(domains, pre, stacked_dual(domains))
         bound, dual = tighten(self.graph, work.params, work.base, work.spec, pre, start, split, steps=steps)
         for row, domain in enumerate(domains):
             domain.bound = max(domain.bound, float(bound[row, 0]))  # of its parent too
@@ -110,6 +110,19 @@ class Search(Frontier):
                 domain.weights = dual.weights[row].clone()
         hopeful = [domain for row, domain in enumerate(domains) if bound[row, 0] > 0]
         return self._unproved(domains, hopeful, stacked_dual(hopeful) if hopeful else dual)
+
+    def _anew(self, domains: list[Domain], pre: dict[str, Box], dual: Dual) -> Dual:
+        """The dual with the slope of each domain's last split as on a box of its own: a curve's bend has changed."""
+        operators, slopes = nonlinearities(self.graph), dict(dual.slopes)
+        for name, operator in operators.items():
+            last = [
+                (row, d.splits[-1].neuron) for row, d in enumerate(domains) if d.splits and d.splits[-1].name == name
+            ]
+            if last and not operator.kinked:
+                rows, neurons = torch.tensor(last).T
+                slopes[name] = slopes[name].clone()
+                slopes[name].flatten(1)[rows, neurons] = operator.start_slope(pre[name]).flatten(1)[rows, neurons]
+        return dual._replace(slopes=slopes)
 
     def _unproved(self, domains: list[Domain], hopeful: list[Domain], dual: Dual) -> list[Domain]:
         """The domains without those hopeful ones that their row of the dual proves."""
@@ -157,7 +170,8 @@ class Search(Frontier):
         seen = look(self.graph, work.params, work.base, work.spec, pre, dual, cuts)
         impact, corners = split_impact(self.graph, pre, dual, seen.met), seen.corner[:, 0]
         reached = rows_at(self.graph, work, corners)
-        chosen = best_split(self.graph, work, pre, dual, cuts, impact).tolist()
+        known = torch.tensor([domain.bound for domain in domains])
+        chosen = best_split(self.graph, work, pre, dual, cuts, impact, known).tolist()
         operators = nonlinearities(self.graph)
         points = torch.cat([operators[name].cut(pre[name]).flatten(1) for name in impact], 1)
         places = [(name, index) for name in impact for index in range(impact[name][0].numel())]

@@ -29,15 +29,19 @@ def best_split(
     dual: Dual,
     cuts: Mapping[str, Cuts],
     impact: Mapping[str, Tensor],
+    known: Tensor,
 ) -> Tensor:
-    """The chosen neuron of each domain [D], counted through the values of `impact` in their order; -1: none is left."""
+    """The chosen neuron of each domain [D], counted through the values of `impact` in their order; -1: none is left.
+
+    known [D]: bounds of the domains, which their children keep. Where no candidate gains, the first by `impact` it is.
+    """
     scores = torch.cat([impact[name].flatten(1) for name in impact], 1)
     top = scores.topk(min(CANDIDATES, scores.shape[1]), dim=1)
     first = torch.where(top.values[:, 0] > -torch.inf, top.indices[:, 0], -1)
     count = int((top.values > -torch.inf).sum(1).amax())
     if count < 2:
         return first
-    sides = _sides(graph, work, pre, dual, cuts, list(impact), top.indices[:, :count])
+    sides = _sides(graph, work, pre, dual, cuts, list(impact), top.indices[:, :count]).maximum(known[:, None, None])
     value = sides.amin(2) + _BETTER_CHILD * sides.amax(2).clamp(max=0)
     gain = torch.where(top.values[:, :count] > -torch.inf, value, -torch.inf)
     chosen = top.indices.gather(1, gain.argmax(1, keepdim=True)).squeeze(1)

@@ -1,0 +1,97 @@
+"""The frontier while it is split: no bound above a sample or below its parent's, no broken point in a closed part."""
+
+import pytest
+import torch
+
+from cases import make_case, numpy_params
+from glscert.verifier.bounds import Box
+from glscert.verifier.bounds.substitution import anchor
+from glscert.verifier.ops import evaluate
+from glscert.verifier.search.branch_and_bound import Limits, Search
+from glscert.verifier.search.intermediate import unstable_preactivations
+from glscert.verifier.search.problem import Problem
+from glscert.verifier.search.rounding import rounding_margins
+from random_graphs import CURVED
+from reference import forward
+
+NETWORKS = ("gemm_only", "dense_residual", "pooled", *CURVED)
+ROUNDS = 12
+
+
+class Recorded(Search):
+    """over: the parts that no split divides further."""
+
+    def add(self, domain):
+        if domain.branch is None:
+            self.over = (*self.over, domain)
+        super().add(domain)
+
+    over = ()
+
+
+def searched(name, seed, above):
+    """-> the search over one clause whose least value, among samples, lies `above` zero; samples and their rows."""
+    torch.manual_seed(seed)
+    case = make_case(name, seed, batch=1, rows=2, radius=0.6)
+    lower, upper = (end[0] for end in case.box)
+    points = lower + (upper - lower) * torch.rand(4000, *lower.shape, dtype=torch.float64)
+    rows = (evaluate(case.graph, case.params, points) @ case.spec.rows[0].T + case.spec.offset[0]).amax(1)
+    base = anchor(case.graph, case.params, case.box)
+    known = unstable_preactivations(case.graph, case.params, base)
+    pre = {value: Box(box.lower[0], box.upper[0]) for value, box in known.items()}
+    shift = above - rows.min()
+    problem = Problem(0, 0, Box(lower, upper), case.spec.rows[0], case.spec.offset[0] + shift, pre)
+    margins = rounding_margins(case.graph, case.params, case.box, known).tolist()
+    search = Recorded(case.graph, case.params, [problem], margins, Limits(1e9, batch=16))
+    return search, forward(case.graph, numpy_params(case), points.numpy()), rows + shift
+
+
+def inside(domain, values):
+    """Which samples lie in the domain."""
+    here = torch.ones(len(next(iter(values.values()))), dtype=torch.bool)
+    for name, neuron, side, point in domain.splits:
+        here &= side * (torch.from_numpy(values[name]).flatten(1)[:, neuron] - point) >= 0
+    return here
+
+
+@pytest.mark.parametrize("above", (-0.05, 0.02))
+@pytest.mark.parametrize("name", NETWORKS)
+def test_bounds_of_parts_are_sound_and_never_loosen(name, above):
+    search, values, rows = searched(name, 70, above)
+    bounds = {}
+    for _ in range(ROUNDS):
+        if not search.is_open():
+            break
+        search.run_round()
+        for domain in search.progress[0].open:
+            bounds[domain.splits] = domain.bound
+            here = inside(domain, values)
+            assert not here.any() or rows[here].min() >= domain.bound - 1e-4  # bounds of open parts are float32's
+            if domain.splits[:-1] in bounds:
+                assert domain.bound >= bounds[domain.splits[:-1]]
+    assert len(bounds) > 1 or not search.is_open()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_broken_points_stay_in_open_parts(name):
+    search, values, rows = searched(name, 71, -0.02)
+    broken = rows <= 0
+    assert broken.any()
+    for _ in range(ROUNDS):
+        search.run_round()
+        if not search.is_open():
+            break
+        covered = torch.stack([inside(domain, values) for domain in [*search.progress[0].open, *search.over]]).any(0)
+        assert covered[broken].all()
+    assert search.progress[0].done != ""
+
+
+@pytest.mark.parametrize("name", CURVED)
+def test_a_smooth_neuron_is_split_again_and_again(name):
+    search, _, _ = searched(name, 70, -0.05)
+    for _ in range(3 * ROUNDS):
+        search.run_round()
+    splits = [split for domain in search.progress[0].open for split in domain.splits]
+    assert len({split.point for split in splits}) > 1
+    often = [domain.splits for domain in search.progress[0].open]
+    assert max(len(path) - len({split[:2] for split in path}) for path in often) > 0

@@ -15,7 +15,7 @@ from ..graph import Graph
 from ..ops import Box, Params, evaluate
 from .branching import best_split
 from .cost import multiplications, subdomain_seconds
-from .domains import Branch, Domain, clip, stacked_dual
+from .domains import Branch, Domain, Packing, clip, stacked_dual
 from .exact import Programs
 from .frontier import Frontier
 from .frontier import Limits as Limits
@@ -31,7 +31,13 @@ class Search(Frontier):
     """`run_round` bounds one batch of subdomains, shared fairly among the open problems."""
 
     def __init__(self, graph: Graph, params: Params, problems: list[Problem], margins: list[float], limits: Limits):
-        super().__init__(problems, limits)
+        operators = nonlinearities(graph)
+        packings = {}  # problems of one input share their boxes
+        for problem in problems:
+            if id(problem.pre) not in packings:
+                packings[id(problem.pre)] = Packing({n: operators[n].unstable(box) for n, box in problem.pre.items()})
+        super().__init__(problems, limits, max((packing.size for packing in packings.values()), default=0))
+        self._packing = [packings[id(problem.pre)] for problem in problems]
         self.graph, self.params = graph, params
         self._single = {name: value.float() for name, value in params.items()}
         self._candidates: dict[int, tuple[float, torch.Tensor]] = {}
@@ -60,7 +66,9 @@ class Search(Frontier):
     def run_round(self) -> None:
         began = time.perf_counter()
         roots = self._roots()
-        domains = roots or self.next_children(max(1, self._batch // 2))
+        domains = roots or [
+            self._packing[domain.problem].spelled(domain) for domain in self.next_children(max(1, self._batch // 2))
+        ]
         if not domains:
             return
         rest = self._tightened(domains, self.limits.root_steps if roots else self.limits.steps)
@@ -68,7 +76,7 @@ class Search(Frontier):
             rest = self._solved(rest, len(domains))
         self._branch(rest)
         for domain in rest:
-            self.add(domain)
+            self.add(self._packing[domain.problem].packed(domain))
         self.account(domains, time.perf_counter() - began)
 
     def _roots(self) -> list[Domain]:

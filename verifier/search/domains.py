@@ -78,3 +78,33 @@ def stacked_dual(domains: list[Domain]) -> Dual:
         return {name: torch.stack([getattr(d, kind)[name] for d in domains]) for name in domains[0].slopes}
 
     return Dual(stack("slopes"), stack("multipliers"), torch.stack([d.weights for d in domains]))
+
+
+class Packing:
+    """Of a problem's neurons those that are unstable on its whole box [*v]: the slopes and multipliers of no others say
+    anything, so that open subdomains keep these alone."""
+
+    def __init__(self, unstable: Mapping[str, Tensor]) -> None:
+        self._shapes = {name: mask.shape for name, mask in unstable.items()}
+        self._index = {name: mask.flatten().nonzero().flatten() for name, mask in unstable.items()}
+
+    @property
+    def size(self) -> int:
+        return sum(len(index) for index in self._index.values())
+
+    def packed(self, domain: Domain) -> Domain:
+        def pack(values: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {name: value.flatten()[self._index[name]] for name, value in values.items()}
+
+        return replace(domain, slopes=pack(domain.slopes), multipliers=pack(domain.multipliers))
+
+    def spelled(self, domain: Domain) -> Domain:
+        def spell(values: dict[str, Tensor]) -> dict[str, Tensor]:
+            found = {}
+            for name, value in values.items():
+                full = value.new_zeros(self._shapes[name].numel())
+                full[self._index[name]] = value
+                found[name] = full.reshape(1, *self._shapes[name])
+            return found
+
+        return replace(domain, slopes=spell(domain.slopes), multipliers=spell(domain.multipliers))

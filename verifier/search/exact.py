@@ -10,10 +10,12 @@ from ..graph import Graph
 from ..ops import Box, Params
 from .cost import program_seconds
 from .domains import Domain, clip
-from .linear_program import LAST_ENTRIES, MOST_ENTRIES, Optimum, matrix_entries, solve
+from .linear_program import Optimum, solve
 from .problem import Problem
 
 _LEAST_SHARE, _MOST_SHARE = 0.05, 3.0  # of the time that the ascent on the same subdomains took
+_MOST_ENTRIES = 1 << 20  # of a program's matrix, for it to be worth while
+_LAST_ENTRIES = 1 << 23  # where every ReLU has its sign
 _SECONDS = 2.0  # for one program
 _MEMORY = 0.9  # how much of the rate at which programs close subdomains stays, from one to the next
 
@@ -42,11 +44,12 @@ class Programs:
             curved = problem.ball is not None  # a program for every tangent
             if (spent > share * seconds or curved) and not last:
                 continue
-            pre = {name: Box(*(end[place] for end in box)) for name, box in boxes.items()}
-            entries = matrix_entries(self._graph, problem, pre)
-            if entries > (LAST_ENTRIES if last else MOST_ENTRIES):
+            rows = len(problem.rows) + len(domain.splits) + 2 * int(free[place])
+            entries = rows * (problem.box.lower.numel() + int(free[place]))
+            if entries > (_LAST_ENTRIES if last else _MOST_ENTRIES):
                 continue
             spent += program_seconds(entries)
+            pre = {name: Box(*(end[place] for end in box)) for name, box in boxes.items()}
             optimum = solve(self._graph, self._params, problem, pre, domain.slopes, seconds=_SECONDS)
             if optimum is not None:
                 found.append((domain, optimum))

@@ -8,6 +8,8 @@ from math import isfinite
 from .domains import Domain
 from .problem import Problem
 
+_DOMAIN = 4096  # bytes of a subdomain beside its slopes and multipliers
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -18,7 +20,7 @@ class Limits:
     domains: int = 20_000
     memory: int = 2**30
     batch: int = 256
-    steps: int = 4
+    steps: int = 20
     root_steps: int = 20
 
 
@@ -38,15 +40,15 @@ class Progress:
 class Frontier:
     """Owners are inputs; several problems may belong to one."""
 
-    def __init__(self, problems: Sequence[Problem], limits: Limits) -> None:
+    def __init__(self, problems: Sequence[Problem], limits: Limits, moving: int) -> None:
+        """moving: neurons of a subdomain whose slopes and multipliers are kept, at most."""
         self.problems, self.limits = problems, limits
         self.progress = [Progress() for _ in problems]
         self._of_owner: dict[int, list[int]] = defaultdict(list)
         for number, problem in enumerate(problems):
             self._of_owner[problem.owner].append(number)
         self._finished: list[int] = []
-        neurons = sum(box.lower.numel() for box in problems[0].pre.values()) if problems else 1
-        self._most_open = limits.memory // (8 * max(1, neurons))  # a slope and a multiplier for each
+        self._most_open = limits.memory // (_DOMAIN + 8 * moving)  # a slope and a multiplier for each
 
     def is_open(self) -> bool:
         return any(p.done is None for p in self.progress)

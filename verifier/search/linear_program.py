@@ -28,8 +28,6 @@ from ..ops.forms import Form, whole
 from ..region import Norm
 from .problem import Problem
 
-MOST_ENTRIES = 1 << 20  # of a program's matrix, for it to be worth while
-LAST_ENTRIES = 1 << 23  # where every ReLU has its sign
 _INFEASIBLE = 2  # scipy's status
 _INSIDE = 1e-7  # how far beyond its ball an optimum may lie, in radii
 _STRICTER = 2.0  # how much more than the rows need an infeasible program's multipliers say
@@ -52,13 +50,6 @@ class _Neurons(NamedTuple):
     split: Tensor
     sign: np.ndarray
     free: Tensor
-
-
-def matrix_entries(graph: Graph, problem: Problem, pre: Mapping[str, Box]) -> int:
-    """The size of a subdomain's program."""
-    neurons = [_neurons(problem.pre[name], box) for name, box in pre.items()]
-    split, free = (sum(len(each[part]) for each in neurons) for part in (0, 2))
-    return (len(problem.rows) + split + 2 * free) * (prod(graph.input_shape) + free)
 
 
 def solve(

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from glscert.verifier.bounds import Box
-from glscert.verifier.search.domains import Branch, Domain, Split, clip, stacked_dual
+from glscert.verifier.search.domains import Branch, Domain, Packing, Split, clip, stacked_dual
 
 
 def domain(splits=(), branch=None, value=0.5):
@@ -68,3 +68,12 @@ def test_duals_are_stacked_in_order():
     dual = stacked_dual([domain(value=0.1), domain(value=0.9)])
     assert dual.slopes["a"].shape == (2, 1, 2)
     assert torch.allclose(dual.slopes["a"][:, 0, 0], torch.tensor([0.1, 0.9]))
+
+
+def test_packing_keeps_what_unstable_neurons_have():
+    packing = Packing({"a": torch.tensor([False, True])})
+    packed = packing.packed(domain(value=0.3))
+    assert packing.size == packed.slopes["a"].numel() == packed.multipliers["a"].numel() == 1
+    spelled = packing.spelled(packed)
+    assert spelled.slopes["a"].tolist() == [[0, pytest.approx(0.3)]]
+    assert spelled.splits == packed.splits and spelled.bound == -1

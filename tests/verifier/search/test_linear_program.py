@@ -10,7 +10,7 @@ from glscert.verifier.graph import Graph, Node
 from glscert.verifier.ops import Box, evaluate
 from glscert.verifier.search.domains import Domain, Split, clip
 from glscert.verifier.search.intermediate import unstable_preactivations
-from glscert.verifier.search.linear_program import matrix_entries, solve
+from glscert.verifier.search.linear_program import solve
 from glscert.verifier.search.problem import Problem, batch
 from glscert.verifier.search.proof import Prover
 from random_graphs import GRAPHS
@@ -139,12 +139,3 @@ def test_multipliers_raise_what_a_proof_needs(apart):
     assert bound > 1e-9 and proved
     (bound, proved) = Prover(case.graph, case.params, [problem], [bound * 0.9999999]).bounds([domain], dual)[0]
     assert not proved
-
-
-def test_a_program_is_larger_the_fewer_signs_are_fixed(apart):
-    case, problem = apart
-    for splits, entries in ((0, 5 * 3), (1, 4 * 2), (2, 3 * 1)):
-        domain = domain_of(problem, tuple(Split("z", neuron, 1, 0.0) for neuron in range(splits)))
-        boxes, _ = clip({name: Box(*(end[None] for end in box)) for name, box in problem.pre.items()}, [domain])
-        pre = {name: Box(*(end[0] for end in box)) for name, box in boxes.items()}
-        assert matrix_entries(case.graph, problem, pre) == entries

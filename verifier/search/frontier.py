@@ -37,6 +37,14 @@ class Progress:
     done: str | None = None
 
 
+def _depth(domain: Domain) -> tuple[int, float]:
+    return len(domain.splits), domain.bound
+
+
+def _tightness(domain: Domain) -> tuple[int, float]:
+    return 0, -domain.bound
+
+
 class Frontier:
     """Owners are inputs; several problems may belong to one."""
 
@@ -77,13 +85,15 @@ class Frontier:
     def next_children(self, places: int) -> list[Domain]:
         """Children of the loosest open subdomains, as many of each problem as its fair share of the places.
 
-        Where there are more problems than places, those served least come first.
+        Where there are more problems than places, those served least come first. Where the memory is half full the
+        deepest are taken: depth first, what is open hardly grows.
         """
+        crowded = 2 * sum(len(progress.open) for progress in self.progress) > self._most_open
         waiting = sorted((p for p in self.progress if p.done is None and p.open), key=lambda p: p.visited)[:places]
         parents: list[Domain] = []
         for left, progress in zip(range(len(waiting), 0, -1), sorted(waiting, key=lambda p: len(p.open)), strict=True):
             share = (places - len(parents)) // left
-            progress.open.sort(key=lambda domain: -domain.bound)
+            progress.open.sort(key=_depth if crowded else _tightness)
             parents += progress.open[-share:]
             del progress.open[-share:]
         return [child for parent in parents for child in parent.children()]

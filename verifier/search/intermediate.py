@@ -19,10 +19,11 @@ from ..bounds.zonotope import Zonotope, input_zonotope, through
 from ..graph import Graph
 from ..ops import OPERATORS, Box, Lines, Nonlinear, Params
 from ..ops.forms import neurons
+from .cost import multiplications
 from .memory import COPIES
 
 _NEURONS = 64  # for each free input, from which zonotopes pay
-_PART = 1 << 12  # neurons between two looks at the clock
+_PART = 20_000_000_000  # multiplications between two looks at the clock, if every row went through the whole network
 _FORMS = 1 << 28  # bytes of the forms that are alive together
 
 
@@ -104,7 +105,7 @@ def _refined(
     lines = relax(graph, pre)
     program = rows_of(graph, params, next(iter(base.boxed))) if base.boxed else None
     if program is not None:
-        return _compiled(program, base, name, operator, box, likely, lines, stop)
+        return _compiled(graph, params, program, base, name, operator, box, likely, lines, stop)
     index = _indices(operator.unstable(box).flatten(1))
     widest = coefficients(graph, params, name) // prod(graph.shapes[name])  # for both rows of a neuron
     size = max(1, memory // (COPIES * widest * len(index) * box.lower.element_size()))
@@ -121,6 +122,8 @@ def _refined(
 
 
 def _compiled(
+    graph: Graph,
+    params: Params,
     program: Rows,
     base: Anchor,
     name: str,
@@ -133,7 +136,8 @@ def _compiled(
     """likely [B, *v]: values in the box; of a neuron that keeps its sign the bound on that side is all that matters."""
     unstable = operator.unstable(box).flatten(1)
     lower, upper = (end.flatten(1).clone() for end in box)
-    for part in unstable.nonzero().split(_PART):
+    size = min(4096, max(64, _PART // multiplications(graph, params)))
+    for part in unstable.nonzero().split(size):
         at = part[:, 0], part[:, 1]
         sign = torch.where(likely.flatten(1)[at] > 0, 1.0, -1.0)
         for _ in range(2):

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -156,22 +157,26 @@ def _exit_code(summary: dict[str, Any], min_certified: float | None) -> int:
 
 
 def _inputs(verifier: "Verifier", data: Path | None, data_dir: Path) -> "tuple[np.ndarray, np.ndarray, str, Region]":
+    from glscert.verifier.data import DATASETS, load_dataset
     from glscert.verifier.region import Region
 
-    if data is not None:
-        from glscert.verifier.inputs import read_inputs
-
-        found = read_inputs(data, verifier.graph.input_shape)
-        return found.x, found.y, data.name, found.region
     name = verifier.network.metadata.get("dataset")
+    if data is not None:
+        if str(data) not in DATASETS:
+            from glscert.verifier.inputs import read_inputs
+
+            found = read_inputs(data, verifier.graph.input_shape)
+            return found.x, found.y, data.name, found.region
+        name = str(data)
     if name is None:
         raise InputError(
-            f"{verifier.path} does not name a data set; give labelled inputs with --data FILE.npz or FILE.csv."
+            f"{verifier.path} does not name a data set; give labelled inputs with --data FILE.npz or FILE.csv, or name "
+            f"one: {', '.join(DATASETS)}."
         )
-    from glscert.verifier.data import load_dataset
-
-    known = load_dataset(name, "test", data_dir)
-    return known.x, known.y, f"{name} test", Region()
+    known, shape = load_dataset(name, "test", data_dir), verifier.graph.input_shape
+    if prod(known.x.shape[1:]) != prod(shape):
+        raise InputError(f"{name} holds inputs of shape {known.x.shape[1:]}; the network takes {shape}.")
+    return known.x.reshape(len(known.x), *shape), known.y, f"{name} test", Region()
 
 
 def _region(verifier: "Verifier", own: "Region", request: Request, norm: "Norm") -> "Region":

@@ -32,7 +32,9 @@ def command(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Labelled inputs, .npz (x, y) or .csv.", show_default="the model's data set", rich_help_panel=DATA
+            help="Labelled inputs, .npz (x, y) or .csv, or a data set: mnist, cifar10, tinyimagenet, digits.",
+            show_default="the model's data set",
+            rich_help_panel=DATA,
         ),
     ] = None,
     data_dir: Annotated[

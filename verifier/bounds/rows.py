@@ -22,6 +22,8 @@ Array = NDArray[Any]
 
 _MOST_PAIRS = 1 << 20
 _RATE = 0.25  # of a climb
+_MOST_WEIGHTS = 1 << 24  # the program keeps them twice in each dtype
+_MOST_ENTRIES = 1 << 21  # of all values together: each thread has a vector for every one of them, or two
 _MOVED = {"Transpose", "Gather", "Pad"}
 
 
@@ -203,7 +205,7 @@ class _Same:
 
 def rows_of(graph: Graph, params: Params, end: str) -> Rows | None:
     """The program for rows that end at the value `end`, in the dtype of `params`; None without a compiler, away from
-    the CPU, and where the network has an operator that the program does not know."""
+    the CPU, for networks that would take too much memory, and with an operator that the program does not know."""
     return _rows_of(_Same(graph), _Same(params), end)
 
 
@@ -211,6 +213,9 @@ def rows_of(graph: Graph, params: Params, end: str) -> Rows | None:
 def _rows_of(graph: _Same, params: _Same, end: str) -> Rows | None:
     like = next(iter(params.value.values()), None)
     if like is None or like.device.type != "cpu":
+        return None
+    weights = sum(value.numel() for value in params.value.values())
+    if weights > _MOST_WEIGHTS or sum(prod(shape) for shape in graph.value.shapes.values()) > _MOST_ENTRIES:
         return None
     builder = _Builder(graph.value, params.value, end)
     if not builder.complete or not builder.lining:

@@ -15,7 +15,7 @@ from glscert.verifier.search import branching
 from glscert.verifier.search.branching import best_split
 from glscert.verifier.search.intermediate import unstable_preactivations
 from glscert.verifier.search.problem import Batch
-from random_graphs import CURVED, GRAPHS
+from random_graphs import CURVED, GRAPHS, Builder
 
 WITH_RELU = [name for name in GRAPHS if name != "affine_only"]
 NEEDS_COMPILER = pytest.mark.skipif(compiled._compiler() is None, reason="no C compiler")
@@ -120,3 +120,21 @@ def test_an_ascent_climbs_as_far_as_in_torch(name, weighted):
     assert (best >= expected - 1e-2 * (1 + expected.abs()))[open_still].all()
     assert torch.allclose(dual_bound(*given[:5], found, cuts), best, **CLOSE[torch.float64])
     assert (best >= dual_bound(*given) - 1e-11).all()
+
+
+@NEEDS_COMPILER
+def test_what_is_given_stays_as_it_is():
+    """Also where the program's layout is that of the given tensors: one neuron, and a whole vector of boxes."""
+
+    def one_neuron(rng):
+        builder = Builder((3,), rng)
+        return builder.finish(builder.gemm(builder.relu(builder.gemm("x", 1)), 2))
+
+    case = make_case("one", 94, batch=16, rows=1, radius=2.0, make=one_neuron)
+    base = input_anchor(case.graph, case.params, case.box)
+    pre, cuts = random_splits(case.graph, unstable_preactivations(case.graph, case.params, base), sampled(case)[0])
+    dual = of_the_cuts(random_dual(pre, 1), cuts)
+    before = {name: (dual.slopes[name].clone(), dual.multipliers[name].clone()) for name in pre}
+    tighten(case.graph, case.params, base, case.spec, pre, dual, cuts, steps=5)
+    for name, kept in before.items():
+        assert torch.equal(dual.slopes[name], kept[0]) and torch.equal(dual.multipliers[name], kept[1])

@@ -314,9 +314,10 @@ class _Call:
         return torch.zeros(self.tiles, entries, self.lanes, dtype=self.dtype)
 
     def _tiled(self, value: Tensor) -> Tensor:
-        """[T, ...] -> [tiles, ..., lanes]."""
+        """[T, ...] -> [tiles, ..., lanes], always a copy: the program writes into some."""
         spelled = value if self.plain and len(value) == len(self.order) else value[self.order]
-        return spelled.unflatten(0, (self.tiles, self.lanes)).movedim(1, -1).contiguous()
+        tiled = spelled.unflatten(0, (self.tiles, self.lanes)).movedim(1, -1).contiguous()
+        return tiled.clone() if tiled.data_ptr() == value.data_ptr() else tiled
 
     def _untiled(self, value: Tensor, count: int) -> Tensor:
         spelled = value.movedim(-1, 1).flatten(0, 1)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from glscert.verifier.decision import Decision
     from glscert.verifier.network import Network
     from glscert.verifier.settings import Effort
+    from glscert.verifier.spec import Query
 
 SUFFIXES = (".vnnlib", ".vnnlib.gz")
 EXIT_CODES = {"unsat": 0, "sat": 1, "unknown": 3, "timeout": 3}
 _MOST_SHOWN = 40  # numbers of a witness on the terminal
-_GLANCE, _GRACE = 0.25, 0.5  # seconds: of the first look, and for the search to end on its own
+_GLANCE, _GRACE = 0.25, 0.5  # seconds: of the first looks at all properties, and for the search to end on its own
+_ENDS, _READ = 4 * 8, 0.25  # bytes of a clause for each input; the part of memory for properties that wait
 
 
 def run_queries(
@@ -37,7 +39,7 @@ def run_queries(
     result_file: Path | None,
     as_json: bool,
 ) -> int:
-    """The exit code. A single property has the process's time, each of a folder its own."""
+    """The exit code. A single property has the process's time, each of a folder its own share of the work."""
     from glscert.verifier.answers import Answers
 
     paths = _properties(vnnlib)
@@ -48,26 +50,22 @@ def run_queries(
             raise InputError(f"{result_file.parent} is not a folder; --result-file lies in a folder that exists.")
     subject = Subject(model)
     answers = Answers(_header(model, effort.timeout, effort.seed), out)
-    errors: list[GlscertError] = []
+    digests = {path: _digest(path) for path in paths}
+    todo = [path for path in paths if not answers.decided(path.name, digests[path])]
+    errors: dict[Path, GlscertError] = {}
     interrupted = False
-    for path in paths:
-        sha256 = _digest(path)
-        if answers.decided(path.name, sha256):
-            continue
-        try:
-            decision = answer(subject, path, effort if vnnlib.is_dir() else clock.remaining(effort))
-        except GlscertError as error:
-            if not vnnlib.is_dir():
-                raise
-            errors.append(error)
-            answers.add({"property": path.name, "sha256": sha256, **_refused(error)})
-            continue
-        except KeyboardInterrupt:
-            interrupted = True
-            break
-        answers.add({"property": path.name, "sha256": sha256, **_entry(decision)})
-        if result_file is not None:
-            _write_result(result_file, path, decision)
+    try:
+        for path, found in answered(subject, todo, effort if vnnlib.is_dir() else clock.remaining(effort)):
+            if isinstance(found, GlscertError):
+                if not vnnlib.is_dir():
+                    raise found
+                errors[path] = found
+            entry = _refused(found) if isinstance(found, GlscertError) else _entry(found)
+            answers.add({"property": path.name, "sha256": digests[path], **entry})
+            if result_file is not None and not isinstance(found, GlscertError):
+                _write_result(result_file, path, found)
+    except KeyboardInterrupt:
+        interrupted = True
     answers.save(complete=not interrupted)
     if as_json:
         render.print_json(answers.as_json(complete=not interrupted))
@@ -77,7 +75,8 @@ def run_queries(
         kept = f", kept in {out}; the same command goes on from there" if out else "; --out keeps them"
         render.logs().print(f"stopped: {len(answers.results)} of {len(paths)} properties done{kept}.", markup=False)
         return 130
-    return _exit_code([answers.results[path.name]["verdict"] for path in paths], errors)
+    verdicts = [answers.results[path.name]["verdict"] for path in paths]
+    return _exit_code(verdicts, [errors[path] for path in paths if path in errors])
 
 
 class Subject:
@@ -96,8 +95,32 @@ class Subject:
         return prepared(self.model, self.runtime)
 
 
-def answer(subject: Subject, path: Path, effort: "Effort") -> "Decision":
-    """To one property: from a glance where that suffices, else from the whole search; timeout where it does not end."""
+class _Asked(NamedTuple):
+    """A property that is to be searched, and the seconds that its reading and a first look took."""
+
+    path: Path
+    query: "Query"
+    seconds: float
+
+
+def answered(subject: Subject, paths: list[Path], effort: "Effort") -> Iterator[tuple[Path, "Decision | GlscertError"]]:
+    """The properties with their answers, or what is wrong with them, as they come: from a glance where that suffices,
+    else from a search over many together; timeout where it does not end."""
+    asked: list[_Asked] = []
+    for path in paths:
+        found = _first_look(subject, path, effort, min(_GLANCE / len(paths), effort.timeout))
+        if not isinstance(found, _Asked):
+            yield path, found
+            continue
+        asked.append(found)
+        if _ENDS * sum(len(each.query.clauses) for each in asked) * found.query.inputs > effort.memory * _READ:
+            yield from _searched(subject, asked, effort)
+            asked = []
+    if asked:
+        yield from _searched(subject, asked, effort)
+
+
+def _first_look(subject: Subject, path: Path, effort: "Effort", seconds: float) -> "_Asked | Decision | GlscertError":
     from glscert.verifier.decision import Answer, Decision
     from glscert.verifier.glance import glance
     from glscert.verifier.spec import check_readable, read_query
@@ -107,23 +130,46 @@ def answer(subject: Subject, path: Path, effort: "Effort") -> "Decision":
     try:
         with clock.alarm(effort.timeout + _GRACE):
             query = read_query(path, prod(shape), graph.answers)
+        check_readable(query, graph.ending, logits)
     except clock.OutOfTime:
-        spent = time.monotonic() - began
-        return Decision(Answer.TIMEOUT, f"timeout after {effort.timeout:g} s, while the property was read", spent)
-    check_readable(query, graph.ending, logits)
-    witness = glance(subject.runtime, shape, query, seed=effort.seed, seconds=min(_GLANCE, effort.timeout))
-    if witness is not None:
-        return Decision(Answer.SAT, "random points", time.monotonic() - began, witness)
-    from glscert.verifier.decide import decide
+        reason = f"timeout after {effort.timeout:g} s, while the property was read"
+        return Decision(Answer.TIMEOUT, reason, time.monotonic() - began)
+    except GlscertError as error:
+        return error
+    witness = glance(subject.runtime, shape, query, seed=effort.seed, seconds=seconds)
+    spent = time.monotonic() - began
+    return _Asked(path, query, spent) if witness is None else Decision(Answer.SAT, "random points", spent, witness)
+
+
+def _searched(
+    subject: Subject, asked: list[_Asked], effort: "Effort"
+) -> Iterator[tuple[Path, "Decision | GlscertError"]]:
+    began = time.monotonic()
+    from glscert.verifier import decide
+    from glscert.verifier.decision import Answer, Decision
 
     network = subject.network  # outside the alarm, which would leave torch half loaded
-    left = max(0.0, effort.timeout - (time.monotonic() - began))
-    try:
-        with _progress(path.name) as progress, clock.alarm(left + _GRACE):
-            found = decide(network, query, replace(effort, timeout=left), progress=progress)
-    except clock.OutOfTime:
-        found = Decision(Answer.TIMEOUT, f"timeout after {effort.timeout:g} s, in the middle of a step", 0.0)
-    return replace(found, seconds=time.monotonic() - began)
+    loading = (time.monotonic() - began) / len(asked)
+    spent = [each.seconds + loading for each in asked]
+    timeouts = [max(0.0, effort.timeout - seconds) for seconds in spent]
+    left = dict(enumerate(asked))
+    with _progress(asked[0].path.name if len(asked) == 1 else f"{len(asked)} properties") as progress:
+        queries = [each.query for each in asked]
+        answers = decide.decide_many(network, queries, effort, timeouts=timeouts, progress=progress)
+        while left:
+            began = time.monotonic()
+            try:
+                with clock.alarm(sum(timeouts[place] for place in left) + _GRACE):
+                    place, found = next(answers)
+            except clock.OutOfTime:
+                break
+            if not isinstance(found, GlscertError):
+                found = replace(found, seconds=spent[place] + found.seconds)
+            yield left.pop(place).path, found
+    share = (time.monotonic() - began) / max(1, len(left))
+    reason = f"timeout after {effort.timeout:g} s, in the middle of a step"
+    for place, each in left.items():
+        yield each.path, Decision(Answer.TIMEOUT, reason, spent[place] + share)
 
 
 def _write_result(path: Path, property: Path, decision: "Decision") -> None:

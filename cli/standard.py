@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from glscert.verifier.errors import InputError, UnsupportedError
+from glscert.verifier.errors import GlscertError, InputError, UnsupportedError
 
 from . import clock
-from .query import EXIT_CODES, Subject, answer
+from .query import EXIT_CODES, Subject, answered
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,9 @@ def run_standard(query: Path, networks: list[str], assignments: Path | None, eff
     model = _network(networks, declared)
     if declared is not None:
         _check_types(query, declared)
-    decision = answer(Subject(model), query, clock.remaining(effort))
+    ((_, decision),) = answered(Subject(model), [query], clock.remaining(effort))
+    if isinstance(decision, GlscertError):
+        raise decision
     verdict = decision.verdict.value
     typer.echo("timed-out" if verdict == "timeout" else verdict)
     if decision.witness is not None:

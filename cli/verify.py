@@ -86,7 +86,9 @@ def command(
     ] = None,
     timeout: Annotated[
         float,
-        typer.Option(min=0, help="Seconds of search per input or property; of a single property, of the process."),
+        typer.Option(
+            min=0, help="Seconds per input or property, its share of the work; of a single property, of the process."
+        ),
     ] = 60.0,
     out: Annotated[
         Path | None, typer.Option(help="JSON file to keep results in; a stopped run goes on from it.")

@@ -3,8 +3,9 @@
 Schema `glscert/query/1`:
     schema, complete, model {path, sha256}, settings {timeout, seed}, versions, summary {queries, sat, unsat, unknown,
     timeout, error, seconds}, results [{property, sha256, verdict, reason, seconds, visited, bound, witness}]
-witness: of sat {x, y}, flat and row-major, else null. visited: subdomains bounded. bound: the lowest of what stayed
-open, or null. reason: what decided, what stopped the search, or of an error its sentence.
+results: by name of the property. witness: of sat {x, y}, flat and row-major, else null. visited: subdomains bounded.
+bound: the lowest of what stayed open, or null. reason: what decided, what stopped the search, or of an error its
+sentence.
 """
 
 import json
@@ -41,7 +42,7 @@ class Answers:
         self.save(complete=False)
 
     def as_json(self, *, complete: bool) -> dict[str, Any]:
-        results = list(self.results.values())
+        results = [self.results[name] for name in sorted(self.results)]
         counts = Counter(result["verdict"] for result in results)
         summary = {
             "queries": len(results),

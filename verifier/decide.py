@@ -1,14 +1,17 @@
-"""The straight line from a query to its answer.
+"""The straight line from queries to their answers.
 
     attack -> bounds of every box -> attack -> few inputs: input splitting, else ReLU splitting (and the other after it)
 
-`unsat` is said only when float64 bounds refute every clause on its whole box by more than rounding may move them
-(`search.rounding`), `sat` only after onnxruntime, on the file itself, confirmed a point inside the exact box.
+Queries of one network go through it together, each with its own share of the time. `unsat` is said only when float64
+bounds refute every clause on its whole box by more than rounding may move them (`search.rounding`), `sat` only after
+onnxruntime, on the file itself, confirmed a point inside the exact box.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from math import prod
 
 import torch
@@ -18,9 +21,10 @@ from .bounds.interval import nonlinear_inputs
 from .decision import Answer as Answer
 from .decision import Decision as Decision
 from .decision import Witness
-from .errors import InputError
+from .errors import GlscertError, InputError
 from .graph.shapes import NONLINEAR
 from .network import Network
+from .pending import Pending, waves
 from .search.branch_and_bound import Limits, Search
 from .search.clauses import Group, grouped
 from .search.falsify import Falsifier
@@ -33,191 +37,320 @@ from .settings import Effort
 from .spec import Query
 
 Progress = Callable[[str], None]
+Ended = tuple[int, Decision]  # of the query at that place
+Open = tuple[Problem, float]  # a clause to be proved, and what its bounds must exceed
 
 _TRIAL, _HOPELESS = 0.5, 0.5  # input splitting that after this part of the time leaves this part of the space gives way
 _REFINING = 0.15  # of the time that is left, for intermediate bounds at most
 _REFINING_STEPS = 8
-FEW_INPUTS = 20  # free ones, for input splitting
 _FEW_NEURONS, _BOXES, _LEAST_BOXES = 24, 16, 2**16  # boxes for each pattern of so few ReLUs before it gives way too
+_WAVE = 0.25  # of the memory, for the queries that are decided together
 
 
 def decide(network: Network, query: Query, settings: Effort, *, progress: Progress | None = None) -> Decision:
     """Raises `InputError` where the query is not one of this network's inputs and outputs, `UnsupportedError` where it
     asks of a last Softmax, LogSoftmax or ArgMax what its logits do not tell."""
-    return _Run(network, query, settings, progress or (lambda message: None)).decision()
+    ((_, found),) = decide_many(network, [query], settings, progress=progress)
+    if isinstance(found, GlscertError):
+        raise found
+    return found
+
+
+def decide_many(
+    network: Network,
+    queries: Sequence[Query],
+    settings: Effort,
+    *,
+    timeouts: Sequence[float] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[int, Decision | GlscertError]]:
+    """Of each query its place and the answer, in the order in which they are reached; where `decide` would raise, the
+    error. timeouts: seconds that each may take of the work they share; default the settings' for every one.
+    """
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    cases = []
+    for place, query in enumerate(queries):
+        began = time.perf_counter()
+        try:
+            groups = _groups(network, query)
+        except GlscertError as error:
+            yield place, error
+            continue
+        timeout = settings.timeout if timeouts is None else timeouts[place]
+        cases.append(Pending(place, groups, timeout, time.perf_counter() - began))
+    for wave in waves(cases, network.graph, int(_WAVE * settings.memory)):
+        yield from _Run(network, wave, settings, progress or (lambda message: None)).decisions()
+
+
+def _groups(network: Network, query: Query) -> list[Group]:
+    inputs, outputs = prod(network.graph.input_shape), network.graph.answers
+    if (query.inputs, query.outputs) != (inputs, outputs):
+        raise InputError(
+            f"the query has {query.inputs} inputs and {query.outputs} outputs, the network {inputs} and {outputs}. "
+            "Give the network that the query was written for."
+        )
+    return grouped(query.clauses, network.graph.output_shape[0], network.graph.ending)
 
 
 class _Run:
-    """One query on its way: what is known so far, and how much time is left."""
+    """Queries on their way together. A group is named by its number among those of all queries."""
 
-    def __init__(self, network: Network, query: Query, settings: Effort, progress: Progress) -> None:
-        inputs, outputs = prod(network.graph.input_shape), network.graph.answers
-        if (query.inputs, query.outputs) != (inputs, outputs):
-            raise InputError(
-                f"the query has {query.inputs} inputs and {query.outputs} outputs, the network {inputs} and {outputs}. "
-                "Give the network that the query was written for."
-            )
-        if settings.threads is not None:
-            torch.set_num_threads(settings.threads)
-        self._began = time.perf_counter()
-        self._network, self._settings, self._progress = network, settings, progress
-        self._groups = grouped(query.clauses, network.graph.output_shape[0], network.graph.ending)
-        self._falsifier = Falsifier(network, self._groups, memory=settings.memory, seed=settings.seed)
-        self._visited, self._bound = 0, float("-inf")
+    def __init__(self, network: Network, cases: list[Pending], settings: Effort, progress: Progress) -> None:
+        self._network, self._cases, self._settings, self._progress = network, cases, settings, progress
+        self._groups = [group for case in cases for group in case.groups]
+        owners = [number for number, case in enumerate(cases) for _ in case.groups]
+        self._case = [cases[number] for number in owners]  # of each group
+        self._falsifier = Falsifier(network, self._groups, owners, memory=settings.memory, seed=settings.seed)
+        self._billed = time.perf_counter()  # up to when time was shared out
+        self._until = float("inf")  # when all that the work is for are out of time
 
-    @property
-    def _seconds(self) -> float:
-        return time.perf_counter() - self._began
+    def decisions(self) -> Iterator[Ended]:
+        for ended in self._stages():
+            yield ended
+            self._billed = time.perf_counter()  # what is done with an answer is none of ours
 
-    def _late(self, part: float = 1.0) -> bool:
-        return self._seconds > part * self._settings.timeout
-
-    def decision(self) -> Decision:
-        if not self._groups:
-            return self._end(Answer.UNSAT, "nothing is unsafe: no clause has an input")
-        for stage in self._stages():
-            if stage is not None:
-                return stage
-            if self._late():
-                return self._end(Answer.TIMEOUT, f"timeout after {self._settings.timeout:g} s")
-        return self._end(Answer.UNKNOWN, "the bounds are as good as they get and within rounding of zero")
-
-    def _stages(self) -> Iterator[Decision | None]:
-        """Each step's decision, or None where it leaves the query open."""
+    def _stages(self) -> Iterator[Ended]:
+        for case in self._cases:
+            if not case.groups:
+                yield self._end(case, Answer.UNSAT, "nothing is unsafe: no clause has an input")
         every = [(number, clause) for number, group in enumerate(self._groups) for clause in range(len(group.rows))]
         self._progress(f"attack on {len(every)} clauses")
-        yield self._attack(every, restarts=1, steps=10)
-        if max(int((group.proof.lower < group.proof.upper).sum()) for group in self._groups) <= FEW_INPUTS:
-            yield from self._split_inputs()
-        yield from self._split_neurons()
+        yield from self._attack(every, restarts=1, steps=10)
+        few = [case for case in self._open(self._cases) if case.few_inputs]
+        if few:
+            yield from self._split_inputs(few)
+        if self._open(self._cases):
+            yield from self._split_neurons()
+        for case in self._open(self._cases):
+            yield self._end(case, Answer.UNKNOWN, "the bounds are as good as they get and within rounding of zero")
 
-    def _attack(self, clauses: list[tuple[int, int]], *, restarts: int, steps: int) -> Decision | None:
-        count = max(16, 1024 // len(self._groups))
-        for number in range(len(self._groups)):
-            if self._late():
-                return None
-            found = self._falsifier.sample(number, count)
+    def _open(self, cases: Iterable[Pending]) -> list[Pending]:
+        return [case for case in cases if not case.decided]
+
+    def _end(self, case: Pending, verdict: Answer, reason: str, witness: Witness | None = None) -> Ended:
+        return case.place, case.end(verdict, reason, witness)
+
+    def _begin(self, shares: Mapping[Pending, float]) -> None:
+        """Work for these queries; it may stop when all of them are out of time."""
+        whole = sum(shares.values())
+        self._until = self._billed + max((case.timeout - case.seconds) * whole / own for case, own in shares.items())
+
+    def _stop(self) -> bool:
+        return time.perf_counter() > self._until
+
+    def _bill(self, shares: Mapping[Pending, float]) -> None:
+        """Shares out the time since the last bill."""
+        now, whole = time.perf_counter(), sum(shares.values())
+        for case, own in shares.items():
+            case.seconds += (now - self._billed) * own / whole
+        self._billed = now
+
+    def _late(self, cases: Iterable[Pending]) -> Iterator[Ended]:
+        """Ends those whose time is over."""
+        for case in self._open(cases):
+            if case.late:
+                yield self._end(case, Answer.TIMEOUT, f"timeout after {self._settings.timeout:g} s")
+
+    def _attack(self, clauses: list[tuple[int, int]], *, restarts: int, steps: int) -> Iterator[Ended]:
+        """On clauses, each by the number of its group and its own within that."""
+        for number in dict.fromkeys(number for number, _ in clauses):
+            case = self._case[number]
+            if case.decided:
+                continue
+            found = self._falsifier.sample(number, max(16, 1024 // len(case.groups)))
+            self._bill({case: 1})
             if found is not None:
-                return self._unsafe(found, "random points")
-        found = self._falsifier.descend(clauses, restarts=restarts, steps=steps, stop=self._late)
-        return None if found is None else self._unsafe(found, "attack")
+                yield self._end(case, Answer.SAT, "random points", found)
+            yield from self._late([case])
+        clauses = [pair for pair in clauses if not self._case[pair[0]].decided]
+        if not clauses:
+            return
+        shares = Counter(self._case[number] for number, _ in clauses)
+        self._begin(shares)
+        witnesses = self._falsifier.descend(clauses, restarts=restarts, steps=steps, stop=self._stop)
+        self._bill(shares)
+        for owner, witness in witnesses.items():
+            yield self._end(self._cases[owner], Answer.SAT, "attack", witness)
+        yield from self._late(shares)
 
-    def _split_inputs(self) -> Iterator[Decision | None]:
-        """Input splitting, until it is plain that it will not end in time."""
+    def _split_inputs(self, cases: list[Pending]) -> Iterator[Ended]:
+        """Input splitting, of each query until it is plain that it will not end in time."""
         graph, params, memory = self._network.graph, self._network.exact, self._settings.memory
         batch = max(1, min(4096, inputs_at_once(graph, params, memory)))
         neurons = sum(prod(graph.shapes[name]) for name in nonlinear_inputs(graph).values())
         most = max(batch, memory // (8 * (4 * prod(graph.input_shape) + 8) + neurons))
+        place = {case: number for number, case in enumerate(cases)}
+        numbers = [number for number, case in enumerate(self._case) if case in place]
+        groups, owners = [self._groups[number] for number in numbers], [place[self._case[n]] for n in numbers]
         search = InputSplitting(
-            graph, params, self._groups, batch=batch, most=most, memory=memory // 8, stop=self._late
+            graph, params, groups, owners, batch=batch, most=most, memory=memory // 8, stop=self._stop
         )
         # Neuron splitting needs no more subdomains than there are patterns; boxes, which cost less, are without end
         # where the least value is taken along an edge between linear pieces.
         small = neurons < _FEW_NEURONS and all(node.op == "Relu" for node in graph.nodes if node.op in NONLINEAR)
-        enough = max(_LEAST_BOXES, _BOXES * len(self._groups) * 2**neurons) if small else float("inf")
-        began, start, told = self._visited, self._seconds, 0.0
-        while len(search.open.bound):
-            for group, _, point in search.run_round():
-                found = self._falsifier.replay(group, point)
-                if found is not None:
-                    self._visited = began + search.visited
-                    yield self._unsafe(found, "input splitting")
-            self._visited, self._bound = began + search.visited, search.bound
-            spent = self._seconds - start
-            if spent > told + 1:
-                told = spent
-                self._progress(f"input splitting: {search.visited} boxes, {100 * search.left:.2f} % of the space open")
-            hopeless = spent > _TRIAL * self._settings.timeout and search.left > _HOPELESS
-            if search.unwieldy or hopeless or search.visited > enough:
-                return
-            yield None
-        if not search.stuck:
-            yield self._end(Answer.UNSAT, f"input splitting, {search.visited} boxes")
+        start, told = {case: case.seconds for case in cases}, self._billed
+        inside, gone = list(cases), set[Pending]()
+        while inside:
+            self._begin(dict.fromkeys(inside, 1))
+            found = search.run_round()
+            self._bill({case: search.visited[place[case]] - case.visited for case in inside})
+            for case in inside:
+                case.visited = search.visited[place[case]]
+            for group, _, point in found:
+                case = self._case[numbers[group]]
+                witness = None if case.decided else self._falsifier.replay(numbers[group], point)
+                self._bill({case: 1})
+                if witness is not None:
+                    yield self._end(case, Answer.SAT, "input splitting", witness)
+            standing, crowded = search.standing(), search.crowded()
+            for case in inside:
+                own = place[case]
+                count, case.bound, left = (each[own] for each in standing)
+                hopeless = case.seconds - start[case] > _TRIAL * case.timeout and left > _HOPELESS
+                enough = max(_LEAST_BOXES, _BOXES * len(case.groups) * 2**neurons) if small else float("inf")
+                if not case.decided and not count and own not in search.stuck:
+                    yield self._end(case, Answer.UNSAT, f"input splitting, {case.visited} boxes")
+                yield from self._late([case])
+                if case.decided or not count or own == crowded or hopeless or case.visited > enough:
+                    search.drop(own)
+                    gone.add(case)
+            inside = [case for case in inside if case not in gone]
+            if inside and self._billed > told + 1:
+                told = self._billed
+                some = sum(standing.left[place[case]] for case in inside) / len(inside)
+                self._progress(f"input splitting: {sum(search.visited)} boxes, {100 * some:.2f} % of the space open")
 
-    def _split_neurons(self) -> Iterator[Decision | None]:
+    def _split_neurons(self) -> Iterator[Ended]:
         """DeepPoly on every box, then branch and bound on the clauses that it leaves open."""
-        problems, needed = [], []
+        problems: list[Open] = []
+        unproved: set[Pending] = set()
+        todo = [number for number, case in enumerate(self._case) if not case.decided]
+        last = {self._case[number]: number for number in todo}
         size = inputs_at_once(self._network.graph, self._network.exact, self._settings.memory)
-        for first in range(0, len(self._groups), size):
-            for problem, margin in self._problems(first, self._groups[first : first + size]):
-                problems.append(problem)
-                needed.append(margin)
-            yield None
-        if not problems:
-            yield self._end(Answer.UNSAT, "DeepPoly")
-        yield self._attack([(problem.owner, problem.number) for problem in problems], restarts=5, steps=50)
-        search = self._search(problems, needed)
+        for first in range(0, len(todo), size):
+            numbers = [number for number in todo[first : first + size] if not self._case[number].decided]
+            if not numbers:
+                continue
+            shares = Counter(self._case[number] for number in numbers)
+            self._begin(shares)
+            found = list(self._problems(numbers))
+            self._bill(shares)
+            problems += found
+            unproved.update(self._case[problem.owner] for problem, _ in found)
+            for case in shares:
+                if case not in unproved and last[case] <= numbers[-1]:
+                    yield self._end(case, Answer.UNSAT, "DeepPoly")
+            yield from self._late(shares)
+        problems = self._left(problems)
+        yield from self._attack([(problem.owner, problem.number) for problem, _ in problems], restarts=5, steps=50)
+        problems = self._left(problems)
+        search = self._search(problems)
         if not search.can_split():
             return
-        while search.has_roots():
-            yield self._round(search, 0)
-        left = [place for place, each in enumerate(search.progress) if each.done is None]
-        reasons = [each.done for each in search.progress if each.done]
-        if not left and not reasons:
-            yield self._end(Answer.UNSAT, "alpha-CROWN")
-        problems, needed, began = [problems[place] for place in left], [needed[place] for place in left], self._visited
-        search = self._search(self._refined(problems), needed)
-        while search.is_open():
-            yield self._round(search, began)
-        reasons += [each.done for each in search.progress if each.done]
-        if not reasons:
-            yield self._end(Answer.UNSAT, f"branch and bound, {self._visited} subdomains")
-        else:
-            yield self._end(Answer.UNKNOWN, str(reasons[0]))
+        reasons: dict[Pending, str] = {}
+        yield from self._rounds(search, search.has_roots, reasons, lambda case: "alpha-CROWN")
+        rest = [each for each, progress in zip(problems, search.progress, strict=True) if progress.done is None]
+        search = self._search((yield from self._refined(self._left(rest))))
+        yield from self._rounds(
+            search, search.is_open, reasons, lambda case: f"branch and bound, {case.visited} subdomains"
+        )
 
-    def _search(self, problems: list[Problem], needed: list[float]) -> Search:
+    def _left(self, problems: list[Open]) -> list[Open]:
+        """Those of queries without an answer."""
+        return [each for each in problems if not self._case[each[0].owner].decided]
+
+    def _search(self, problems: list[Open]) -> Search:
         limits = Limits(float("inf"), domains=2**20, memory=self._settings.memory)
-        return Search(self._network.graph, self._network.exact, problems, needed, limits)
+        clauses, needed = [problem for problem, _ in problems], [margin for _, margin in problems]
+        return Search(self._network.graph, self._network.exact, clauses, needed, limits)
 
-    def _round(self, search: Search, began: int) -> Decision | None:
-        search.run_round()
-        for group, point in search.take_candidates().items():
-            found = self._falsifier.replay(group, point)
-            if found is not None:
-                return self._unsafe(found, "branch and bound")
-        search.take_finished()
-        self._visited = began + sum(each.visited for each in search.progress)
-        self._bound = min((each.bound for each in search.progress if each.done is None), default=float("inf"))
-        return None
+    def _rounds(
+        self, search: Search, more: Callable[[], bool], reasons: dict[Pending, str], proof: Callable[[Pending], str]
+    ) -> Iterator[Ended]:
+        """Rounds of the search. reasons: what keeps queries from being proved once nothing is left to search; proof:
+        how the others were."""
+        of = [self._case[problem.owner] for problem in search.problems]
+        before = {case: case.visited for case in of}
+        while more():
+            inside = self._open(before)
+            self._begin(dict.fromkeys(inside, 1))
+            search.run_round()
+            visited, bound = Counter(before), dict.fromkeys(before, float("inf"))
+            for case, progress in zip(of, search.progress, strict=True):
+                visited[case] += progress.visited
+                if progress.done is None:
+                    bound[case] = min(bound[case], progress.bound)
+            served = {case: visited[case] - case.visited for case in inside}
+            self._bill(served if any(served.values()) else dict.fromkeys(inside, 1))
+            for case in inside:
+                case.visited, case.bound = visited[case], bound[case]
+            for number, point in search.take_candidates().items():
+                case = self._case[number]
+                witness = None if case.decided else self._falsifier.replay(number, point)
+                self._bill({case: 1})
+                if witness is not None:
+                    yield self._end(case, Answer.SAT, "branch and bound", witness)
+            if search.take_finished():
+                yield from self._finished(search, of, reasons, proof)
+            yield from self._late(inside)
+            ended = {case for case in inside if case.decided}
+            for owner in {p.owner for p, case in zip(search.problems, of, strict=True) if case in ended}:
+                search.stop_owner(owner, "answered")
 
-    def _refined(self, problems: list[Problem]) -> list[Problem]:
-        """The problems with tighter boxes, as far as a part of the time goes."""
+    def _finished(
+        self, search: Search, of: list[Pending], reasons: dict[Pending, str], proof: Callable[[Pending], str]
+    ) -> Iterator[Ended]:
+        """Answers the queries `of` the problems where nothing is left to search."""
+        searched = set()
+        for case, progress in zip(of, search.progress, strict=True):
+            if progress.done is None:
+                searched.add(case)
+            elif progress.done:
+                reasons.setdefault(case, progress.done)
+        for case in self._open(dict.fromkeys(of)):
+            if case not in searched and case in reasons:
+                yield self._end(case, Answer.UNKNOWN, reasons[case])
+            elif case not in searched:
+                yield self._end(case, Answer.UNSAT, proof(case))
+
+    def _refined(self, problems: list[Open]) -> Generator[Ended, None, list[Open]]:
+        """The problems with tighter boxes, as far as a part of each query's time goes."""
         self._progress(f"intermediate bounds of {len(problems)} clauses")
-        until = self._seconds + _REFINING * (self._settings.timeout - self._seconds)
         boxes: dict[int, dict[str, Box]] = {}
-        for problem in problems:
-            if problem.owner not in boxes:
-                pre = {name: Box(known.lower[None], known.upper[None]) for name, known in problem.pre.items()}
-                found = refined(
-                    self._network.graph, self._network.exact, self._network.single,
-                    Box(*(end[None] for end in problem.box)), pre,
-                    steps=_REFINING_STEPS, memory=self._settings.memory, stop=lambda: self._seconds > until,
-                )  # fmt: skip
-                boxes[problem.owner] = {name: Box(known.lower[0], known.upper[0]) for name, known in found.items()}
-        return [replace(problem, pre=boxes[problem.owner]) for problem in problems]
+        for case, own in groupby(problems, key=lambda each: self._case[each[0].owner]):
+            self._until = self._billed + _REFINING * (case.timeout - case.seconds)
+            for problem, _ in own:
+                if problem.owner not in boxes:
+                    boxes[problem.owner] = self._tighter(problem)
+            self._bill({case: 1})
+            yield from self._late([case])
+        return [(replace(problem, pre=boxes[problem.owner]), needed) for problem, needed in self._left(problems)]
 
-    def _problems(self, first: int, groups: list[Group]) -> Iterator[tuple[Problem, float]]:
-        """The clauses that DeepPoly leaves open, and what each bound must exceed; `first`: the first's number."""
+    def _tighter(self, problem: Problem) -> dict[str, Box]:
+        pre = {name: Box(known.lower[None], known.upper[None]) for name, known in problem.pre.items()}
+        found = refined(
+            self._network.graph, self._network.exact, self._network.single,
+            Box(*(end[None] for end in problem.box)), pre,
+            steps=_REFINING_STEPS, memory=self._settings.memory, stop=self._stop,
+        )  # fmt: skip
+        return {name: Box(known.lower[0], known.upper[0]) for name, known in found.items()}
+
+    def _problems(self, numbers: list[int]) -> Iterator[Open]:
+        """The clauses of these groups that DeepPoly leaves open."""
+        groups = [self._groups[number] for number in numbers]
         rows, offset, alive = padded(groups)
         box = Box(*(torch.stack([group.proof[end] for group in groups]) for end in (0, 1)))
         memory = self._settings.memory
         lines, pre = row_lines(
-            self._network.graph, self._network.exact, box, rows, offset, memory=memory // 8, stop=self._late
+            self._network.graph, self._network.exact, box, rows, offset, memory=memory // 8, stop=self._stop
         )
         shape = self._network.graph.input_shape
-        for place, group in enumerate(groups):
+        for place, (number, group) in enumerate(zip(numbers, groups, strict=True)):
             own_pre = {name: Box(known.lower[place].clone(), known.upper[place].clone()) for name, known in pre.items()}
             own = Box(*(end.reshape(shape) for end in group.proof))
             for clause in (alive & ~lines.refuted)[place].nonzero().flatten().tolist():
                 best = torch.zeros(rows.shape[2], dtype=torch.float64)
                 best[lines.lowest[place, clause].argmax()] = 1
                 given = (rows[place, clause], offset[place, clause])
-                yield Problem(first + place, clause, own, *given, own_pre, best), float(lines.needed[place])
-
-    def _unsafe(self, found: Witness, how: str) -> Decision:
-        return self._end(Answer.SAT, how, found)
-
-    def _end(self, verdict: Answer, reason: str, witness: Witness | None = None) -> Decision:
-        open_still = verdict in (Answer.UNKNOWN, Answer.TIMEOUT) and abs(self._bound) != float("inf")
-        bound = self._bound if open_still else None
-        return Decision(verdict, reason, self._seconds, witness, self._visited, bound)
+                yield Problem(number, clause, own, *given, own_pre, best), float(lines.needed[place])

@@ -99,10 +99,11 @@ def test_a_step_without_end_is_a_timeout(folder, monkeypatch):
         try:
             while True:
                 time.sleep(0.01)
+            yield
         except Exception as error:
             raise AssertionError from error
 
-    monkeypatch.setattr(search, "decide", endless)
+    monkeypatch.setattr(search, "decide_many", endless)
     done = invoke(folder / "model.onnx", "--vnnlib", folder / "properties", "--timeout", 0.1, "--json")
     assert done.exit_code == 1
     sat, late = json.loads(done.stdout)["results"]
@@ -115,7 +116,7 @@ def test_ctrl_c_keeps_what_is_known(folder, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(search, "decide", interrupted)
+    monkeypatch.setattr(search, "decide_many", interrupted)
     out = folder / "answers.json"
     done = invoke(folder / "model.onnx", "--vnnlib", folder / "properties", "--json", "--out", out)
     assert done.exit_code == 130

@@ -3,6 +3,7 @@
 A candidate counts only after onnxruntime, on the file itself, gave outputs that fulfil every row exactly.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import torch
@@ -21,8 +22,11 @@ _NEAR = 1e-4  # a margin in float32 below which a candidate is worth one
 
 
 class Falsifier:
-    def __init__(self, network: Network, groups: Sequence[Group], *, memory: int, seed: int) -> None:
-        self._network, self._groups = network, groups
+    def __init__(
+        self, network: Network, groups: Sequence[Group], owners: Sequence[int], *, memory: int, seed: int
+    ) -> None:
+        """owners: of each group whose it is."""
+        self._network, self._groups, self._owners = network, groups, owners
         self._generator = torch.Generator().manual_seed(seed)
         self._room = inputs_per_pass(network.graph, memory)
         # Probabilities may be equal in float32 where logits are far apart: then every candidate is.
@@ -52,25 +56,27 @@ class Falsifier:
         graph = self._network.graph
         outputs = evaluate(graph, self._network.single, points.reshape(-1, *graph.input_shape))
         values = torch.einsum("cmk,bk->bcm", known.rows.float(), outputs) + known.offset.float()
-        return self._confirmed(points, values.amax(2).amin(1), torch.full((len(points),), group))
+        return self._confirmed(points, values.amax(2).amin(1), [group] * len(points)).get(self._owners[group])
 
     def descend(
         self, clauses: Sequence[tuple[int, int]], *, restarts: int, steps: int, stop: Callable[[], bool]
-    ) -> Witness | None:
-        """PGD for each clause (number of group, number within it)."""
+    ) -> dict[int, Witness]:
+        """PGD for each clause (number of group, number within it) until its owner has a witness: those found."""
         clauses = [pair for pair in clauses if self._groups[pair[0]].attackable]
-        size = max(1, min(self._room, 2**24 // max(1, self._groups[0].rows[0].numel()) if clauses else 1))
+        widest = max((self._groups[group].rows[0].numel() for group, _ in clauses), default=1)
+        size = max(1, min(self._room, 2**24 // max(1, widest)))
+        found: dict[int, Witness] = {}
         for first in range(0, len(clauses), size):
             if first and stop():
                 break
-            witness = self._descend(clauses[first : first + size], restarts, steps, stop)
-            if witness is not None:
-                return witness
-        return None
+            part = [pair for pair in clauses[first : first + size] if self._owners[pair[0]] not in found]
+            if part:
+                found |= self._descend(part, restarts, steps, stop)
+        return found
 
     def _descend(
         self, clauses: Sequence[tuple[int, int]], restarts: int, steps: int, stop: Callable[[], bool]
-    ) -> Witness | None:
+    ) -> dict[int, Witness]:
         graph = self._network.graph
         groups = [self._groups[group] for group, _ in clauses]
         shape = (len(clauses), *graph.input_shape)
@@ -84,14 +90,19 @@ class Falsifier:
             graph, self._network.single, box, conjunction(rows, offset), steps=steps, restarts=restarts,
             generator=self._generator, stop=stop,
         )  # fmt: skip
-        return self._confirmed(points, margin, torch.tensor([group for group, _ in clauses]))
+        return self._confirmed(points, margin, [group for group, _ in clauses])
 
-    def _confirmed(self, points: Tensor, margin: Tensor, groups: Tensor) -> Witness | None:
-        """The first of the most promising points, by margin [B], that onnxruntime confirms."""
-        for place in margin.argsort()[:_REPLAYS].tolist():
-            if not margin[place] <= self._near:
-                return None
-            witness = self.replay(int(groups[place]), points[place])
+    def _confirmed(self, points: Tensor, margin: Tensor, groups: Sequence[int]) -> dict[int, Witness]:
+        """Of each owner the first of its most promising points, by margin [B], that onnxruntime confirms."""
+        found: dict[int, Witness] = {}
+        tried = Counter[int]()
+        order = margin.argsort()
+        for place in order[margin[order] <= self._near].tolist():
+            owner = self._owners[groups[place]]
+            if owner in found or tried[owner] == _REPLAYS:
+                continue
+            tried[owner] += 1
+            witness = self.replay(groups[place], points[place])
             if witness is not None:
-                return witness
-        return None
+                found[owner] = witness
+        return found

@@ -1,10 +1,13 @@
 """Branch and bound on the input: for networks with few inputs, boxes are cut until a linear bound closes each.
 
+The boxes of many owners are open together; every batch is shared fairly among them.
+
 Every box gets DeepPoly's bounds of its own, many boxes at a time and in float64 throughout, so that what closes a box
 is already the proof. A row's lower line A · x + b cuts the box as well: where it is positive the clause is refuted, and
 what is left of the box is all there is to search (interval constraint propagation on the lines).
 """
 
+from collections import Counter
 from typing import NamedTuple
 
 import torch
@@ -38,14 +41,32 @@ class Frontier(NamedTuple):
         return Frontier(*(part[index] for part in self))
 
 
+class Standing(NamedTuple):
+    """Of each owner: boxes open, the lowest bound of one, and the part of its boxes that is open, by number of
+    halvings."""
+
+    open: list[int]
+    bound: list[float]
+    left: list[float]
+
+
 class InputSplitting:
     """The frontier over all groups. `run_round` bounds one batch of boxes and splits what stays open."""
 
     def __init__(
-        self, graph: Graph, params: Params, groups: list[Group], *, batch: int, most: int, memory: int, stop: Stop
+        self,
+        graph: Graph,
+        params: Params,
+        groups: list[Group],
+        owners: list[int],
+        *,
+        batch: int,
+        most: int,
+        memory: int,
+        stop: Stop,
     ) -> None:
-        """batch: boxes bounded together at most; most: open boxes beyond which the search goes depth first; memory,
-        stop: as in `unstable_preactivations`."""
+        """owners: of each group, numbered from 0 on; batch: boxes bounded together at most; most: open boxes beyond
+        which the search goes depth first; memory, stop: as in `unstable_preactivations`."""
         self._graph, self._params, self._most = graph, params, most
         self._largest = max(1, min(batch, int(_ROUND / box_seconds(graph, params))))
         self._batch = min(self._largest, _LEAST)
@@ -53,29 +74,35 @@ class InputSplitting:
         lower, upper = (torch.stack([group.proof[end] for group in groups]) for end in (0, 1))
         self._bounder = RowBounder(graph, params, Box(lower, upper), self._rows, self._offset, memory=memory, stop=stop)
         count = len(groups)
-        none, share = lower.new_full((count,), -torch.inf), lower.new_full((count,), 1 / count)
+        self._owner = torch.tensor(owners)
+        none, share = lower.new_full((count,), -torch.inf), 1 / self._owner.bincount()[self._owner].double()
         signs = torch.zeros(count, self._bounder.neurons, dtype=torch.int8)
         self.open = Frontier(lower, upper, torch.arange(count), alive, none, share, signs)
-        self.visited = 0
-        self.stuck = False  # a box too narrow to be split was left open
+        self.visited = [0] * len(self._owner.bincount())  # boxes of each owner
+        self.stuck: set[int] = set()  # owners of whom a box too narrow to be split was left open
 
-    @property
-    def bound(self) -> float:
-        """The lowest bound of an open box."""
-        return float(self.open.bound.min()) if len(self.open.bound) else float("inf")
+    def standing(self) -> Standing:
+        owner, count = self._owner[self.open.group], len(self.visited)
+        bound, none = self.open.bound, torch.zeros(count, dtype=torch.float64)
+        return Standing(
+            owner.bincount(minlength=count).tolist(),
+            (none + torch.inf).scatter_reduce(0, owner, bound, "amin").tolist(),
+            none.scatter_add(0, owner, self.open.share).tolist(),
+        )
 
-    @property
-    def left(self) -> float:
-        """The part of the boxes that is still open, by number of halvings."""
-        return float(self.open.share.sum())
+    def crowded(self) -> int | None:
+        """Who holds the most, where even depth first there is no room for the open boxes."""
+        if len(self.open.bound) <= 2 * self._most:
+            return None
+        return int(self._owner[self.open.group].bincount().argmax())
 
-    @property
-    def unwieldy(self) -> bool:
-        """Even depth first there is no room for the open boxes."""
-        return len(self.open.bound) > 2 * self._most
+    def drop(self, owner: int) -> None:
+        """Forgets the boxes of one owner."""
+        self.open = self.open.take((self._owner[self.open.group] != owner).nonzero().flatten())
 
     def run_round(self) -> list[tuple[int, int, Tensor]]:
-        """Bounds the next boxes. Returns points that float64 finds unsafe: number of group and clause, x [n]."""
+        """Bounds the next boxes. Returns points that float64 finds unsafe: number of group and clause, x [n]; some of
+        each owner."""
         chosen = self._next()
         lines, signs = self._bounder(Box(chosen.lower, chosen.upper), chosen.group, chosen.signs)
         alive = chosen.alive & ~lines.refuted
@@ -85,22 +112,41 @@ class InputSplitting:
         rest = chosen._replace(lower=lower, upper=upper, alive=alive, bound=bound, signs=signs)
         keep = alive.any(1).nonzero().flatten()
         self._split(rest.take(keep), lines.influence(alive)[keep])
-        self.visited += len(chosen.bound)
+        for owner, served in enumerate(self._owner[chosen.group].bincount().tolist()):
+            self.visited[owner] += served
         self._batch = min(self._largest, 2 * self._batch)
         return found
 
     def _next(self) -> Frontier:
-        """The boxes with the lowest bounds, or where there is little room the deepest."""
+        """Of each owner its share of the places: the boxes with the lowest bounds, or of who holds more than its share
+        of too little room the deepest. Where there are more owners than places, those served least come first."""
         count = len(self.open.bound)
-        if count > self._most:
-            index = torch.arange(count - min(count, self._batch), count)
-        else:
-            index = self.open.bound.topk(min(count, self._batch), largest=False).indices
+        held = self._held()
+        waiting = sorted(held, key=lambda owner: self.visited[owner])[: self._batch]
+        parts, places = [], self._batch
+        for others, owner in zip(
+            range(len(waiting), 0, -1), sorted(waiting, key=lambda each: len(held[each])), strict=True
+        ):
+            own = held[owner]
+            share = min(len(own), places // others)
+            places -= share
+            deep = count > self._most and len(own) * len(held) > self._most
+            best = slice(len(own) - share, None) if deep else self.open.bound[own].topk(share, largest=False).indices
+            parts.append(own[best])
+        index = torch.cat(parts)
         rest = torch.ones(count, dtype=torch.bool)
         rest[index] = False
         chosen = self.open.take(index)
         self.open = self.open.take(rest.nonzero().flatten())
         return chosen
+
+    def _held(self) -> dict[int, Tensor]:
+        """Each owner's open boxes, by number, the oldest first."""
+        owner = self._owner[self.open.group]
+        counts = owner.bincount().tolist()
+        single = max(counts) == len(owner)
+        order = torch.arange(len(owner)) if single else owner.argsort(stable=True)
+        return {each: own for each, own in enumerate(order.split(counts)) if len(own)}
 
     def _split(self, rest: Frontier, influence: Tensor) -> None:
         """Every box cut in two across the input with the largest influence [D, n]."""
@@ -108,7 +154,7 @@ class InputSplitting:
         low, high = rest.lower.gather(1, axis), rest.upper.gather(1, axis)
         middle = low + (high - low) / 2
         wide = ((low < middle) & (middle < high)).squeeze(1)  # float64 has a number in between
-        self.stuck = self.stuck or not bool(wide.all())
+        self.stuck.update(self._owner[rest.group[~wide]].tolist())
         below = rest._replace(upper=rest.upper.scatter(1, axis, middle), share=rest.share / 2).take(wide)
         above = rest._replace(lower=rest.lower.scatter(1, axis, middle), share=rest.share / 2).take(wide)
         self.open = Frontier(*(torch.cat(parts) for parts in zip(self.open, below, above, strict=True)))
@@ -125,8 +171,13 @@ class InputSplitting:
         group = chosen.group[owner]
         values = (self._rows[group] * outputs[:, None, None]).sum(-1) + self._offset[group]
         broken = (values <= 0).all(2) & alive[owner]
-        places = broken.nonzero().tolist()[:_LEAST]
-        return [(int(group[place]), clause, points[place]) for place, clause in places]
+        found, told = [], Counter[int]()
+        for place, clause in broken.nonzero().tolist():
+            asks = int(self._owner[group[place]])
+            if told[asks] < _LEAST:
+                told[asks] += 1
+                found.append((int(group[place]), clause, points[place]))
+        return found
 
 
 def padded(groups: list[Group]) -> tuple[Tensor, Tensor, Tensor]:

@@ -33,7 +33,8 @@ def best_split(
 ) -> Tensor:
     """The chosen neuron of each domain [D], counted through the values of `impact` in their order; -1: none is left.
 
-    known [D]: bounds of the domains, which their children keep. Where no candidate gains, the first by `impact` it is.
+    known [D]: bounds of the domains, which their children keep. Where no candidate gains on them, of smooth networks
+    the first by `impact` it is; of ReLUs those that fall short of them still say which is best.
     """
     scores = torch.cat([impact[name].flatten(1) for name in impact], 1)
     top = scores.topk(min(CANDIDATES, scores.shape[1]), dim=1)
@@ -41,7 +42,9 @@ def best_split(
     count = int((top.values > -torch.inf).sum(1).amax())
     if count < 2:
         return first
-    sides = _sides(graph, work, pre, dual, cuts, list(impact), top.indices[:, :count]).maximum(known[:, None, None])
+    sides = _sides(graph, work, pre, dual, cuts, list(impact), top.indices[:, :count])
+    if not all(operator.kinked for operator in nonlinearities(graph).values()):
+        sides = sides.maximum(known[:, None, None])  # a curve's lines over half of its box may be worse placed
     value = sides.amin(2) + _BETTER_CHILD * sides.amax(2).clamp(max=0)
     gain = torch.where(top.values[:, :count] > -torch.inf, value, -torch.inf)
     chosen = top.indices.gather(1, gain.argmax(1, keepdim=True)).squeeze(1)

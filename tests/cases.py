@@ -35,6 +35,11 @@ def make_case(name, seed=0, *, dtype=torch.float64, batch=2, rows=3, radius=0.3,
     )
 
 
+def single_params(case: Case) -> dict[str, torch.Tensor]:
+    """In float32, as a search wants them beside those in float64."""
+    return {key: tensor.float() for key, tensor in case.params.items()}
+
+
 def numpy_params(case: Case) -> dict[str, np.ndarray]:
     """In float64, of the values as the engine sees them."""
     return {key: tensor.detach().double().numpy() for key, tensor in case.params.items()}

@@ -21,7 +21,7 @@ class Completion:
         self._stages, self._pending = stages, dict(enumerate(cases))
         problems, needed = self._problems(cases)
         network, limits = stages.network, Limits(stages.settings.timeout)
-        self._search = Search(network.graph, network.exact, problems, needed, limits)
+        self._search = Search(network.graph, network.exact, network.single, problems, needed, limits)
 
     def outcomes(self) -> Iterator[Outcome]:
         """One outcome for each case, in the order in which they are reached."""

@@ -263,7 +263,7 @@ class _Run:
     def _search(self, problems: list[Open]) -> Search:
         limits = Limits(float("inf"), domains=2**20, memory=self._settings.memory)
         clauses, needed = [problem for problem, _ in problems], [margin for _, margin in problems]
-        return Search(self._network.graph, self._network.exact, clauses, needed, limits)
+        return Search(self._network.graph, self._network.exact, self._network.single, clauses, needed, limits)
 
     def _rounds(
         self, search: Search, more: Callable[[], bool], reasons: dict[Pending, str], proof: Callable[[Pending], str]

@@ -25,7 +25,7 @@ from .dual import Cuts as Cuts
 from .dual import Dual as Dual
 from .dual import Look as Look
 from .dual import held
-from .interval import nonlinearities
+from .interval import nonlinearities, piecewise_linear
 from .rows import Rows, rows_of
 from .specification import Spec
 from .substitution import Anchor, relax, spec_bound, spec_rows
@@ -71,8 +71,7 @@ def dual_bound(
 
 def dual_program(graph: Graph, params: Params, base: Anchor) -> Rows | None:
     """The compiled program, which knows the slopes of ReLUs only, and that their boxes are cut at 0."""
-    kinked = all(operator.kinked for operator in nonlinearities(graph).values())
-    return rows_of(graph, params, next(iter(base.boxed))) if kinked and base.boxed else None
+    return rows_of(graph, params, next(iter(base.boxed))) if base.boxed and piecewise_linear(graph) else None
 
 
 def _bounded(
@@ -233,9 +232,8 @@ def _slack(operator: Nonlinear, box: Box, line: Lines) -> tuple[Tensor, Tensor]:
     lower, upper = box.lower.unsqueeze(1), box.upper.unsqueeze(1)
     if operator.kinked:
         gap = torch.minimum((1 - line.lower_slope) * upper, -line.lower_slope * lower).clamp(min=0)
-        return gap + 1e-3 * torch.minimum(
-            upper, -lower
-        ), line.upper_start  # a slope of 0 or 1 is tight on one side only
+        least = 1e-3 * torch.minimum(upper, -lower)  # a slope of 0 or 1 is tight on one side only
+        return gap + least, line.upper_start
     start = 0.0 if line.lower_start is None else line.lower_start
     below, above = torch.zeros_like(line.lower_slope), torch.zeros_like(line.upper_slope)
     for share in _PLACES:

@@ -85,6 +85,11 @@ def nonlinearities(graph: Graph) -> dict[str, Nonlinear]:
     return found
 
 
+def piecewise_linear(graph: Graph) -> bool:
+    """Every nonlinearity is affine on either side of 0."""
+    return all(operator.kinked for operator in nonlinearities(graph).values())
+
+
 def affine_tail(graph: Graph) -> tuple[set[str], list[Node]]:
     """The last values that are not affine in others before the output, and the nodes from there to it, in order."""
     ends, tail = {graph.output}, []

@@ -46,13 +46,16 @@ class Rows(NamedTuple):
                 found[place] = Lining(low.flatten(1), start, up.flatten(1), up_start.flatten(1))
         return found
 
+    def neighbours(self, name: str, neuron: Tensor, box: Tensor | int = 0) -> Tensor:
+        """The order [n] that puts entries of the value `name` side by side which see much the same of those below."""
+        _, height, width = self.program.plan.values[self.number[name]].shape
+        return (box * (height * width) + neuron % (height * width)).argsort(stable=True)
+
     def neuron_bounds(
         self, name: str, box: Tensor, neuron: Tensor, sign: Tensor, lines: Mapping[str, Lines], base: Anchor
     ) -> Tensor:
         """Lower bounds [n] of sign · v, for entries neuron [n] (flat) of the value `name` in boxes number box [n]."""
-        _, height, width = self.program.plan.values[self.number[name]].shape
-        # neighbours side by side: what they see of the values below is much the same
-        order = (box * (height * width) + neuron % (height * width)).argsort(stable=True)
+        order = self.neighbours(name, neuron, box)
         found = self.program.bounds(
             self.number[name],
             self.linings(lines),

@@ -30,7 +30,16 @@ _COPIES = 16  # numbers for each neuron of a subdomain that is being bounded
 class Search(Frontier):
     """`run_round` bounds one batch of subdomains, shared fairly among the open problems."""
 
-    def __init__(self, graph: Graph, params: Params, problems: list[Problem], margins: list[float], limits: Limits):
+    def __init__(
+        self,
+        graph: Graph,
+        params: Params,
+        single: Params,
+        problems: list[Problem],
+        margins: list[float],
+        limits: Limits,
+    ) -> None:
+        """params in float64, single the same in float32."""
         operators = nonlinearities(graph)
         packings = {}  # problems of one input share their boxes
         for problem in problems:
@@ -38,8 +47,7 @@ class Search(Frontier):
                 packings[id(problem.pre)] = Packing({n: operators[n].unstable(box) for n, box in problem.pre.items()})
         super().__init__(problems, limits, max((packing.size for packing in packings.values()), default=0))
         self._packing = [packings[id(problem.pre)] for problem in problems]
-        self.graph, self.params = graph, params
-        self._single = {name: value.float() for name, value in params.items()}
+        self.graph, self.params, self._single = graph, params, single
         self._candidates: dict[int, tuple[float, torch.Tensor]] = {}
         self._rooted = 0
         neurons = sum(box.lower.numel() for box in problems[0].pre.values()) if problems else 1

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..bounds import Box
 from ..bounds.beta_crown import Cuts, Dual, dual_bound, dual_program
-from ..bounds.interval import nonlinearities
+from ..bounds.interval import nonlinearities, piecewise_linear
 from ..bounds.specification import Spec
 from ..bounds.substitution import relax
 from ..graph import Graph
@@ -43,7 +43,7 @@ def best_split(
     if count < 2:
         return first
     sides = _sides(graph, work, pre, dual, cuts, list(impact), top.indices[:, :count])
-    if not all(operator.kinked for operator in nonlinearities(graph).values()):
+    if not piecewise_linear(graph):
         sides = sides.maximum(known[:, None, None])  # a curve's lines over half of its box may be worse placed
     value = sides.amin(2) + _BETTER_CHILD * sides.amax(2).clamp(max=0)
     gain = torch.where(top.values[:, :count] > -torch.inf, value, -torch.inf)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ..bounds.interval import nonlinearities
+from ..bounds.interval import piecewise_linear
 from ..graph import Graph
 from ..ops import Box, Params
 from .cost import program_seconds
@@ -26,7 +26,7 @@ class Programs:
     def __init__(self, graph: Graph, params: Params, problems: Sequence[Problem]) -> None:
         self._graph, self._params, self._problems = graph, params, problems
         self._rate = 0.3
-        self._relus = all(operator.kinked for operator in nonlinearities(graph).values())
+        self._relus = piecewise_linear(graph)
 
     def solve(self, domains: list[Domain], seconds: float) -> list[tuple[Domain, Optimum]]:
         """Optima of some domains, those with the most splits first. seconds: what the ascent costs (`cost`)."""

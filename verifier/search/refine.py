@@ -7,14 +7,14 @@ the tightest form.) The climb is in float32, its result is bounded again in floa
 """
 
 from collections.abc import Callable, Mapping
-from math import prod
 
 import torch
 from torch import Tensor
 
 from ..bounds.backward import lower_bound
+from ..bounds.beta_crown import dual_program
 from ..bounds.interval import exact_values, nonlinearities
-from ..bounds.rows import Rows, rows_of
+from ..bounds.rows import Rows
 from ..bounds.substitution import Anchor, anchor, relax
 from ..graph import Graph
 from ..ops import Box, Params
@@ -40,8 +40,7 @@ def refined(
     """
     exact, found = exact_values(graph), dict(pre)
     bases = anchor(graph, single, Box(*(end.float() for end in box))), anchor(graph, params, box)
-    kinked = all(operator.kinked for operator in nonlinearities(graph).values())
-    programs = [rows_of(graph, each, next(iter(bases[0].boxed))) if kinked else None for each in (single, params)]
+    programs = [dual_program(graph, each, base) for each, base in zip((single, params), bases, strict=True)]
     for name, operator in nonlinearities(graph).items():
         if name in exact:
             continue
@@ -79,8 +78,7 @@ def _compiled(
     steps: int,
 ) -> Tensor:
     """The bounds of v and then of -v for the neurons `part`."""
-    spots = prod(graph.shapes[name][1:])
-    order = (part % spots).argsort(stable=True)  # what neighbours see of the values below is much the same
+    order = exact.neighbours(name, part)
     neuron, sign = part[order].repeat_interleave(2), torch.tensor([1.0, -1.0]).repeat(len(part))
     boxes = {each: Box(*(end.float() for end in box)) for each, box in known.items()}
     _, slopes = single.climbed(name, neuron, sign, relax(graph, boxes), bases[0], steps=steps)

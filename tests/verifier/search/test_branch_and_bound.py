@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cases import make_case, numpy_params
+from cases import make_case, numpy_params, single_params
 from glscert.verifier.bounds import Box
 from glscert.verifier.bounds.substitution import anchor
 from glscert.verifier.ops import evaluate
@@ -42,7 +42,7 @@ def searched(name, seed, above):
     shift = above - rows.min()
     problem = Problem(0, 0, Box(lower, upper), case.spec.rows[0], case.spec.offset[0] + shift, pre)
     margins = rounding_margins(case.graph, case.params, case.box, known).tolist()
-    search = Recorded(case.graph, case.params, [problem], margins, Limits(1e9, batch=16))
+    search = Recorded(case.graph, case.params, single_params(case), [problem], margins, Limits(1e9, batch=16))
     return search, forward(case.graph, numpy_params(case), points.numpy()), rows + shift
 
 

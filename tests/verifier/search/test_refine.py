@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cases import make_case, numpy_params
+from cases import make_case, numpy_params, single_params
 from glscert.verifier.bounds import Box
 from glscert.verifier.bounds.substitution import anchor
 from glscert.verifier.search.intermediate import unstable_preactivations
@@ -13,8 +13,7 @@ from reference import forward
 
 
 def climbed(case, pre, **options):
-    single = {name: value.float() for name, value in case.params.items()}
-    return refined(case.graph, case.params, single, case.box, pre, steps=4, **options)
+    return refined(case.graph, case.params, single_params(case), case.box, pre, steps=4, **options)
 
 
 @pytest.mark.parametrize("name", GRAPHS)

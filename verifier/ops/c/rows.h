@@ -179,6 +179,19 @@ static void one_phase(const struct phase *p, long groups, long block, const stru
         }
 }
 
+/* ---- sparse maps, either way ---- */
+
+static void add_pairs(const struct op *op, const long *read, const vec *from, const long *written, vec *to) {
+    for (long p = 0; p < op->pairs; p++) to[written[p]] += op->factor[p] * from[read[p]];
+}
+
+static void add_copy(real factor, const struct value *fv, const vec *from, const struct value *tv, vec *to,
+                     struct region r) {
+    for (long c = 0; c < fv->channels; c++)
+        for (long y = r.y0; y < r.y1; y++)
+            for (long x = r.x0; x < r.x1; x++) to[place_of(tv, c, y, x)] += factor * from[place_of(fv, c, y, x)];
+}
+
 /* ---- regions ---- */
 
 static void span(const struct phase *p, long along, long first, long last, long *low, long *high) {
@@ -334,13 +347,9 @@ static vec backwards(struct work *w) {
             for (long p = 0; p < op->backs; p++)
                 one_phase(&op->back[p], op->groups, op->block_back, out, from, in, to, w->seen[k]);
         } else if (op->kind == PAIRS) {
-            for (long p = 0; p < op->pairs; p++)
-                to[op->from[p]] += op->factor[p] * from[op->to[p]];
+            add_pairs(op, op->to, from, op->from, to);
         } else if (op->kind == COPY) {
-            for (long c = 0; c < out->channels; c++)
-                for (long y = r.y0; y < r.y1; y++)
-                    for (long x = r.x0; x < r.x1; x++)
-                        to[place_of(in, c, y, x)] += op->factor[0] * from[place_of(out, c, y, x)];
+            add_copy(op->factor[0], out, from, in, to, r);
         } else {
             const struct lining *lines = &call->lines[op->lines];
             long size = entries_of(out);
@@ -384,6 +393,14 @@ static vec bounded(struct work *w) {
     return total + at_end(w);
 }
 
+/* Of entry j of the end value: where a form with the coefficient `row` is least. */
+static vec lowest(const struct work *w, long j, vec row) {
+    const struct call *call = w->call;
+    long size = entries_of(&w->plan->value[w->plan->end]), box = call->box[w->tile];
+    vec radius = of_tile(call->radius, call->own_end, w->tile, box, size, j);
+    return of_tile(call->centre, call->own_end, w->tile, box, size, j) + chosen(row > 0, -radius, radius);
+}
+
 /* Where the bound is taken, from the end value on along the lines. */
 static void forwards(struct work *w) {
     const struct plan *plan = w->plan;
@@ -396,11 +413,8 @@ static void forwards(struct work *w) {
     for (long c = 0; !empty(r) && c < v->channels; c++)
         for (long y = r.y0; y < r.y1; y++)
             for (long x = r.x0; x < r.x1; x++) {
-                long j = (c * v->height + y) * v->width + x, size = entries_of(v);
-                vec row = w->coef[plan->end][place_of(v, c, y, x)];
-                vec radius = of_tile(call->radius, call->own_end, w->tile, box, size, j);
-                w->point[plan->end][place_of(v, c, y, x)] =
-                    of_tile(call->centre, call->own_end, w->tile, box, size, j) + chosen(row > 0, -radius, radius);
+                long j = (c * v->height + y) * v->width + x;
+                w->point[plan->end][place_of(v, c, y, x)] = lowest(w, j, w->coef[plan->end][place_of(v, c, y, x)]);
             }
     for (long k = 0; k < plan->ops; k++) {
         const struct op *op = &plan->op[k];
@@ -417,13 +431,9 @@ static void forwards(struct work *w) {
             for (long p = 0; p < op->forths; p++)
                 one_phase(&op->forth[p], op->groups, op->block_forth, in, from, out, to, r);
         } else if (op->kind == PAIRS) {
-            for (long p = 0; p < op->pairs; p++)
-                to[op->to[p]] += op->factor[p] * from[op->from[p]];
+            add_pairs(op, op->from, from, op->to, to);
         } else if (op->kind == COPY) {
-            for (long c = 0; c < out->channels; c++)
-                for (long y = r.y0; y < r.y1; y++)
-                    for (long x = r.x0; x < r.x1; x++)
-                        to[place_of(out, c, y, x)] += op->factor[0] * from[place_of(in, c, y, x)];
+            add_copy(op->factor[0], in, from, out, to, r);
         } else {
             const struct lining *lines = &call->lines[op->lines];
             long size = entries_of(out);
@@ -597,15 +607,13 @@ void substitute(const struct plan *plan, const struct call *call) {
         }
         if (call->corner) {
             const struct value *v = &plan->value[plan->end];
-            long size = entries_of(v), box = call->box[work.tile];
+            long size = entries_of(v);
             for (long j = 0; j < size; j++) {
                 long rest = j % (v->height * v->width), y = rest / v->width, x = rest % v->width;
                 struct region r = region[plan->end];
                 int inside = y >= r.y0 && y < r.y1 && x >= r.x0 && x < r.x1;
                 vec row = inside ? coef[plan->end][flat_place(v, j)] : (vec){0};
-                vec radius = of_tile(call->radius, call->own_end, work.tile, box, size, j);
-                ((vec *)call->corner)[work.tile * size + j] =
-                    of_tile(call->centre, call->own_end, work.tile, box, size, j) + chosen(row > 0, -radius, radius);
+                ((vec *)call->corner)[work.tile * size + j] = lowest(&work, j, row);
             }
         }
         for (work.flip = 0; work.flip < call->flips; work.flip++)

@@ -8,35 +8,17 @@ own or all of a box with the same, and may improve every row's lower slopes and 
 import ctypes
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from . import compiled
-from .forms import Shape
+from .plan import CORRELATE, Array, Op, Plan, Taps
 
 _TEXT = '#define LANES {lanes}\n#define DOUBLE {double}\n#include "vector.h"\n#include "rows.h"\n'
-_CORRELATE, _COPY, _PAIRS, _LINES = range(4)
 _BLOCK, _SINGLE = 4, 8  # output channels at a time: over a map, over a single place
-
-Array = NDArray[Any]
-
-
-class Taps(NamedTuple):
-    """One phase of a correlation: to[o, q · step + first] += sum of weight[t, o, i] · from[i, q · stride + tap[t]].
-
-    tap [T, 2]; weight [T, out, in of its group]; all pairs are (vertical, horizontal).
-    """
-
-    first: tuple[int, int]
-    step: tuple[int, int]
-    stride: tuple[int, int]
-    tap: Array
-    weight: Array
 
 
 class Lining(NamedTuple):
@@ -56,6 +38,33 @@ class Lining(NamedTuple):
     sign: Tensor | None = None
 
 
+class Job(NamedTuple):
+    """T rows over the value `start`, to be bounded; all tensors in the program's dtype.
+
+    neurons: flat numbers [T] and signs [T], rows v_i or -v_i; or rows [T, M, entries], offset [T, M], weights [T, M]:
+    their weighted sum. linings: by number of the lines; None: no row meets these. box [T] int64: which lines and ends
+    [B, n] a row goes by, equal ones best next to each other; None: the first, or all `own_end` centre, radius [T, n].
+    look: also `met` and `corner`. flips: numbers of the lining and entry and signs [V, T] of a neuron that each
+    further bound has split.
+    """
+
+    start: int
+    linings: Sequence[Lining | None]
+    centre: Tensor
+    radius: Tensor
+    neurons: tuple[Tensor, Tensor] | None = None
+    rows: tuple[Tensor, Tensor, Tensor] | None = None
+    box: Tensor | None = None
+    own_end: bool = False
+    look: bool = False
+    flips: tuple[Tensor, Tensor, Tensor] | None = None
+
+    @property
+    def size(self) -> int:
+        given = self.neurons or self.rows
+        return len(given[0]) if given else 0
+
+
 class Found(NamedTuple):
     """bound [T] of the rows; met: for each nonlinearity the coefficients [T, n] that met its lines; corner [T, end]:
     where the bound is taken; low, extra, weights: after the ascent, where there was one; flipped [V, T]: with one more
@@ -68,76 +77,6 @@ class Found(NamedTuple):
     extra: list[Tensor]
     weights: Tensor | None
     flipped: Tensor | None
-
-
-@dataclass
-class _Value:
-    shape: Shape
-    halo: list[int] = field(default_factory=lambda: [0, 0])
-    reach: list[int] = field(default_factory=lambda: [0, 0])
-
-    def places(self) -> Array:
-        """Of every entry, where it lies in the map with its halo."""
-        channels, height, width = self.shape
-        (hy, hx), pitch = self.halo, self.shape[2] + 2 * self.halo[1]
-        c, y, x = np.ogrid[:channels, :height, :width]
-        return np.asarray(c * ((height + 2 * hy) * pitch) + (y + hy) * pitch + x + hx).ravel()
-
-
-class _Op(NamedTuple):
-    kind: int
-    into: int
-    out: int
-    groups: int = 1
-    back: Sequence[Taps] = ()
-    forth: Sequence[Taps] = ()
-    pairs: tuple[Array, Array] | None = None  # entries of the output and of the input
-    factor: Array | None = None
-    offset: Array | None = None  # per channel, or per entry
-    lines: int = 0
-
-
-class Plan:
-    """A network as the program sees it: values [C, H, W] by number, and what leads from one to another.
-
-    Built from the end value (number 0) on, in order; `RowsProgram` takes it when it is complete.
-    """
-
-    def __init__(self, end: Shape) -> None:
-        self.values, self.ops, self.linings = [_Value(end)], list[_Op](), list[int]()
-
-    def value(self, shape: Shape) -> int:
-        self.values.append(_Value(shape))
-        return len(self.values) - 1
-
-    def correlate(
-        self, into: int, out: int, groups: int, back: Sequence[Taps], forth: Sequence[Taps], offset: Array | None
-    ) -> None:
-        """back: from coefficients of `out` to those of `into`; forth: from values of `into` to those of `out`."""
-        for phases, source, target in ((back, out, into), (forth, into, out)):
-            value = self.values[source]
-            for phase in phases:
-                for axis in range(2):
-                    extent, low, high = value.shape[1 + axis], phase.tap[:, axis].min(), phase.tap[:, axis].max()
-                    last = (self.values[target].shape[1 + axis] - 1 - phase.first[axis]) // phase.step[axis]
-                    beyond = max(0, -int(low), int(last * phase.stride[axis] + high) - (extent - 1))
-                    value.halo[axis] = max(value.halo[axis], beyond)
-                    if phases is back:
-                        value.reach[axis] = max(value.reach[axis], int(high - low) + 1 + abs(int(low)) + abs(int(high)))
-        self.ops.append(_Op(_CORRELATE, into, out, groups, back, forth, offset=offset))
-
-    def copy(self, into: int, out: int, factor: float, offset: Array | None = None) -> None:
-        self.ops.append(_Op(_COPY, into, out, factor=np.array([factor]), offset=offset))
-
-    def pairs(self, into: int, out: int, to: Array, source: Array, factor: Array, offset: Array | None = None) -> None:
-        """out[to] += factor · into[source], entries counted row by row; offset of every entry of `out`."""
-        self.ops.append(_Op(_PAIRS, into, out, pairs=(to, source), factor=factor, offset=offset))
-
-    def lines(self, into: int, out: int) -> int:
-        """A nonlinearity; returns the number of its lines."""
-        self.ops.append(_Op(_LINES, into, out, lines=len(self.linings)))
-        self.linings.append(int(np.prod(self.values[out].shape)))
-        return len(self.linings) - 1
 
 
 def _record(fields: str) -> Any:
@@ -175,7 +114,7 @@ class RowsProgram:
         self._record = _PlanRecord(len(plan.values), len(plan.ops), 0, ctypes.addressof(values), ctypes.addressof(ops))
         self._kept += [values, ops]
 
-    def _op(self, op: _Op) -> tuple[Any, ...]:
+    def _op(self, op: Op) -> tuple[Any, ...]:
         blocks, phases = [], []
         for taps, target in ((op.back, op.into), (op.forth, op.out)):
             channels, height, width = self.plan.values[target].shape
@@ -194,7 +133,7 @@ class RowsProgram:
         count = 0 if pairs[0] is None else len(pairs[0])
         offsets = 0
         if op.offset is not None:
-            offsets = 1 if op.kind == _CORRELATE else 2
+            offsets = 1 if op.kind == CORRELATE else 2
         return (
             op.kind, op.into, op.out, op.groups, *blocks, len(op.back), len(op.forth), *phases,
             count, *places, self._array(op.factor, self._real), offsets, self._array(op.offset, self._real), op.lines,
@@ -224,91 +163,45 @@ class RowsProgram:
         self._kept.append(array)
         return int(array.ctypes.data)
 
-    def bounds(
-        self,
-        start: int,
-        linings: Sequence[Lining | None],
-        centre: Tensor,
-        radius: Tensor,
-        *,
-        neurons: tuple[Tensor, Tensor] | None = None,
-        rows: tuple[Tensor, Tensor, Tensor] | None = None,
-        box: Tensor | None = None,
-        own_end: bool = False,
-        look: bool = False,
-        steps: int = 0,
-        rate: float = 0.25,
-        decay: float = 0.95,
-        flips: tuple[Tensor, Tensor, Tensor] | None = None,
-    ) -> Found:
-        """Lower bounds of T rows over the value `start`, all tensors in the program's dtype.
-
-        neurons: flat numbers [T] and signs [T], rows v_i or -v_i; or rows [T, M, entries], offset [T, M], weights
-        [T, M]: their weighted sum. linings: by number of the lines; None: no row meets these. box [T] int64: which
-        lines and ends [B, n] a row goes by, equal ones best next to each other; None: the first, or all `own_end`
-        centre, radius [T, n]. look: also `met` and `corner`. steps: of ascent, that ends early where all are positive.
-        flips: numbers of the lining and entry and signs [V, T] of a neuron that each further bound has split.
-        """
-        first = neurons[0] if neurons is not None else rows[0] if rows is not None else None
-        if first is None or len(first) == 0:
+    def bounds(self, job: Job, *, steps: int = 0, rate: float = 0.25, decay: float = 0.95) -> Found:
+        """Lower bounds of the job's rows. steps: of ascent, that ends early where all are positive."""
+        if job.size == 0:
             raise ValueError("rows are given as neurons or with coefficients, one at least")
-        order, tiles = self._tiles(len(first), box)
-        call = _Call(self, order, tiles, linings, centre, radius, neurons, rows, box, own_end, look, start, flips)
+        call = _Call(self, job)
         call.run(steps, rate, decay)
-        return call.found(len(first), steps > 0)
-
-    def _tiles(self, count: int, box: Tensor | None) -> tuple[Tensor, int]:
-        """Row numbers [tiles · lanes], the rows of a tile from one box, its last row repeated where it is not full."""
-        counts = torch.tensor([count]) if box is None else torch.unique_consecutive(box, return_counts=True)[1]
-        tiles = (counts + self.lanes - 1) // self.lanes
-        last, first = counts.cumsum(0) - 1, tiles.cumsum(0) - tiles
-        owner = torch.arange(len(counts)).repeat_interleave(tiles)
-        start = (last + 1 - counts)[owner] + (torch.arange(len(owner)) - first[owner]) * self.lanes
-        order = start.unsqueeze(1) + torch.arange(self.lanes)
-        return torch.minimum(order, last[owner].unsqueeze(1)).flatten(), len(owner)
+        return call.found(steps > 0)
 
 
 class _Call:
     """The arguments of one call, in tiles, and what comes out."""
 
-    def __init__(
-        self,
-        program: RowsProgram,
-        order: Tensor,
-        tiles: int,
-        linings: Sequence[Lining | None],
-        centre: Tensor,
-        radius: Tensor,
-        neurons: tuple[Tensor, Tensor] | None,
-        rows: tuple[Tensor, Tensor, Tensor] | None,
-        box: Tensor | None,
-        own_end: bool,
-        look: bool,
-        start: int,
-        flips: tuple[Tensor, Tensor, Tensor] | None,
-    ) -> None:
-        self.program, self.order, self.tiles, self.start, self.own_end = program, order, tiles, start, own_end
+    def __init__(self, program: RowsProgram, job: Job) -> None:
+        self.program, self.job = program, job
         self.lanes, self.dtype = program.lanes, program.dtype
-        self.plain = box is None  # in order, but for the last row again at the end
+        self.order, self.tiles = _tiles(job.size, job.box, self.lanes)
+        self.plain = job.box is None  # in order, but for the last row again at the end
         self.neuron = self.sign = self.rows = self.offset = self.weights = None
-        if neurons is not None:
-            self.neuron, self.sign = neurons[0][order].contiguous(), neurons[1][order].to(self.dtype).contiguous()
-        elif rows is not None:
-            self.rows, self.offset, self.weights = (self._tiled(part.to(self.dtype)) for part in rows)
+        if job.neurons is not None:
+            neuron, sign = job.neurons
+            self.neuron, self.sign = neuron[self.order].contiguous(), sign[self.order].to(self.dtype).contiguous()
+        elif job.rows is not None:
+            self.rows, self.offset, self.weights = (self._tiled(part.to(self.dtype)) for part in job.rows)
         self.flips = None
-        if flips is not None:
-            self.flips = (self._tiled(flips[0].T), self._tiled(flips[1].T), self._tiled(flips[2].T.to(self.dtype)))
+        if job.flips is not None:
+            lining, entry, side = (part.T for part in job.flips)
+            self.flips = (self._tiled(lining), self._tiled(entry), self._tiled(side.to(self.dtype)))
         self.terms = 0 if self.rows is None else self.rows.shape[1]
-        self.box = torch.zeros(tiles, dtype=torch.int64) if box is None else box[order[:: self.lanes]].contiguous()
-        self.ends = [self._tiled(end) if own_end else end.contiguous() for end in (centre, radius)]
-        self.linings = [None if lining is None else self._lining(lining) for lining in linings]
+        first = self.order[:: self.lanes]
+        self.box = torch.zeros(self.tiles, dtype=torch.int64) if job.box is None else job.box[first].contiguous()
+        self.ends = [self._tiled(end) if job.own_end else end.contiguous() for end in (job.centre, job.radius)]
+        self.linings = [None if lining is None else self._lining(lining) for lining in job.linings]
         self.met = [
-            self._empty(size) if look and lining is not None else None
-            for size, lining in zip(program.plan.linings, linings, strict=True)
+            self._empty(size) if job.look and lining is not None else None
+            for size, lining in zip(program.plan.linings, job.linings, strict=True)
         ]
-        self.corner = self._empty(self.ends[0].shape[1]) if look else None
-        self.bound = torch.empty(tiles, self.lanes, dtype=self.dtype)
-        self.flipped = None if flips is None else self.bound.new_empty(tiles, len(flips[0]), self.lanes)
+        self.corner = self._empty(self.ends[0].shape[1]) if job.look else None
+        self.bound = torch.empty(self.tiles, self.lanes, dtype=self.dtype)
+        self.flipped = None if job.flips is None else self.bound.new_empty(self.tiles, len(job.flips[0]), self.lanes)
 
     def _empty(self, entries: int) -> Tensor:
         return torch.zeros(self.tiles, entries, self.lanes, dtype=self.dtype)
@@ -319,7 +212,8 @@ class _Call:
         tiled = spelled.unflatten(0, (self.tiles, self.lanes)).movedim(1, -1).contiguous()
         return tiled.clone() if tiled.data_ptr() == value.data_ptr() else tiled
 
-    def _untiled(self, value: Tensor, count: int) -> Tensor:
+    def _untiled(self, value: Tensor) -> Tensor:
+        count = self.job.size
         spelled = value.movedim(-1, 1).flatten(0, 1)
         if self.plain:
             return spelled[:count]
@@ -379,9 +273,10 @@ class _Call:
         if self.flips is not None and self.flipped is not None:
             flips = (self.flipped.shape[1], *(at(part) for part in (*self.flips, self.flipped)))
         call = _CallRecord(
-            last - first, self.start, at(neuron), at(sign), self.terms, at(self.rows), at(self.offset),
-            at(self.weights), at(self.box), ctypes.addressof(records), *(at(end, self.own_end) for end in self.ends),
-            int(self.own_end), at(self.bound), at(self.corner), steps, rate, decay,
+            last - first, self.job.start, at(neuron), at(sign), self.terms, at(self.rows), at(self.offset),
+            at(self.weights), at(self.box), ctypes.addressof(records),
+            *(at(end, self.job.own_end) for end in self.ends), int(self.job.own_end), at(self.bound), at(self.corner),
+            steps, rate, decay,
             *flips, None,
         )  # fmt: skip
         plan, library = ctypes.byref(self.program._record), self.program._library
@@ -389,9 +284,9 @@ class _Call:
         call.scratch = scratch.data_ptr() + -scratch.data_ptr() % 64
         library.substitute(plan, ctypes.byref(call))
 
-    def found(self, count: int, moved: bool) -> Found:
+    def found(self, moved: bool) -> Found:
         def untiled(value: Tensor | None) -> Tensor:
-            return torch.empty(0) if value is None else self._untiled(value, count)
+            return torch.empty(0) if value is None else self._untiled(value)
 
         own = [lining if moved and lining is not None and lining.own_low else None for lining in self.linings]
         return Found(
@@ -403,6 +298,17 @@ class _Call:
             None if self.weights is None else untiled(self.weights),
             None if self.flipped is None else untiled(self.flipped).T,
         )
+
+
+def _tiles(count: int, box: Tensor | None, lanes: int) -> tuple[Tensor, int]:
+    """Row numbers [tiles · lanes], the rows of a tile from one box, its last row repeated where it is not full."""
+    counts = torch.tensor([count]) if box is None else torch.unique_consecutive(box, return_counts=True)[1]
+    tiles = (counts + lanes - 1) // lanes
+    last, first = counts.cumsum(0) - 1, tiles.cumsum(0) - tiles
+    owner = torch.arange(len(counts)).repeat_interleave(tiles)
+    start = (last + 1 - counts)[owner] + (torch.arange(len(owner)) - first[owner]) * lanes
+    order = start.unsqueeze(1) + torch.arange(lanes)
+    return torch.minimum(order, last[owner].unsqueeze(1)).flatten(), len(owner)
 
 
 def _moving(lining: Lining) -> tuple[list[int], list[int]]:

@@ -1,6 +1,7 @@
 """Time limits: the time for a single property counts from the process's begin, and no step may outlive it."""
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from glscert.verifier.settings import Effort
 
 _LOADED = time.monotonic()
+_AGAIN = 0.01  # seconds
 _began: float | None = None  # where a process of its own runs one command
 
 
@@ -39,7 +41,9 @@ def remaining(effort: "Effort") -> "Effort":
 
 @contextmanager
 def alarm(seconds: float) -> Iterator[None]:
-    """`OutOfTime` after so many seconds, in the main thread, where the system has such a signal."""
+    """`OutOfTime` after so many seconds, in the main thread, where the system has such a signal.
+
+    Python drops what is raised in a finaliser or in a callback of a weak reference: then it rings again."""
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -47,6 +51,13 @@ def alarm(seconds: float) -> Iterator[None]:
     def ring(*_: object) -> None:
         raise OutOfTime
 
+    def again(dropped: "sys.UnraisableHookArgs") -> None:
+        if dropped.exc_type is OutOfTime:
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+        else:
+            reported(dropped)
+
+    reported, sys.unraisablehook = sys.unraisablehook, again
     earlier = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
@@ -54,3 +65,4 @@ def alarm(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, earlier)
+        sys.unraisablehook = reported

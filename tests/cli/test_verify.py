@@ -279,13 +279,18 @@ def hard(folder, count=3000):
     return [str(folder / "model.onnx"), "--data", str(folder / "data.npz"), "--eps", "0.12", "--timeout", "1000"]
 
 
+def listen():
+    """A shell's background jobs, and what they start, are deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="the signal is POSIX's")
 def test_ctrl_c_keeps_what_is_known_and_the_same_command_goes_on(tmp_path):
     arguments, out = hard(tmp_path), tmp_path / "r.json"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [*COMMAND, *arguments, "--out", str(out), "--json", "--threads", "1"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=listen,
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while not (out.exists() and json.loads(out.read_text())["images"]) and time.monotonic() < deadline:

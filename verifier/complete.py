@@ -7,8 +7,9 @@ from operator import itemgetter
 from .bounds import Box
 from .case import Case, finite
 from .outcome import Outcome, Verdict
-from .search.branch_and_bound import Limits, Search
+from .search.frontier import Limits
 from .search.problem import Problem
+from .search.search import Search
 from .stages import Stages, through
 
 RESTARTS, STEPS = 5, 50  # of the longer attack

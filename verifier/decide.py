@@ -9,9 +9,7 @@ onnxruntime, on the file itself, confirmed a point inside the exact box.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import prod
 
 import torch
@@ -25,14 +23,14 @@ from .errors import GlscertError, InputError
 from .graph.shapes import NONLINEAR
 from .network import Network
 from .pending import Pending, waves
-from .search.branch_and_bound import Limits, Search
 from .search.clauses import Group, grouped
 from .search.falsify import Falsifier
+from .search.frontier import Limits
 from .search.input_splitting import InputSplitting, padded
 from .search.memory import inputs_at_once
 from .search.problem import Problem
-from .search.refine import refined
 from .search.row_lines import row_lines
+from .search.search import Search
 from .settings import Effort
 from .spec import Query
 
@@ -41,8 +39,6 @@ Ended = tuple[int, Decision]  # of the query at that place
 Open = tuple[Problem, float]  # a clause to be proved, and what its bounds must exceed
 
 _TRIAL, _HOPELESS = 0.5, 0.5  # input splitting that after this part of the time leaves this part of the space gives way
-_REFINING = 0.15  # of the time that is left, for intermediate bounds at most
-_REFINING_STEPS = 8
 _FEW_NEURONS, _BOXES, _LEAST_BOXES = 24, 16, 2**16  # boxes for each pattern of so few ReLUs before it gives way too
 _WAVE = 0.25  # of the memory, for the queries that are decided together
 
@@ -250,8 +246,6 @@ class _Run:
             return
         reasons: dict[Pending, str] = {}
         yield from self._rounds(search, search.has_roots, reasons, lambda case: "alpha-CROWN")
-        rest = [each for each, progress in zip(problems, search.progress, strict=True) if progress.done is None]
-        search = self._search((yield from self._refined(self._left(rest))))
         yield from self._rounds(
             search, search.is_open, reasons, lambda case: f"branch and bound, {case.visited} subdomains"
         )
@@ -272,6 +266,8 @@ class _Run:
         how the others were."""
         of = [self._case[problem.owner] for problem in search.problems]
         before = {case: case.visited for case in of}
+        for case, progress in zip(of, search.progress, strict=True):
+            before[case] -= progress.visited
         while more():
             inside = self._open(before)
             self._begin(dict.fromkeys(inside, 1))
@@ -313,28 +309,6 @@ class _Run:
                 yield self._end(case, Answer.UNKNOWN, reasons[case])
             elif case not in searched:
                 yield self._end(case, Answer.UNSAT, proof(case))
-
-    def _refined(self, problems: list[Open]) -> Generator[Ended, None, list[Open]]:
-        """The problems with tighter boxes, as far as a part of each query's time goes."""
-        self._progress(f"intermediate bounds of {len(problems)} clauses")
-        boxes: dict[int, dict[str, Box]] = {}
-        for case, own in groupby(problems, key=lambda each: self._case[each[0].owner]):
-            self._until = self._billed + _REFINING * (case.timeout - case.seconds)
-            for problem, _ in own:
-                if problem.owner not in boxes:
-                    boxes[problem.owner] = self._tighter(problem)
-            self._bill({case: 1})
-            yield from self._late([case])
-        return [(replace(problem, pre=boxes[problem.owner]), needed) for problem, needed in self._left(problems)]
-
-    def _tighter(self, problem: Problem) -> dict[str, Box]:
-        pre = {name: Box(known.lower[None], known.upper[None]) for name, known in problem.pre.items()}
-        found = refined(
-            self._network.graph, self._network.exact, self._network.single,
-            Box(*(end[None] for end in problem.box)), pre,
-            steps=_REFINING_STEPS, memory=self._settings.memory, stop=self._stop,
-        )  # fmt: skip
-        return {name: Box(known.lower[0], known.upper[0]) for name, known in found.items()}
 
     def _problems(self, numbers: list[int]) -> Iterator[Open]:
         """The clauses of these groups that DeepPoly leaves open."""

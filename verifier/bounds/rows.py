@@ -204,7 +204,7 @@ def rows_of(graph: Graph, params: Params, end: str) -> Rows | None:
     return _rows_of(_Same(graph), _Same(params), end)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def _rows_of(graph: _Same, params: _Same, end: str) -> Rows | None:
     like = next(iter(params.value.values()), None)
     if like is None or like.device.type != "cpu":

@@ -8,6 +8,7 @@ the bound engine) so that the same graph serves one set of weights, a stacked po
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 
@@ -48,6 +49,17 @@ class Graph:
     def answers(self) -> int:
         """How many outputs the file has, after the ending."""
         return 1 if self.ending == "ArgMax" else self.output_shape[0]
+
+    def upto(self, value: str) -> "Graph":
+        """The part that computes a value, as a row of outputs."""
+        needed, nodes = {value}, []
+        for node in reversed(self.nodes):
+            if node.output in needed:
+                needed.update(node.inputs)
+                nodes.append(node)
+        row = f"{value} as a row"
+        shapes = {name: self.shapes[name] for name in needed} | {row: (prod(self.shapes[value]),)}
+        return Graph(self.input, row, (*reversed(nodes), Node("Flatten", row, (value,), row)), shapes)
 
     def producers(self) -> dict[str, Node]:
         """Value name -> the node that computes it (the input has none)."""

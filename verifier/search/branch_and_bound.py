@@ -1,11 +1,13 @@
 """Branch and bound on splits of neurons over one frontier of subdomains of many problems (β-CROWN, Wang et al. 2021).
 
 The search runs in float32; a subdomain is closed only when its bound, recomputed in float64 from the slopes and
-multipliers that the search found, exceeds the rounding margin. Small ReLU networks get these from linear programs too,
-which need no steps to converge and come with the point where the bound is taken.
+multipliers that the search found, exceeds the rounding margin.
 """
 
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import inf
 
 import torch
 
@@ -16,7 +18,6 @@ from ..ops import Box, Params, evaluate
 from .branching import best_split
 from .cost import multiplications, subdomain_seconds
 from .domains import Branch, Domain, Packing, clip, stacked_dual
-from .exact import Programs
 from .frontier import Frontier
 from .frontier import Limits as Limits
 from .problem import Problem, batch, rows_at
@@ -27,7 +28,7 @@ _LEAST = 8  # subdomains of a round, however long
 _COPIES = 16  # numbers for each neuron of a subdomain that is being bounded
 
 
-class Search(Frontier):
+class BranchAndBound(Frontier):
     """`run_round` bounds one batch of subdomains, shared fairly among the open problems."""
 
     def __init__(
@@ -35,32 +36,30 @@ class Search(Frontier):
         graph: Graph,
         params: Params,
         single: Params,
-        problems: list[Problem],
-        margins: list[float],
+        problems: Sequence[Problem],
+        margins: Sequence[float],
         limits: Limits,
     ) -> None:
         """params in float64, single the same in float32."""
-        operators = nonlinearities(graph)
+        problems = list(problems)
         packings = {}  # problems of one input share their boxes
         for problem in problems:
             if id(problem.pre) not in packings:
-                packings[id(problem.pre)] = Packing({n: operators[n].unstable(box) for n, box in problem.pre.items()})
+                packings[id(problem.pre)] = _packing(graph, problem.pre)
         super().__init__(problems, limits, max((packing.size for packing in packings.values()), default=0))
         self._packing = [packings[id(problem.pre)] for problem in problems]
-        self.graph, self.params, self._single = graph, params, single
+        self.graph, self.params, self.single = graph, params, single
         self._candidates: dict[int, tuple[float, torch.Tensor]] = {}
-        self._rooted = 0
         neurons = sum(box.lower.numel() for box in problems[0].pre.values()) if problems else 1
-        self._seconds_each = subdomain_seconds(multiplications(graph, params))
-        fits = min(limits.memory // (_COPIES * 4 * max(1, neurons)), int(_ROUND / self._seconds_each))
+        self.seconds_each = subdomain_seconds(multiplications(graph, params))
+        fits = min(limits.memory // (_COPIES * 4 * max(1, neurons)), int(_ROUND / self.seconds_each))
         self._batch = max(_LEAST, min(limits.batch, fits))
         self._rows = max((len(problem.rows) for problem in problems), default=1)
-        self._prover = Prover(graph, params, problems, margins)
-        self._programs = Programs(graph, params, problems)
+        self.prover = Prover(graph, params, problems, margins)
 
     def has_roots(self) -> bool:
         """Some whole boxes have not been bounded yet."""
-        return self._rooted < len(self.problems)
+        return any(progress.done is None and progress.whole for progress in self.progress)
 
     def can_split(self) -> bool:
         """The network has nonlinearities; without any, DeepPoly's bound is exact and nothing here improves it."""
@@ -71,17 +70,23 @@ class Search(Frontier):
         found, self._candidates = self._candidates, {}
         return {owner: point for owner, (_, point) in found.items()}
 
+    def restart(self, owner: int, pre: dict[str, Box]) -> None:
+        """Begins the open problems of an input anew, with other boxes."""
+        packing = _packing(self.graph, pre)
+        for i in self.open_of(owner):
+            self.problems[i], self._packing[i] = replace(self.problems[i], pre=pre), packing
+            progress = self.progress[i]
+            progress.whole, progress.proved, progress.open, progress.over = True, inf, [], []
+
     def run_round(self) -> None:
         began = time.perf_counter()
         roots = self._roots()
-        domains = roots or [
-            self._packing[domain.problem].spelled(domain) for domain in self.next_children(max(1, self._batch // 2))
-        ]
+        domains = roots or [self.spelled(domain) for domain in self.next_children(max(1, self._batch // 2))]
         if not domains:
             return
         rest = self._tightened(domains, self.limits.root_steps if roots else self.limits.steps)
         if not roots:
-            rest = self._solved(rest, len(domains))
+            rest = self.finish(rest, len(domains))
         self._branch(rest)
         for domain in rest:
             self.add(self._packing[domain.problem].packed(domain))
@@ -89,11 +94,10 @@ class Search(Frontier):
 
     def _roots(self) -> list[Domain]:
         """The next whole boxes that have not been bounded yet."""
-        chosen = [i for i in range(self._rooted, len(self.problems)) if self.progress[i].done is None]
-        chosen = chosen[: self._batch]
-        self._rooted = chosen[-1] + 1 if chosen else len(self.problems)
+        chosen = [i for i, progress in enumerate(self.progress) if progress.done is None and progress.whole]
         roots = []
-        for i in chosen:
+        for i in chosen[: self._batch]:
+            self.progress[i].whole = False
             known = self.problems[i].pre
             boxes = {n: Box(b.lower[None].float(), b.upper[None].float()) for n, b in known.items()}
             dual = start_dual(self.graph, boxes, 1)
@@ -106,14 +110,14 @@ class Search(Frontier):
     def _weights(self, problem: Problem) -> torch.Tensor:
         count = len(problem.rows)
         start = torch.full((count,), 1 / count) if problem.weights is None else problem.weights.float()
-        return self._padded(start)
+        return self.padded(start)
 
-    def _padded(self, weights: torch.Tensor) -> torch.Tensor:
+    def padded(self, weights: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.pad(weights, (0, self._rows - len(weights)))
 
     def _tightened(self, domains: list[Domain], steps: int) -> list[Domain]:
         """The domains that a few steps of ascent do not close, with the best dual they led to."""
-        work = batch(self.graph, self._single, [self.problems[d.problem] for d in domains], self._rows)
+        work = batch(self.graph, self.single, [self.problems[d.problem] for d in domains], self._rows)
         pre, cuts = clip(work.pre, domains)
         split = cuts if any(domain.splits for domain in domains) else None
         start = self._anew(domains, pre, stacked_dual(domains))
@@ -125,7 +129,7 @@ class Search(Frontier):
             if dual.weights is not None:
                 domain.weights = dual.weights[row].clone()
         hopeful = [domain for row, domain in enumerate(domains) if bound[row, 0] > 0]
-        return self._unproved(domains, hopeful, stacked_dual(hopeful) if hopeful else dual)
+        return self.unproved(domains, hopeful, stacked_dual(hopeful) if hopeful else dual)
 
     def _anew(self, domains: list[Domain], pre: dict[str, Box], dual: Dual) -> Dual:
         """The dual with the slope of each domain's last split as on a box of its own: a curve's bend has changed."""
@@ -140,35 +144,25 @@ class Search(Frontier):
                 slopes[name].flatten(1)[rows, neurons] = operator.start_slope(pre[name]).flatten(1)[rows, neurons]
         return dual._replace(slopes=slopes)
 
-    def _unproved(self, domains: list[Domain], hopeful: list[Domain], dual: Dual) -> list[Domain]:
+    def spelled(self, domain: Domain) -> Domain:
+        """With slopes and multipliers of every neuron."""
+        return self._packing[domain.problem].spelled(domain)
+
+    def finish(self, domains: list[Domain], bounded: int) -> list[Domain]:
+        """The domains that other means do not close: here there are none. bounded: of how many these are left."""
+        return domains
+
+    def unproved(self, domains: list[Domain], hopeful: list[Domain], dual: Dual) -> list[Domain]:
         """The domains without those hopeful ones that their row of the dual proves."""
         closed = set()
-        for domain, (bound, proved) in zip(hopeful, self._prover.bounds(hopeful, dual), strict=True):
-            if proved:
+        for domain, (bound, needed) in zip(hopeful, self.prover.bounds(hopeful, dual), strict=True):
+            if bound > needed:
                 closed.add(id(domain))
                 progress = self.progress[domain.problem]
                 progress.proved = min(progress.proved, bound)
         return [domain for domain in domains if id(domain) not in closed]
 
-    def _solved(self, domains: list[Domain], bounded: int) -> list[Domain]:
-        """The domains that linear programs do not close; bounded: of how many these are left."""
-        found = self._programs.solve(domains, bounded * self._seconds_each)
-        if not found:
-            return domains
-        for domain, optimum in found:
-            if optimum.point is not None:
-                self._propose(domain.problem, optimum.point)
-        tried, optima = [domain for domain, _ in found], [optimum for _, optimum in found]
-        stacked = Dual(
-            {name: torch.stack([optimum.slopes[name] for optimum in optima]) for name in optima[0].slopes},
-            {name: torch.stack([optimum.multipliers[name] for optimum in optima]) for name in optima[0].slopes},
-            torch.stack([self._padded(optimum.weights) for optimum in optima]),
-        )
-        rest = self._unproved(domains, tried, stacked)
-        self._programs.learn(len(tried), len(domains) - len(rest))
-        return rest
-
-    def _propose(self, problem: int, point: torch.Tensor) -> None:
+    def propose(self, problem: int, point: torch.Tensor) -> None:
         """A point [*v], if some clause is broken there in float64."""
         known = self.problems[problem]
         outputs = evaluate(self.graph, self.params, point[None].double())[0]
@@ -180,7 +174,7 @@ class Search(Frontier):
         """Chooses each domain's next split; on the way, points where the bounds are taken."""
         if not domains:
             return
-        work = batch(self.graph, self._single, [self.problems[d.problem] for d in domains], self._rows)
+        work = batch(self.graph, self.single, [self.problems[d.problem] for d in domains], self._rows)
         pre, cuts = clip(work.pre, domains)
         dual = stacked_dual(domains)
         seen = look(self.graph, work.params, work.base, work.spec, pre, dual, cuts)
@@ -193,7 +187,12 @@ class Search(Frontier):
         places = [(name, index) for name in impact for index in range(impact[name][0].numel())]
         for row, (domain, best) in enumerate(zip(domains, chosen, strict=True)):
             if reached[row] <= 0:
-                self._propose(domain.problem, corners[row])
+                self.propose(domain.problem, corners[row])
             if best >= 0:
                 name, neuron = places[best]
                 domain.branch = Branch(name, neuron, float(points[row, best]))
+
+
+def _packing(graph: Graph, pre: Mapping[str, Box]) -> Packing:
+    operators = nonlinearities(graph)
+    return Packing({name: operators[name].unstable(box) for name, box in pre.items()})

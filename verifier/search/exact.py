@@ -28,8 +28,9 @@ class Programs:
         self._rate = 0.3
         self._relus = piecewise_linear(graph)
 
-    def solve(self, domains: list[Domain], seconds: float) -> list[tuple[Domain, Optimum]]:
-        """Optima of some domains, those with the most splits first. seconds: what the ascent costs (`cost`)."""
+    def solve(self, domains: list[Domain], seconds: float) -> list[tuple[Domain, Optimum, float]]:
+        """Optima of some domains, those with the most splits first, and what each cost. seconds: what the ascent costs
+        (`cost`)."""
         if not self._relus:
             return []
         spent, found = 0.0, []
@@ -52,7 +53,7 @@ class Programs:
             pre = {name: Box(*(end[place] for end in box)) for name, box in boxes.items()}
             optimum = solve(self._graph, self._params, problem, pre, domain.slopes, seconds=_SECONDS)
             if optimum is not None:
-                found.append((domain, optimum))
+                found.append((domain, optimum, program_seconds(entries)))
         return found
 
     def learn(self, tried: int, closed: int) -> None:

@@ -1,9 +1,8 @@
 """The open subdomains of many problems: which are bounded next, and what ends a problem or an input."""
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import isfinite
+from math import inf, isfinite
 
 from .domains import Domain
 from .problem import Problem
@@ -14,12 +13,13 @@ _DOMAIN = 4096  # bytes of a subdomain beside its slopes and multipliers
 @dataclass(frozen=True)
 class Limits:
     """seconds: an input's share of the work. domains: open at once, of one problem. memory: bytes that all open
-    subdomains may hold. batch: subdomains bounded together."""
+    subdomains may hold. batch: subdomains bounded together. visits: subdomains of a problem, beyond which it rests."""
 
     seconds: float
     domains: int = 20_000
     memory: int = 2**30
     batch: int = 256
+    visits: float = inf
     steps: int = 20
     root_steps: int = 20
 
@@ -28,12 +28,13 @@ class Limits:
 class Progress:
     """Where one problem stands. `done`: None while open, else what ended it; "" for proved."""
 
+    whole: bool = True  # its box has not been bounded yet
     open: list[Domain] = field(default_factory=list)
+    over: list[Domain] = field(default_factory=list)  # that no further split divides
     seconds: float = 0.0
     visited: int = 0
-    bound: float = float("-inf")  # of the open subdomains, float32
-    proved: float = float("inf")  # of the closed ones, float64
-    left: float = float("inf")  # of those that no further split divides
+    bound: float = -inf  # of the open subdomains, float32
+    proved: float = inf  # of the closed ones, float64
     done: str | None = None
 
 
@@ -48,7 +49,7 @@ def _tightness(domain: Domain) -> tuple[int, float]:
 class Frontier:
     """Owners are inputs; several problems may belong to one."""
 
-    def __init__(self, problems: Sequence[Problem], limits: Limits, moving: int) -> None:
+    def __init__(self, problems: list[Problem], limits: Limits, moving: int) -> None:
         """moving: neurons of a subdomain whose slopes and multipliers are kept, at most."""
         self.problems, self.limits = problems, limits
         self.progress = [Progress() for _ in problems]
@@ -61,9 +62,17 @@ class Frontier:
     def is_open(self) -> bool:
         return any(p.done is None for p in self.progress)
 
+    def is_waiting(self) -> bool:
+        """Some problem is not at rest."""
+        return any(p.done is None and (p.whole or (p.open and p.visited < self.limits.visits)) for p in self.progress)
+
     def of_owner(self, owner: int) -> dict[int, Progress]:
         """Where an input's problems stand, by number of their specification row."""
         return {self.problems[i].number: self.progress[i] for i in self._of_owner[owner]}
+
+    def open_of(self, owner: int) -> list[int]:
+        """Places of an input's open problems."""
+        return [i for i in self._of_owner[owner] if self.progress[i].done is None]
 
     def take_finished(self) -> list[int]:
         """Owners whose last open problem ended since the last call."""
@@ -72,12 +81,13 @@ class Frontier:
 
     def stop_owner(self, owner: int, reason: str) -> None:
         """End whatever is open of an input."""
-        for i in self._of_owner[owner]:
-            if self.progress[i].done is None:
-                self._end(i, reason)
+        for i in self.open_of(owner):
+            self.end(i, reason)
 
-    def _end(self, problem: int, how: str) -> None:
-        self.progress[problem].done, self.progress[problem].open = how, []
+    def end(self, problem: int, how: str) -> None:
+        """A problem is proved where `how` is "", else given up for that reason."""
+        progress = self.progress[problem]
+        progress.done, progress.open, progress.over = how, [], []
         owner = self.problems[problem].owner
         if all(self.progress[i].done is not None for i in self._of_owner[owner]):
             self._finished.append(owner)
@@ -89,7 +99,8 @@ class Frontier:
         deepest are taken: depth first, what is open hardly grows.
         """
         crowded = 2 * sum(len(progress.open) for progress in self.progress) > self._most_open
-        waiting = sorted((p for p in self.progress if p.done is None and p.open), key=lambda p: p.visited)[:places]
+        ready = (p for p in self.progress if p.done is None and p.open and p.visited < self.limits.visits)
+        waiting = sorted(ready, key=lambda p: p.visited)[:places]
         parents: list[Domain] = []
         for left, progress in zip(range(len(waiting), 0, -1), sorted(waiting, key=lambda p: len(p.open)), strict=True):
             share = (places - len(parents)) // left
@@ -101,10 +112,7 @@ class Frontier:
     def add(self, domain: Domain) -> None:
         """Back to be split, or to what is left over where there is no neuron to split."""
         progress = self.progress[domain.problem]
-        if domain.branch is None:
-            progress.left = min(progress.left, domain.bound)
-        else:
-            progress.open.append(domain)
+        (progress.over if domain.branch is None else progress.open).append(domain)
 
     def account(self, domains: list[Domain], seconds: float) -> None:
         """The work of a round, and whether it ended any of their problems."""
@@ -119,21 +127,39 @@ class Frontier:
 
     def _settle(self, problem: int) -> None:
         progress = self.progress[problem]
-        if progress.done is not None:
+        if progress.done is not None or progress.whole:
             return
-        if not progress.open and progress.left == float("inf"):
-            self._end(problem, "")
+        if not progress.open and not progress.over:
+            self.end(problem, "")
             return
-        progress.bound = max(progress.bound, min([progress.left, *(domain.bound for domain in progress.open)]))
+        progress.bound = max(progress.bound, min(domain.bound for domain in (*progress.open, *progress.over)))
         owner = self.problems[problem].owner
         if not isfinite(progress.bound):
             self.stop_owner(owner, "the bounds overflow")
         elif not progress.open:
-            self.stop_owner(owner, f"no neuron left to split, at a bound of {progress.left:.2g}")
-        elif sum(self.progress[i].seconds for i in self._of_owner[owner]) > self.limits.seconds:
-            self.stop_owner(owner, f"timeout after {self.limits.seconds:g} s")
+            self.exhausted(problem)
         elif len(progress.open) > self.limits.domains:
             self.stop_owner(owner, f"more than {self.limits.domains} open subdomains")
+        else:
+            self._tell_time(owner)
+
+    def exhausted(self, problem: int) -> None:
+        """What is left of a problem no split divides."""
+        bound = min(domain.bound for domain in self.progress[problem].over)
+        self.stop_owner(self.problems[problem].owner, f"no neuron left to split, at a bound of {bound:.2g}")
+
+    def _tell_time(self, owner: int) -> None:
+        if sum(self.progress[i].seconds for i in self._of_owner[owner]) > self.limits.seconds:
+            self.stop_owner(owner, f"timeout after {self.limits.seconds:g} s")
+
+    def spend(self, owner: int, visited: int, seconds: float) -> None:
+        """Work on an input that its open problems share."""
+        shared = [self.progress[i] for i in self.open_of(owner)]
+        for progress in shared:
+            progress.seconds += seconds / len(shared)
+        if shared:
+            shared[0].visited += visited
+        self._tell_time(owner)
 
     def _forget(self) -> None:
         """Where the open subdomains outgrow the memory, gives up the input that holds the most."""

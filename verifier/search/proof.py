@@ -20,8 +20,8 @@ class Prover:
         self._rows = max((len(problem.rows) for problem in problems), default=1)
         self._per_multiplier: dict[int, float] = {}
 
-    def bounds(self, domains: list[Domain], dual: Dual) -> list[tuple[float, bool]]:
-        """Each domain's bound by its own row of the dual, and whether that is a proof."""
+    def bounds(self, domains: list[Domain], dual: Dual) -> list[tuple[float, float]]:
+        """Each domain's bound by its own row of the dual, and what it must exceed to be a proof."""
         if not domains:
             return []
         work = batch(self._graph, self._params, [self._problems[d.problem] for d in domains], self._rows)
@@ -35,7 +35,7 @@ class Prover:
         found = dual_bound(self._graph, work.params, work.base, work.spec, pre, exact, some)[:, 0].tolist()
         used = torch.stack([value.abs().flatten(1).sum(1) for value in exact.multipliers.values()]).sum(0).tolist()
         return [
-            (bound, bound > self._margins[domain.problem] + (most * self._unit(domain.problem) if most else 0.0))
+            (bound, self._margins[domain.problem] + (most * self._unit(domain.problem) if most else 0.0))
             for domain, bound, most in zip(domains, found, used, strict=True)
         ]
 

@@ -6,12 +6,13 @@
 the tightest form.) The climb is in float32, its result is bounded again in float64.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Generator, Mapping
 
 import torch
 from torch import Tensor
 
 from ..bounds.backward import lower_bound
+from ..bounds.ball import CutBall
 from ..bounds.beta_crown import dual_program
 from ..bounds.interval import exact_values, nonlinearities
 from ..bounds.rows import Rows
@@ -32,14 +33,16 @@ def refined(
     *,
     steps: int,
     memory: int,
-    stop: Callable[[], bool],
-) -> dict[str, Box]:
-    """Boxes within `pre` of one box [1, *v], all float64; single: `params` in float32.
-
-    stop: asked between parts of a layer.
+    ball: CutBall | None = None,
+) -> Generator[None, None, dict[str, Box]]:
+    """Boxes within `pre` of one box [1, *v] or of the part of it that the ball is cut to, all float64; single: `params`
+    in float32. Yields between parts of the work.
     """
     exact, found = exact_values(graph), dict(pre)
-    bases = anchor(graph, single, Box(*(end.float() for end in box))), anchor(graph, params, box)
+    bases = (
+        anchor(graph, single, Box(*(end.float() for end in box)), ball and ball.each(Tensor.float)),
+        anchor(graph, params, box, ball),
+    )
     programs = [dual_program(graph, each, base) for each, base in zip((single, params), bases, strict=True)]
     for name, operator in nonlinearities(graph).items():
         if name in exact:
@@ -49,8 +52,7 @@ def refined(
         slopes = sum(found[each].lower.numel() for each in below)
         size = max(1, memory // (2 * _COPIES * 4 * max(slopes, 1)))
         for part in index.split(size) if len(index) else ():
-            if stop():
-                return found
+            yield
             known = {each: found[each] for each in below}
             if programs[0] is not None and programs[1] is not None:
                 bound = _compiled(programs[0], programs[1], graph, name, part, bases, known, steps)

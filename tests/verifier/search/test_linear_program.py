@@ -19,6 +19,12 @@ from reference import forward
 WITH_RELU = [name for name in GRAPHS if name != "affine_only"]
 
 
+def proves(case, problem, margin, domain, dual):
+    """The domain's bound, and whether it is a proof."""
+    ((bound, needed),) = Prover(case.graph, case.params, [problem], [margin]).bounds([domain], dual)
+    return bound, bound > needed
+
+
 def problem_of(case):
     base = anchor(case.graph, case.params, case.box)
     known = unstable_preactivations(case.graph, case.params, base)
@@ -117,7 +123,7 @@ def test_a_part_without_a_point_is_proved_whatever_the_row(apart):
     optimum, dual, arguments, cuts = solved(case, problem, domain)
     assert optimum.point is None
     assert dual_bound(*arguments, dual, cuts)[0, 0] > 1
-    assert Prover(case.graph, case.params, [problem], [1e-9]).bounds([domain], dual)[0][1]
+    assert proves(case, problem, 1e-9, domain, dual)[1]
 
 
 def test_a_part_with_points_is_not(apart):
@@ -126,7 +132,7 @@ def test_a_part_with_points_is_not(apart):
     optimum, dual, arguments, cuts = solved(case, problem, domain)
     assert optimum.point is not None
     assert float(dual_bound(*arguments, dual, cuts)[0, 0]) == pytest.approx(-100, abs=1e-9)
-    assert not Prover(case.graph, case.params, [problem], [1e-9]).bounds([domain], dual)[0][1]
+    assert not proves(case, problem, 1e-9, domain, dual)[1]
 
 
 def test_multipliers_raise_what_a_proof_needs(apart):
@@ -135,7 +141,7 @@ def test_multipliers_raise_what_a_proof_needs(apart):
     domain = domain_of(problem, (Split("z", 0, 1, 0.0), Split("z", 1, 1, 0.0)))
     slopes = {"z": torch.ones(1, 1, 2)}
     dual = Dual(slopes, {"z": torch.full((1, 1, 2), -502.0)}, torch.ones(1, 1))
-    (bound, proved) = Prover(case.graph, case.params, [problem], [1e-9]).bounds([domain], dual)[0]
+    bound, proved = proves(case, problem, 1e-9, domain, dual)
     assert bound > 1e-9 and proved
-    (bound, proved) = Prover(case.graph, case.params, [problem], [bound * 0.9999999]).bounds([domain], dual)[0]
+    bound, proved = proves(case, problem, bound * 0.9999999, domain, dual)
     assert not proved

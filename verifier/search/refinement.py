@@ -1,0 +1,107 @@
+"""When the boxes of an input's neurons are made tighter, and how far: in stages, each of several times the work.
+
+    slopes of each neuron's own (`refine`)  ->  branch and bound on each neuron, of 3, 12, 48, … subdomains (`neurons`)
+
+A stage is begun once the search over the input's own problems has cost as much as the stage will, so that whichever is
+the better way, the other at most doubles the time. Costs are those of `cost`, not the clock's.
+"""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from math import inf
+
+import torch
+
+from ..bounds.interval import nonlinearities
+from ..graph import Graph
+from ..ops import Box, Params
+from .cost import multiplications, subdomain_seconds
+from .neurons import tightened
+from .problem import Problem
+from .refine import refined
+
+_STEPS = 8  # of the first stage's ascent
+_CLIMB = 0.2  # of a subdomain's cost, for one end of a neuron in the first stage
+_VISITS, _GROWTH = 3, 4
+_USED = 0.5  # of the subdomains reckoned with: often one end settles the other
+_GOOD, _PATIENCE = 0.15, 20.0  # the gain that makes the next stage worth its cost, and how much dearer others are
+
+
+@dataclass
+class Standing:
+    """Of one input: the next stage, the search's work since the last one, and how much that had to be."""
+
+    stage: int = 0
+    spent: float = 0.0
+    patience: float = 1.0
+    price: float | None = None
+
+
+class Refiner:
+    """Stages for the problems of one network."""
+
+    def __init__(self, graph: Graph, params: Params, single: Params, memory: int) -> None:
+        self._graph, self._params, self._single, self._memory = graph, params, single, memory
+        self._operators = nonlinearities(graph)
+        self._parts: dict[str, tuple[Graph, float]] = {}  # with the seconds of a subdomain
+        for name in self._operators:
+            part = graph.upto(name)
+            if nonlinearities(part):
+                self._parts[name] = part, subdomain_seconds(multiplications(part, params))
+
+    def price(self, stage: int, pre: Mapping[str, Box]) -> float:
+        """The seconds of a stage; infinite where it has nothing to do."""
+        ends = sum(2 * len(self._unstable(name, pre[name])) * each for name, (_, each) in self._parts.items())
+        return (_CLIMB if stage == 0 else _USED * _visits(stage)) * ends or inf
+
+    def boxes(self, stage: int, problem: Problem) -> Generator[int, None, dict[str, Box]]:
+        """Boxes within those of the problem, layer by layer. Yields after each round how many subdomains it bounded."""
+        if stage == 0:
+            return (yield from self._climbed(problem))
+        found = dict(problem.pre)
+        for name, (part, _) in self._parts.items():
+            neurons = self._unstable(name, found[name])
+            if len(neurons):
+                found[name] = yield from tightened(
+                    part, self._params, self._single, problem, found, found[name], neurons,
+                    visits=_visits(stage), memory=self._memory,
+                )  # fmt: skip
+        return found
+
+    def gain(self, before: Mapping[str, Box], after: Mapping[str, Box]) -> float:
+        """The part of the unstable neurons' widths that is gone, as a mean over the values with any."""
+        gone = []
+        for name in self._parts:
+            was, now = (self._width(name, boxes[name]) for boxes in (before, after))
+            if was > 0:
+                gone.append(1 - now / was)
+        return sum(gone) / max(1, len(gone))
+
+    def _climbed(self, problem: Problem) -> Generator[int, None, dict[str, Box]]:
+        ball = problem.ball and problem.ball.each(lambda own: own[None])
+        box, pre = (
+            Box(*(end[None] for end in problem.box)),
+            {n: Box(*(e[None] for e in b)) for n, b in problem.pre.items()},
+        )
+        climb = refined(self._graph, self._params, self._single, box, pre, steps=_STEPS, memory=self._memory, ball=ball)
+        while True:
+            try:
+                next(climb)
+            except StopIteration as over:
+                return {name: Box(*(end[0] for end in own)) for name, own in over.value.items()}
+            yield 0
+
+    def _unstable(self, name: str, box: Box) -> torch.Tensor:
+        return self._operators[name].unstable(box).flatten().nonzero().flatten()
+
+    def _width(self, name: str, box: Box) -> float:
+        return float((box.upper - box.lower).flatten()[self._unstable(name, box)].sum())
+
+
+def after(standing: Standing, gain: float) -> Standing:
+    """Where an input stands once a stage is done: the less that gained, the later comes the next."""
+    return Standing(standing.stage + 1, patience=min(_PATIENCE, max(1.0, _GOOD / max(gain, 1e-9))))
+
+
+def _visits(stage: int) -> int:
+    return _VISITS * _GROWTH ** (stage - 1)

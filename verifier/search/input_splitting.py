@@ -19,10 +19,11 @@ from ..ops import Params, evaluate
 from .clauses import Group
 from .cost import box_seconds
 from .cut import cut
-from .row_lines import RowBounder, RowLines, Stop
+from .row_lines import Prospect, RowBounder, RowLines, Stop
 
 _ROUND = 0.4  # seconds that one batch should take at most, as `cost` reckons them
 _LEAST = 32  # boxes in the first batch
+_HALVINGS = 3  # of a box, at most, before its parts are bounded
 
 
 class Frontier(NamedTuple):
@@ -111,7 +112,7 @@ class InputSplitting:
         bound = lines.best.where(alive, lines.best.new_tensor(torch.inf)).amin(1)
         rest = chosen._replace(lower=lower, upper=upper, alive=alive, bound=bound, signs=signs)
         keep = alive.any(1).nonzero().flatten()
-        self._split(rest.take(keep), lines.influence(alive)[keep])
+        self._split(rest.take(keep), lines.prospect(lower, upper).take(keep))
         for owner, served in enumerate(self._owner[chosen.group].bincount().tolist()):
             self.visited[owner] += served
         self._batch = min(self._largest, 2 * self._batch)
@@ -148,16 +149,28 @@ class InputSplitting:
         order = torch.arange(len(owner)) if single else owner.argsort(stable=True)
         return {each: own for each, own in enumerate(order.split(counts)) if len(own)}
 
-    def _split(self, rest: Frontier, influence: Tensor) -> None:
-        """Every box cut in two across the input with the largest influence [D, n]."""
-        axis = influence.argmax(1, keepdim=True)
+    def _split(self, rest: Frontier, prospect: Prospect) -> None:
+        """Every box cut in two, and these again as long as they are not expected to be closed either."""
+        parts = [self.open]
+        for _ in range(_HALVINGS):
+            rest, prospect = self._halved(rest, prospect)
+            again = ((prospect.expected < 0) & rest.alive).any(1)
+            parts.append(rest.take(~again))
+            rest, prospect = rest.take(again), prospect.take(again)
+        self.open = Frontier(*(torch.cat(pieces) for pieces in zip(*parts, rest, strict=True)))
+
+    def _halved(self, rest: Frontier, prospect: Prospect) -> tuple[Frontier, Prospect]:
+        """Every box cut across the input where that helps the open clauses most."""
+        axis = (prospect.score * rest.alive.unsqueeze(2)).sum(1).argmax(1, keepdim=True)
         low, high = rest.lower.gather(1, axis), rest.upper.gather(1, axis)
         middle = low + (high - low) / 2
         wide = ((low < middle) & (middle < high)).squeeze(1)  # float64 has a number in between
         self.stuck.update(self._owner[rest.group[~wide]].tolist())
         below = rest._replace(upper=rest.upper.scatter(1, axis, middle), share=rest.share / 2).take(wide)
         above = rest._replace(lower=rest.lower.scatter(1, axis, middle), share=rest.share / 2).take(wide)
-        self.open = Frontier(*(torch.cat(parts) for parts in zip(self.open, below, above, strict=True)))
+        half = prospect.halved(axis).take(wide)
+        both = Frontier(*(torch.cat(pair) for pair in zip(below, above, strict=True)))
+        return both, Prospect(*(torch.cat([part, part]) for part in half))
 
     def _unsafe(self, chosen: Frontier, alive: Tensor, lines: RowLines) -> list[tuple[int, int, Tensor]]:
         """Of each open box the corner where its lowest line is least, and its centre."""

@@ -16,14 +16,15 @@ from ..graph import Graph
 from ..ops import Params
 from ..ops.dense import DenseLayer, dense_network
 from ..ops.forms import Form, whole
+from .axes import gains
 from .intermediate import unstable_preactivations
 from .rounding import largest_paths, margins_of, rounding_margins
 
 
 class RowLines(NamedTuple):
     """slopes [D, C, M, n], centre [D, C, M], middle and radius [D, n], lowest [D, C, M]; needed [D]: what a bound must
-    exceed to prove anything, for rounding. All float64, for M
-    rows of each of C clauses.
+    exceed to prove anything, for rounding; gain [D, C, M, n] as of `axes`. All float64, for M rows of each of C
+    clauses.
     """
 
     slopes: Tensor
@@ -32,6 +33,7 @@ class RowLines(NamedTuple):
     radius: Tensor
     lowest: Tensor
     needed: Tensor
+    gain: Tensor | None = None
 
     @property
     def best(self) -> Tensor:
@@ -50,16 +52,45 @@ class RowLines(NamedTuple):
         row = self.lowest[every, clause].argmax(1)
         return torch.where(self.slopes[every, clause, row] > 0, box.lower, box.upper)
 
-    def influence(self, alive: Tensor) -> Tensor:
-        """How much each input moves the best rows of the clauses that are alive [D, C]: [D, n]."""
+    def prospect(self, lower: Tensor, upper: Tensor) -> "Prospect":
+        """What to expect of splits of the boxes [D, n] that are left of these."""
         row = self.lowest.argmax(2)[:, :, None, None].expand(-1, -1, 1, self.slopes.shape[3])
         slopes = self.slopes.gather(2, row).squeeze(2).abs()
         slopes = slopes + 0.05 * slopes.amax(2, keepdim=True) + 1e-30  # a flat line says nothing of the relaxation
-        return (slopes * alive.unsqueeze(2)).sum(1) * self.radius
+        score = slopes * self.radius.unsqueeze(1)
+        if self.gain is None:
+            return Prospect(score, torch.zeros_like(score), torch.full_like(self.best, torch.inf))
+        left = ((upper - lower) / (2 * self.radius)).nan_to_num(0.0).unsqueeze(1)
+        gain = self.gain.gather(2, row).squeeze(2) * left
+        return Prospect(gain + _MOVED * score * left, gain, self.best)
+
+
+class Prospect(NamedTuple):
+    """score [D, C, n]: how much splits of inputs help the best rows of clauses. gain [D, C, n]: what halving an input
+    takes from their slack, as far as known; expected [D, C]: the bounds, infinite where nothing is known."""
+
+    score: Tensor
+    gain: Tensor
+    expected: Tensor
+
+    def take(self, index: Tensor) -> "Prospect":
+        return Prospect(*(part[index] for part in self))
+
+    def halved(self, axis: Tensor) -> "Prospect":
+        """Of both halves, each box cut across its axis [D, 1]."""
+        own = axis.unsqueeze(1).expand(-1, self.score.shape[1], 1)
+        gained = self.gain.gather(2, own)
+        return Prospect(
+            self.score.scatter(2, own, self.score.gather(2, own) / 2),
+            self.gain.scatter(2, own, gained / 2),
+            self.expected + _FORETOLD * gained.squeeze(2),
+        )
 
 
 Stop = Callable[[], bool]
 
+_MOVED = 0.01  # of a row's own movement, beside the gain: it raises one of the halves only, and `cut` takes that away
+_FORETOLD = 2.0  # bounds rise by more than the gain, which is of first order and leaves out what layers do together
 _DIRECTIONS = 64  # different rows that are bounded for every box, whether it asks for them or not
 
 
@@ -94,6 +125,11 @@ class RowBounder:
             lines, pre = row_lines(
                 self._graph, self._params, box, rows, offset, memory=self._memory, stop=self._stop, signs=known
             )
+            if rows.shape[1] * rows.shape[2] <= _DIRECTIONS:
+                flat = rows.flatten(1, 2)
+                lines = lines._replace(
+                    gain=gains(self._graph, self._params, box, pre, flat).unflatten(1, rows.shape[1:3])
+                )
             found_signs = [(pre[name].lower >= 0).char() - (pre[name].upper <= 0).char() for name in self._names]
             return lines, torch.cat([signs[:, :0], *(sign.flatten(1) for sign in found_signs)], 1)
         found = self._program.bounds(self._last, *box, signs)

@@ -63,18 +63,19 @@ class Rows(NamedTuple):
         sign: Tensor,
         lines: Mapping[str, Lines],
         base: Anchor,
+        live: Mapping[str, Tensor],
         *,
         slopes: Mapping[str, Tensor] | None = None,
         steps: int = 0,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Lower bounds [n] of sign · v in the one box of `base`, every row with lower slopes of its own [n, entries]:
-        `slopes`, or those of `lines` after so many steps of ascent, which come with it."""
-        count, linings = len(neuron), self.linings(lines)
-        own = [lining and lining._replace(low=lining.low.expand(count, -1), own_low=True) for lining in linings]
+        """Lower bounds [n] of sign · v in the one box of `base`, every row with lower slopes of its own for the entries
+        live [m]: `slopes` [n, m], or those of `lines` after so many steps of ascent, which come with it."""
+        count, own = len(neuron), self.linings(lines)
         for each, place in self.lining.items():
             lining = own[place]
-            if slopes and each in slopes and lining is not None:
-                own[place] = lining._replace(low=slopes[each])
+            if lining is not None:
+                start = lining.low[0, live[each]].expand(count, -1) if slopes is None else slopes[each]
+                own[place] = lining._replace(slope=start, live=live[each])
         job = Job(self.number[name], own, *self.ends(base), neurons=(neuron, sign))
         found = self.program.bounds(job, steps=steps, rate=_RATE)
         return found.bound, {each: found.low[place] for each, place in self.lining.items() if own[place] is not None}

@@ -24,8 +24,9 @@ _BLOCK, _SINGLE = 4, 8  # output channels at a time: over a map, over a single p
 class Lining(NamedTuple):
     """A nonlinearity's lines [T, n] for every row, or [B, n] for every box where they are not `own`.
 
-    lower: low · z + low_start, upper: up · z + up_start. own_low: low alone is [T, n]. extra, sign [T, n]: a split's
-    signed multiplier, and 1 or -1 where there is one. Low and extra are changed by an ascent.
+    lower: low · z + low_start, upper: up · z + up_start. own_low: low alone is [T, n]; or slope [T, m]: the rows' own
+    of the entries live [m], in place of low. extra, sign [T, n]: a split's signed multiplier, and 1 or -1 where there
+    is one. An ascent changes low, where it is the rows' own, or slope, and extra.
     """
 
     low: Tensor
@@ -36,6 +37,8 @@ class Lining(NamedTuple):
     own_up: bool = False
     extra: Tensor | None = None
     sign: Tensor | None = None
+    slope: Tensor | None = None
+    live: Tensor | None = None
 
 
 class Job(NamedTuple):
@@ -67,8 +70,8 @@ class Job(NamedTuple):
 
 class Found(NamedTuple):
     """bound [T] of the rows; met: for each nonlinearity the coefficients [T, n] that met its lines; corner [T, end]:
-    where the bound is taken; low, extra, weights: after the ascent, where there was one; flipped [V, T]: with one more
-    split each."""
+    where the bound is taken; low (or slope), extra, weights: after the ascent, where there was one; flipped [V, T]:
+    with one more split each."""
 
     bound: Tensor
     met: list[Tensor]
@@ -93,7 +96,9 @@ _OpRecord = _record(
     " lines"
 )
 _PlanRecord = _record("values ops end value* op*")
-_LinesRecord = _record("low* low_start* up* up_start* own_low own_up extra* sign* live* split* lives splits met*")
+_LinesRecord = _record(
+    "low* low_start* up* up_start* own_low own_up extra* sign* live* split* lives splits slope* slot* met*"
+)
 _CallRecord = _record(
     "tiles start neuron* sign* terms rows* offset* weights* box* lines* centre* radius* own_end bound* corner* steps"
     " rate/ decay/ flips flip_lining* flip_entry* flip_sign* flip_bound* scratch*"
@@ -236,6 +241,7 @@ class _Call:
             up_start=up_start,
             extra=given(lining.extra, True),
             sign=given(lining.sign, True),
+            slope=given(lining.slope, True),
         )
 
     def run(self, steps: int, rate: float, decay: float) -> None:
@@ -244,6 +250,7 @@ class _Call:
         parts = [(edges[k], edges[k + 1]) for k in range(workers)]
         moving = [_moving(lining) if steps and lining is not None else ([], []) for lining in self.linings]
         self.kept = [torch.tensor(each, dtype=torch.int64) for pair in moving for each in pair]
+        self.slots = [None if lining is None else _slots(lining) for lining in self.linings]
         if len(parts) == 1:
             self._part(parts[0], steps, rate, decay)
         else:
@@ -263,10 +270,12 @@ class _Call:
             if lining is None:
                 continue
             live, split = self.kept[2 * number : 2 * number + 2]
+            live = live if lining.live is None else lining.live
             records[number] = _LinesRecord(
                 at(lining.low, lining.own_low), at(lining.low_start, lining.own_up), at(lining.up, lining.own_up),
                 at(lining.up_start, lining.own_up), int(lining.own_low), int(lining.own_up), at(lining.extra),
-                at(lining.sign), at(live, False), at(split, False), len(live), len(split), at(self.met[number]),
+                at(lining.sign), at(live, False), at(split, False), len(live), len(split), at(lining.slope),
+                at(self.slots[number], False), at(self.met[number]),
             )  # fmt: skip
         neuron, sign = (None if v is None else v.unflatten(0, (-1, self.lanes)) for v in (self.neuron, self.sign))
         flips: tuple[Any, ...] = (0, None, None, None, None)
@@ -288,12 +297,12 @@ class _Call:
         def untiled(value: Tensor | None) -> Tensor:
             return torch.empty(0) if value is None else self._untiled(value)
 
-        own = [lining if moved and lining is not None and lining.own_low else None for lining in self.linings]
+        own = [lining if moved and lining is not None else None for lining in self.linings]
         return Found(
             untiled(self.bound),
             [untiled(met) for met in self.met],
             None if self.corner is None else untiled(self.corner),
-            [untiled(lining and lining.low) for lining in own],
+            [untiled(lining and (lining.low if lining.own_low else lining.slope)) for lining in own],
             [untiled(lining and lining.extra) for lining in own],
             None if self.weights is None else untiled(self.weights),
             None if self.flipped is None else untiled(self.flipped).T,
@@ -317,6 +326,15 @@ def _moving(lining: Lining) -> tuple[list[int], list[int]]:
     live = live.any(2).any(0) if lining.own_up else live.any(0)
     split = [] if lining.sign is None else (lining.sign != 0).any(2).any(0).nonzero().flatten().tolist()
     return (live.nonzero().flatten().tolist() if lining.own_low else []), split
+
+
+def _slots(lining: Lining) -> Tensor | None:
+    """Of each entry its place among the live ones, or -1."""
+    if lining.live is None:
+        return None
+    slots = torch.full(lining.up.shape[1:2], -1)
+    slots[lining.live] = torch.arange(len(lining.live))
+    return slots
 
 
 def rows_program(plan: Plan, dtype: torch.dtype) -> RowsProgram | None:

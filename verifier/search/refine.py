@@ -83,8 +83,10 @@ def _compiled(
     order = exact.neighbours(name, part)
     neuron, sign = part[order].repeat_interleave(2), torch.tensor([1.0, -1.0]).repeat(len(part))
     boxes = {each: Box(*(end.float() for end in box)) for each, box in known.items()}
-    _, slopes = single.climbed(name, neuron, sign, relax(graph, boxes), bases[0], steps=steps)
-    bound, _ = exact.climbed(name, neuron, sign, relax(graph, known), bases[1], slopes=slopes)
+    operators = nonlinearities(graph)
+    live = {each: operators[each].unstable(box).flatten().nonzero().flatten() for each, box in known.items()}
+    _, slopes = single.climbed(name, neuron, sign, relax(graph, boxes), bases[0], live, steps=steps)
+    bound, _ = exact.climbed(name, neuron, sign, relax(graph, known), bases[1], live, slopes=slopes)
     both = bound.new_empty(len(part), 2).index_copy_(0, order, bound.unflatten(0, (-1, 2)))
     return both.T.flatten()
 

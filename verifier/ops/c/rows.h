@@ -50,6 +50,8 @@ struct plan {
 };
 
 /* lower: low · z + low_start, upper: up · z + up_start, [box, entry], or where they are `own` [tile, entry, LANES].
+   slope: a null pointer, or each row's lower slopes of the live entries alone [tile, live, LANES], in place of low;
+   slot [entry]: which of those it is, or -1.
    extra: added to the coefficients of z, [tile, entry, LANES] (a split's multiplier, signed); a null pointer for none.
    For the ascent: live: entries whose lower slope may move; split: entries with a sign [tile, entry, LANES] of z. */
 struct lining {
@@ -60,6 +62,8 @@ struct lining {
     const real *sign;
     const long *live, *split;
     long lives, splits;
+    real *slope;
+    const long *slot;
     /* what comes out: coefficients that met the lines, [tile, entry, LANES], or a null pointer */
     real *met;
 };
@@ -234,9 +238,14 @@ INLINE vec of_tile(const real *array, long own, long tile, long box, long size, 
 
 struct four { vec low, low_start, up, up_start; };
 
+INLINE vec low_at(const struct lining *l, long tile, long box, long size, long j) {
+    if (l->slope && l->slot[j] >= 0) return *(const vec *)(l->slope + (tile * l->lives + l->slot[j]) * LANES);
+    return of_tile(l->low, l->own_low, tile, box, size, j);
+}
+
 INLINE struct four lines_at(const struct lining *l, long tile, long box, long size, long j) {
     vec none = {0};
-    return (struct four){of_tile(l->low, l->own_low, tile, box, size, j),
+    return (struct four){low_at(l, tile, box, size, j),
                          l->low_start ? of_tile(l->low_start, l->own_up, tile, box, size, j) : none,
                          of_tile(l->up, l->own_up, tile, box, size, j),
                          of_tile(l->up_start, l->own_up, tile, box, size, j)};
@@ -473,6 +482,11 @@ INLINE vec adam_step(struct adam a, vec gradient, vec *state) {
     return a.rate * (state[0] * a.mean) / (root(state[1] * a.square) + (real)1e-8);
 }
 
+/* The lower slope of the live entry number n. */
+INLINE vec *live_slope(const struct lining *l, long tile, long size, long n) {
+    return (vec *)(l->slope ? l->slope + (tile * l->lives + n) * LANES : l->low + (tile * size + l->live[n]) * LANES);
+}
+
 /* One step for all that may move; `state` holds two vectors for each and the best found. */
 static void ascend(struct work *w, long step, vec *state) {
     const struct call *call = w->call;
@@ -492,7 +506,7 @@ static void ascend(struct work *w, long step, vec *state) {
             if (y < r.y0 || y >= r.y1 || x < r.x0 || x >= r.x1) continue;
             vec z = w->point[op->in][flat_place(in, j)];
             if (n < l->lives) {
-                vec *low = (vec *)(l->low + (w->tile * size + j) * LANES);
+                vec *low = live_slope(l, w->tile, size, n);
                 vec moved = *low + adam_step(full, positive(w->coef[op->out][flat_place(out, j)]) * z, state);
                 moved = positive(moved);
                 /* a row of its own box may know the sign of this neuron: its upper line starts at 0 */
@@ -529,8 +543,8 @@ static void keep(struct work *w, vec *state, bits better, int back) {
         const struct lining *l = &call->lines[op->lines];
         long size = entries_of(&w->plan->value[op->out]);
         for (long n = 0; n < l->lives + l->splits; n++, state += 3) {
-            long j = n < l->lives ? l->live[n] : l->split[n - l->lives];
-            vec *value = (vec *)((n < l->lives ? l->low : l->extra) + (w->tile * size + j) * LANES);
+            vec *value = n < l->lives ? live_slope(l, w->tile, size, n)
+                                      : (vec *)(l->extra + (w->tile * size + l->split[n - l->lives]) * LANES);
             if (back) *value = state[2];
             else state[2] = chosen(better, *value, state[2]);
         }

@@ -53,7 +53,7 @@ class BranchAndBound(Frontier):
         neurons = sum(box.lower.numel() for box in problems[0].pre.values()) if problems else 1
         self.seconds_each = subdomain_seconds(multiplications(graph, params))
         fits = min(limits.memory // (_COPIES * 4 * max(1, neurons)), int(_ROUND / self.seconds_each))
-        self._batch = max(_LEAST, min(limits.batch, fits))
+        self.batch = max(_LEAST, min(limits.batch, fits))
         self._rows = max((len(problem.rows) for problem in problems), default=1)
         self.prover = Prover(graph, params, problems, margins)
 
@@ -81,13 +81,13 @@ class BranchAndBound(Frontier):
     def run_round(self) -> None:
         began = time.perf_counter()
         roots = self._roots()
-        domains = roots or [self.spelled(domain) for domain in self.next_children(max(1, self._batch // 2))]
+        domains = roots or [self.spelled(domain) for domain in self.next_children(max(1, self.batch // 2))]
         if not domains:
             return
         rest = self._tightened(domains, self.limits.root_steps if roots else self.limits.steps)
         if not roots:
             rest = self.finish(rest, len(domains))
-        self._branch(rest)
+        self.branch(rest)
         for domain in rest:
             self.add(self._packing[domain.problem].packed(domain))
         self.account(domains, time.perf_counter() - began)
@@ -96,7 +96,7 @@ class BranchAndBound(Frontier):
         """The next whole boxes that have not been bounded yet."""
         chosen = [i for i, progress in enumerate(self.progress) if progress.done is None and progress.whole]
         roots = []
-        for i in chosen[: self._batch]:
+        for i in chosen[: self.batch]:
             self.progress[i].whole = False
             known = self.problems[i].pre
             boxes = {n: Box(b.lower[None].float(), b.upper[None].float()) for n, b in known.items()}
@@ -170,7 +170,7 @@ class BranchAndBound(Frontier):
         if value <= self._candidates.get(known.owner, (0.0,))[0]:
             self._candidates[known.owner] = value, point
 
-    def _branch(self, domains: list[Domain]) -> None:
+    def branch(self, domains: list[Domain]) -> None:
         """Chooses each domain's next split; on the way, points where the bounds are taken."""
         if not domains:
             return

@@ -7,6 +7,7 @@ slopes: of an MNIST network of four layers most unstable neurons turn out to be 
 for intermediate bounds do the same: Tjeng et al. 2019, arXiv:1711.07356). What is kept is bounded in float64.
 """
 
+from collections import Counter
 from collections.abc import Generator, Mapping
 from math import inf
 
@@ -16,7 +17,7 @@ from ..bounds.interval import nonlinear_inputs
 from ..graph import Graph
 from ..ops import Box, Params
 from .branch_and_bound import BranchAndBound, Limits
-from .domains import stacked_dual
+from .domains import Domain, stacked_dual
 from .problem import Problem
 from .rounding import rounding_margins
 
@@ -78,17 +79,26 @@ class NeuronSearch(BranchAndBound):
     def lowest(self) -> list[float]:
         """What each problem's row is at least on its whole box, in float64, or 0 where it is no less; -inf where that
         is not known."""
-        found = [0.0 if progress.done == "" else -inf for progress in self.progress]
-        for number, progress in enumerate(self.progress):
-            domains = [self.spelled(domain) for domain in (*progress.open, *progress.over)]
-            if progress.done is not None or progress.whole:
-                continue
-            bounds = self.prover.bounds(domains, stacked_dual(domains))
-            # NaN stays NaN, of which nothing follows
-            found[number] = float(
-                torch.tensor([0.0, *(bound - needed for bound, needed in bounds)], dtype=torch.float64).amin()
+        rest = [domain for progress in self.progress for domain in (*progress.open, *progress.over)]
+        known = {domain.problem for domain in rest} | {i for i, p in enumerate(self.progress) if p.done == ""}
+        found = torch.tensor([0.0 if i in known else -inf for i in range(len(self.progress))], dtype=torch.float64)
+        for first in range(0, len(rest), self.batch):
+            domains = [self.spelled(domain) for domain in rest[first : first + self.batch]]
+            proved = self.prover.bounds(domains, stacked_dual(domains))
+            bounds = torch.tensor([bound - needed for bound, needed in proved], dtype=torch.float64).nan_to_num(
+                nan=-inf
             )
-        return found
+            found.scatter_reduce_(0, torch.tensor([domain.problem for domain in domains]), bounds, "amin")
+        return found.tolist()
+
+    def branch(self, domains: list[Domain]) -> None:
+        """Not those of problems that rest after this round."""
+        served = Counter(domain.problem for domain in domains)
+        goes_on = {i for i, count in served.items() if self.progress[i].visited + count < self.limits.visits}
+        super().branch([domain for domain in domains if domain.problem in goes_on])
+
+    def propose(self, problem: int, point: torch.Tensor) -> None:
+        """Nobody asks where a neuron is least."""
 
     def end(self, problem: int, how: str) -> None:
         """Of the other sign nothing is left to know."""

@@ -18,7 +18,7 @@ class Problem:
     """To prove: everywhere on the box, or in the part of it that the ball is cut to, some row of rows [M, K] · y +
     offset [M] is > 0. All tensors float64, without a batch axis; `pre` from DeepPoly.
 
-    owner: number of the input; number: of the clause among that input's.
+    owner: number of the input; number: of the clause among that input's. What shares `pre` shares box and ball.
     """
 
     owner: int

@@ -1,6 +1,6 @@
 """What closes a subdomain: its dual's bound, taken again in float64, above the margin for rounding."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -18,7 +18,7 @@ class Prover:
     def __init__(self, graph: Graph, params: Params, problems: Sequence[Problem], margins: Sequence[float]) -> None:
         self._graph, self._params, self._problems, self._margins = graph, params, problems, margins
         self._rows = max((len(problem.rows) for problem in problems), default=1)
-        self._per_multiplier: dict[int, float] = {}
+        self._units: dict[int, tuple[Mapping[str, Box], float]] = {}  # by the boxes' id, which stay alive with it
 
     def bounds(self, domains: list[Domain], dual: Dual) -> list[tuple[float, float]]:
         """Each domain's bound by its own row of the dual, and what it must exceed to be a proof."""
@@ -41,10 +41,10 @@ class Prover:
 
     def _unit(self, problem: int) -> float:
         """What a multiplier of one adds to the margin."""
-        if problem not in self._per_multiplier:
-            known = self._problems[problem]
+        known = self._problems[problem]
+        if id(known.pre) not in self._units:
             pre = {name: Box(*(end[None] for end in box)) for name, box in known.pre.items()}
             box = Box(*(end[None] for end in known.box))
             ball = known.ball and known.ball.each(lambda part: part[None])
-            self._per_multiplier[problem] = float(multiplier_margins(self._graph, self._params, box, pre, ball))
-        return self._per_multiplier[problem]
+            self._units[id(known.pre)] = known.pre, float(multiplier_margins(self._graph, self._params, box, pre, ball))
+        return self._units[id(known.pre)][1]

@@ -12,7 +12,7 @@ from math import inf
 
 import torch
 
-from ..bounds.interval import nonlinearities
+from ..bounds.interval import nonlinearities, piecewise_linear
 from ..graph import Graph
 from ..ops import Box, Params
 from .cost import multiplications, subdomain_seconds
@@ -23,8 +23,10 @@ from .refine import refined
 _STEPS = 8  # of the first stage's ascent
 _CLIMB = 0.2  # of a subdomain's cost, for one end of a neuron in the first stage
 _VISITS, _GROWTH = 3, 4
-_USED = 0.5  # of the subdomains reckoned with: often one end settles the other
-_GOOD, _PATIENCE = 0.15, 20.0  # the gain that makes the next stage worth its cost, and how much dearer others are
+WORTH = 0.05  # the gain from which on the search begins anew
+_USED = 0.3  # of the subdomains reckoned with: one end often settles the other, the last are not split
+_GOOD = 0.05, 0.15  # the gain, of the first stage and of others, that makes the next one worth its cost
+_PATIENCE = 1000.0  # how many times dearer it is at most after a stage that gained less
 
 
 @dataclass
@@ -42,7 +44,7 @@ class Refiner:
 
     def __init__(self, graph: Graph, params: Params, single: Params, memory: int) -> None:
         self._graph, self._params, self._single, self._memory = graph, params, single, memory
-        self._operators = nonlinearities(graph)
+        self._operators, self._kinked = nonlinearities(graph), piecewise_linear(graph)
         self._parts: dict[str, tuple[Graph, float]] = {}  # with the seconds of a subdomain
         for name in self._operators:
             part = graph.upto(name)
@@ -50,7 +52,9 @@ class Refiner:
                 self._parts[name] = part, subdomain_seconds(multiplications(part, params))
 
     def price(self, stage: int, pre: Mapping[str, Box]) -> float:
-        """The seconds of a stage; infinite where it has nothing to do."""
+        """The seconds of a stage; infinite where it has nothing to do, as of smooth functions all but the first."""
+        if stage > 0 and not self._kinked:
+            return inf
         ends = sum(2 * len(self._unstable(name, pre[name])) * each for name, (_, each) in self._parts.items())
         return (_CLIMB if stage == 0 else _USED * _visits(stage)) * ends or inf
 
@@ -100,7 +104,8 @@ class Refiner:
 
 def after(standing: Standing, gain: float) -> Standing:
     """Where an input stands once a stage is done: the less that gained, the later comes the next."""
-    return Standing(standing.stage + 1, patience=min(_PATIENCE, max(1.0, _GOOD / max(gain, 1e-9))))
+    short = _GOOD[standing.stage > 0] / max(gain, 1e-9)
+    return Standing(standing.stage + 1, patience=min(_PATIENCE, max(1.0, short**2)))
 
 
 def _visits(stage: int) -> int:

@@ -11,14 +11,13 @@ from collections.abc import Generator, Sequence
 import torch
 
 from ..bounds.beta_crown import Dual
-from ..bounds.interval import piecewise_linear
 from ..graph import Graph
 from ..ops import Box, Params
 from .branch_and_bound import BranchAndBound, Limits
 from .domains import Domain
 from .exact import Programs
 from .problem import Problem
-from .refinement import Refiner, Standing, after
+from .refinement import WORTH, Refiner, Standing, after
 
 
 class Search(BranchAndBound):
@@ -36,7 +35,7 @@ class Search(BranchAndBound):
         """As of `BranchAndBound`."""
         super().__init__(graph, params, single, problems, margins, limits)
         self._programs = Programs(graph, params, self.problems)
-        self._refiner = Refiner(graph, params, single, limits.memory // 4) if piecewise_linear(graph) else None
+        self._refiner = Refiner(graph, params, single, limits.memory // 4)
         self._standing: dict[int, Standing] = defaultdict(Standing)
         self._refining: tuple[int, Generator[int, None, dict[str, Box]]] | None = None
 
@@ -73,7 +72,7 @@ class Search(BranchAndBound):
 
     def _begin_stage(self) -> None:
         """Begins to refine that input where the work so far is most beyond the next stage's price."""
-        if self._refiner is None or self.has_roots():
+        if self.has_roots():
             return
         best, most = None, 1.0
         for owner, standing in self._standing.items():
@@ -91,15 +90,16 @@ class Search(BranchAndBound):
 
     def _refine(self, owner: int, work: Generator[int, None, dict[str, Box]]) -> None:
         began, own = time.perf_counter(), self.open_of(owner)
-        if not own or self._refiner is None:
+        if not own:
             self._refining = None
             return
         visited = 0
         try:
             visited = next(work)
         except StopIteration as over:
-            found, earlier = over.value, self.problems[own[0]].pre
-            self._standing[owner] = after(self._standing[owner], self._refiner.gain(earlier, found))
-            self.restart(owner, found)
+            gain = self._refiner.gain(self.problems[own[0]].pre, over.value)
+            self._standing[owner] = after(self._standing[owner], gain)
+            if gain > WORTH:
+                self.restart(owner, over.value)
             self._refining = None
         self.spend(owner, visited, time.perf_counter() - began)

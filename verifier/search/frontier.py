@@ -154,11 +154,10 @@ class Frontier:
 
     def spend(self, owner: int, visited: int, seconds: float) -> None:
         """Work on an input that its open problems share."""
-        shared = [self.progress[i] for i in self.open_of(owner)]
-        for progress in shared:
-            progress.seconds += seconds / len(shared)
-        if shared:
-            shared[0].visited += visited
+        shared = self.open_of(owner)
+        for place, i in enumerate(shared):
+            self.progress[i].seconds += seconds / len(shared)
+            self.progress[i].visited += (visited + place) // len(shared)
         self._tell_time(owner)
 
     def _forget(self) -> None:

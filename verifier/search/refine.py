@@ -34,9 +34,9 @@ def refined(
     steps: int,
     memory: int,
     ball: CutBall | None = None,
-) -> Generator[None, None, dict[str, Box]]:
+) -> Generator[int, None, dict[str, Box]]:
     """Boxes within `pre` of one box [1, *v] or of the part of it that the ball is cut to, all float64; single: `params`
-    in float32. Yields between parts of the work.
+    in float32. Yields between parts of the work, that it bounded no subdomain.
     """
     exact, found = exact_values(graph), dict(pre)
     bases = (
@@ -52,7 +52,7 @@ def refined(
         slopes = sum(found[each].lower.numel() for each in below)
         size = max(1, memory // (2 * _COPIES * 4 * max(slopes, 1)))
         for part in index.split(size) if len(index) else ():
-            yield
+            yield 0
             known = {each: found[each] for each in below}
             if programs[0] is not None and programs[1] is not None:
                 bound = _compiled(programs[0], programs[1], graph, name, part, bases, known, steps)

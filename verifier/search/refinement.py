@@ -82,18 +82,12 @@ class Refiner:
         return sum(gone) / max(1, len(gone))
 
     def _climbed(self, problem: Problem) -> Generator[int, None, dict[str, Box]]:
-        ball = problem.ball and problem.ball.each(lambda own: own[None])
-        box, pre = (
-            Box(*(end[None] for end in problem.box)),
-            {n: Box(*(e[None] for e in b)) for n, b in problem.pre.items()},
+        box, ball = Box(*(end[None] for end in problem.box)), problem.ball and problem.ball.each(lambda own: own[None])
+        pre = {name: Box(*(end[None] for end in known)) for name, known in problem.pre.items()}
+        found = yield from refined(
+            self._graph, self._params, self._single, box, pre, steps=_STEPS, memory=self._memory, ball=ball
         )
-        climb = refined(self._graph, self._params, self._single, box, pre, steps=_STEPS, memory=self._memory, ball=ball)
-        while True:
-            try:
-                next(climb)
-            except StopIteration as over:
-                return {name: Box(*(end[0] for end in own)) for name, own in over.value.items()}
-            yield 0
+        return {name: Box(*(end[0] for end in own)) for name, own in found.items()}
 
     def _unstable(self, name: str, box: Box) -> torch.Tensor:
         return self._operators[name].unstable(box).flatten().nonzero().flatten()

@@ -47,6 +47,7 @@ class Search(BranchAndBound):
         self._begin_stage()
 
     def account(self, domains: list[Domain], seconds: float) -> None:
+        """Counts towards the inputs' next stages too."""
         for domain in domains:
             self._standing[self.problems[domain.problem].owner].spent += self.seconds_each
         super().account(domains, seconds)

@@ -80,6 +80,22 @@ def test_broken_points_stay_in_open_parts(name):
     assert search.progress[0].done != ""
 
 
+@pytest.mark.parametrize("name", ("gemm_only", "dense_residual", "pooled"))
+def test_beginning_anew_with_tighter_boxes_loses_no_broken_point(name):
+    search, values, rows = searched(name, 71, -0.001)
+    first, anew = search.problems[0].pre, 0
+    for _ in range(8 * ROUNDS):
+        if not search.is_open():
+            break
+        search.run_round()
+        anew += search.progress[0].whole
+        for value, (lower, upper) in search.problems[0].pre.items():
+            seen = torch.from_numpy(values[value])
+            assert (seen >= lower - 1e-9).all() and (seen <= upper + 1e-9).all()
+    assert anew and search.problems[0].pre is not first
+    assert (rows <= 0).any() and search.progress[0].done != ""
+
+
 @pytest.mark.parametrize("name", CURVED)
 def test_a_smooth_neuron_is_split_again_and_again(name):
     search, _, _ = searched(name, 70, -0.05)

@@ -30,3 +30,33 @@ def test_the_deepest_come_first_in_a_crowd():
     crowd = frontier(8 * 4096)
     crowd.progress[0].open[0].bound = -100.0
     assert {len(child.splits) for child in crowd.next_children(1)} == {6}
+
+
+def test_what_begins_anew_is_not_proved_by_having_nothing_open():
+    found = frontier(2**20, count=0)
+    assert found.progress[0].whole
+    found.account([Domain(0, (), -1.0, {}, {}, torch.ones(1))], 0.0)
+    assert found.progress[0].done is None and found.is_waiting()
+    found.progress[0].whole = False
+    found.account([Domain(0, (), 1.0, {}, {}, torch.ones(1))], 0.0)
+    assert found.progress[0].done == "" and not found.is_waiting()
+
+
+def test_shared_work_is_counted_once():
+    box = Box(torch.zeros(1), torch.ones(1))
+    problems = [Problem(owner, 0, box, torch.ones(1, 1), torch.zeros(1), {"a": box}) for owner in (0, 0, 0, 1)]
+    found = Frontier(problems, Limits(60.0), 1)
+    found.spend(0, 7, 3.0)
+    assert [progress.visited for progress in found.progress] == [2, 2, 3, 0]
+    assert [progress.seconds for progress in found.progress] == [1.0, 1.0, 1.0, 0.0]
+    found.spend(0, 0, 60.0)
+    assert [progress.done is None for progress in found.progress] == [False, False, False, True]
+
+
+def test_a_problem_rests_after_its_visits():
+    found = frontier(2**20)
+    found.limits = Limits(60.0, visits=4)
+    found.progress[0].whole = False
+    assert found.is_waiting() and found.next_children(1)
+    found.progress[0].visited = 4
+    assert not found.is_waiting() and found.next_children(1) == []

@@ -38,7 +38,11 @@ Progress = Callable[[str], None]
 Ended = tuple[int, Decision]  # of the query at that place
 Open = tuple[Problem, float]  # a clause to be proved, and what its bounds must exceed
 
-_TRIAL, _HOPELESS = 0.5, 0.5  # input splitting that after this part of the time leaves this part of the space gives way
+_TRIAL, _HOPELESS = (
+    0.5,
+    0.5,
+)  # input splitting gives way after this part of the time if it leaves this part of the space
+#                               and still opens more boxes than it closes
 _FEW_NEURONS, _BOXES, _LEAST_BOXES = 24, 16, 2**16  # boxes for each pattern of so few ReLUs before it gives way too
 _WAVE = 0.25  # of the memory, for the queries that are decided together
 
@@ -202,8 +206,9 @@ class _Run:
             standing, crowded = search.standing(), search.crowded()
             for case in inside:
                 own = place[case]
-                count, case.bound, left = (each[own] for each in standing)
-                hopeless = case.seconds - start[case] > _TRIAL * case.timeout and left > _HOPELESS
+                count, case.bound, left, growth = (each[own] for each in standing)
+                tried = case.seconds - start[case] > _TRIAL * case.timeout
+                hopeless = tried and left > _HOPELESS and growth >= 1
                 enough = max(_LEAST_BOXES, _BOXES * len(case.groups) * 2**neurons) if small else float("inf")
                 if not case.decided and not count and own not in search.stuck:
                     yield self._end(case, Answer.UNSAT, f"input splitting, {case.visited} boxes")

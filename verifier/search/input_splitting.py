@@ -23,6 +23,7 @@ from .row_lines import Prospect, RowBounder, RowLines, Stop
 
 _ROUND = 0.4  # seconds that one batch should take at most, as `cost` reckons them
 _LEAST = 32  # boxes in the first batch
+_LATELY = 16  # boxes
 _HALVINGS = 3  # of a box, at most, before its parts are bounded
 
 
@@ -43,12 +44,13 @@ class Frontier(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Of each owner: boxes open, the lowest bound of one, and the part of its boxes that is open, by number of
-    halvings."""
+    """Of each owner: boxes open, the lowest bound of one, the part of its boxes that is open, by number of halvings,
+    and how many new ones came of each that was bounded lately."""
 
     open: list[int]
     bound: list[float]
     left: list[float]
+    growth: list[float]
 
 
 class InputSplitting:
@@ -80,6 +82,7 @@ class InputSplitting:
         signs = torch.zeros(count, self._bounder.neurons, dtype=torch.int8)
         self.open = Frontier(lower, upper, torch.arange(count), alive, none, share, signs)
         self.visited = [0] * len(self._owner.bincount())  # boxes of each owner
+        self._growth = [1.0] * len(self.visited)
         self.stuck: set[int] = set()  # owners of whom a box too narrow to be split was left open
 
     def standing(self) -> Standing:
@@ -89,7 +92,11 @@ class InputSplitting:
             owner.bincount(minlength=count).tolist(),
             (none + torch.inf).scatter_reduce(0, owner, bound, "amin").tolist(),
             none.scatter_add(0, owner, self.open.share).tolist(),
+            list(self._growth),
         )
+
+    def _count(self) -> list[int]:
+        return self._owner[self.open.group].bincount(minlength=len(self.visited)).tolist()
 
     def crowded(self) -> int | None:
         """Who holds the most, where even depth first there is no room for the open boxes."""
@@ -112,9 +119,13 @@ class InputSplitting:
         bound = lines.best.where(alive, lines.best.new_tensor(torch.inf)).amin(1)
         rest = chosen._replace(lower=lower, upper=upper, alive=alive, bound=bound, signs=signs)
         keep = alive.any(1).nonzero().flatten()
+        before = self._count()
         self._split(rest.take(keep), lines.prospect(lower, upper).take(keep))
-        for owner, served in enumerate(self._owner[chosen.group].bincount().tolist()):
+        after = self._count()
+        for owner, served in enumerate(self._owner[chosen.group].bincount(minlength=len(after)).tolist()):
             self.visited[owner] += served
+            born = (after[owner] - before[owner]) / max(1, served)
+            self._growth[owner] += min(1.0, served / _LATELY) * (born - self._growth[owner])
         self._batch = min(self._largest, 2 * self._batch)
         return found
 

@@ -12,11 +12,13 @@ from ..graph import Graph
 from ..ops import Box, Lines, Params
 from ..ops.rows import Job, Lining, RowsProgram, rows_program
 from .dual import Cuts, Dual, Look, held
+from .errors import Errors
 from .plan import PlanBuilder
 from .specification import Spec
 from .substitution import Anchor
 
 _RATE = 0.25  # of a climb
+_ROOM_FOR_STEPS = 4
 _MOST_WEIGHTS = 1 << 24  # the program keeps them twice in each dtype
 _MOST_ENTRIES = 1 << 21  # of all values together: each thread has a vector for every one of them, or two
 
@@ -45,15 +47,37 @@ class Rows(NamedTuple):
         _, height, width = self.program.plan.values[self.number[name]].shape
         return (box * (height * width) + neuron % (height * width)).argsort(stable=True)
 
+    @property
+    def unit(self) -> float:
+        """What a sum of the program may lose to rounding, as a part of its terms' magnitudes; with room for the few
+        operations that lie between two nonlinearities."""
+        plan = self.program.plan
+        terms = [each.weight.shape[0] * max(each.weight.shape[1:]) for op in plan.ops for each in (*op.back, *op.forth)]
+        count = sum(prod(value.shape) for value in plan.values) + max(terms, default=0)
+        return _ROOM_FOR_STEPS * torch.finfo(self.program.dtype).eps * count
+
     def neuron_bounds(
-        self, name: str, box: Tensor, neuron: Tensor, sign: Tensor, lines: Mapping[str, Lines], base: Anchor
+        self,
+        name: str,
+        box: Tensor,
+        neuron: Tensor,
+        sign: Tensor,
+        lines: Mapping[str, Lines],
+        base: Anchor,
+        errors: Errors | None = None,
     ) -> Tensor:
-        """Lower bounds [n] of sign · v, for entries neuron [n] (flat) of the value `name` in boxes number box [n]."""
+        """Lower bounds [n] of sign · v, for entries neuron [n] (flat) of the value `name` in boxes number box [n]; less
+        what rounding may have added, where `errors` are given."""
         order = self.neighbours(name, neuron, box)
-        picked = neuron[order], sign[order]
-        found = self.program.bounds(
-            Job(self.number[name], self.linings(lines), *self.ends(base), neurons=picked, box=box[order])
-        )
+        picked, linings = (neuron[order], sign[order]), self.linings(lines)
+        for each, place in self.lining.items():
+            lining = linings[place]
+            if errors is not None and lining is not None:
+                linings[place] = lining._replace(error=errors.of_lines(each, lines[each]))
+        job = Job(self.number[name], linings, *self.ends(base), neurons=picked, box=box[order])
+        if errors is not None:
+            job = job._replace(error=errors.sizes[name].flatten(1), unit=errors.unit)
+        found = self.program.bounds(job)
         return found.bound.new_empty(len(order)).index_copy_(0, order, found.bound)
 
     def climbed(

@@ -26,7 +26,8 @@ class Lining(NamedTuple):
 
     lower: low · z + low_start, upper: up · z + up_start. own_low: low alone is [T, n]; or slope [T, m]: the rows' own
     of the entries live [m], in place of low. extra, sign [T, n]: a split's signed multiplier, and 1 or -1 where there
-    is one. An ascent changes low, where it is the rows' own, or slope, and extra.
+    is one. error [B, n]: what rounding may take for a coefficient of one, in the job's units. An ascent changes low,
+    where it is the rows' own, or slope, and extra.
     """
 
     low: Tensor
@@ -39,6 +40,7 @@ class Lining(NamedTuple):
     sign: Tensor | None = None
     slope: Tensor | None = None
     live: Tensor | None = None
+    error: Tensor | None = None
 
 
 class Job(NamedTuple):
@@ -48,7 +50,8 @@ class Job(NamedTuple):
     their weighted sum. linings: by number of the lines; None: no row meets these. box [T] int64: which lines and ends
     [B, n] a row goes by, equal ones best next to each other; None: the first, or all `own_end` centre, radius [T, n].
     look: also `met` and `corner`. flips: numbers of the lining and entry and signs [V, T] of a neuron that each
-    further bound has split.
+    further bound has split. error [B, entries]: as a lining's, of the start value; unit: so many times the errors met
+    are taken off the bounds.
     """
 
     start: int
@@ -61,6 +64,8 @@ class Job(NamedTuple):
     own_end: bool = False
     look: bool = False
     flips: tuple[Tensor, Tensor, Tensor] | None = None
+    error: Tensor | None = None
+    unit: float = 0.0
 
     @property
     def size(self) -> int:
@@ -97,11 +102,11 @@ _OpRecord = _record(
 )
 _PlanRecord = _record("values ops end value* op*")
 _LinesRecord = _record(
-    "low* low_start* up* up_start* own_low own_up extra* sign* live* split* lives splits slope* slot* met*"
+    "low* low_start* up* up_start* own_low own_up extra* sign* live* split* lives splits slope* slot* error* met*"
 )
 _CallRecord = _record(
-    "tiles start neuron* sign* terms rows* offset* weights* box* lines* centre* radius* own_end bound* corner* steps"
-    " rate/ decay/ flips flip_lining* flip_entry* flip_sign* flip_bound* scratch*"
+    "tiles start neuron* sign* terms rows* offset* weights* error* unit/ box* lines* centre* radius* own_end bound*"
+    " corner* steps rate/ decay/ flips flip_lining* flip_entry* flip_sign* flip_bound* scratch*"
 )
 
 
@@ -195,6 +200,7 @@ class _Call:
         if job.flips is not None:
             lining, entry, side = (part.T for part in job.flips)
             self.flips = (self._tiled(lining), self._tiled(entry), self._tiled(side.to(self.dtype)))
+        self.error = None if job.error is None else job.error.to(self.dtype).contiguous()
         self.terms = 0 if self.rows is None else self.rows.shape[1]
         first = self.order[:: self.lanes]
         self.box = torch.zeros(self.tiles, dtype=torch.int64) if job.box is None else job.box[first].contiguous()
@@ -242,6 +248,7 @@ class _Call:
             extra=given(lining.extra, True),
             sign=given(lining.sign, True),
             slope=given(lining.slope, True),
+            error=given(lining.error, False),
         )
 
     def run(self, steps: int, rate: float, decay: float) -> None:
@@ -275,7 +282,7 @@ class _Call:
                 at(lining.low, lining.own_low), at(lining.low_start, lining.own_up), at(lining.up, lining.own_up),
                 at(lining.up_start, lining.own_up), int(lining.own_low), int(lining.own_up), at(lining.extra),
                 at(lining.sign), at(live, False), at(split, False), len(live), len(split), at(lining.slope),
-                at(self.slots[number], False), at(self.met[number]),
+                at(self.slots[number], False), at(lining.error, False), at(self.met[number]),
             )  # fmt: skip
         neuron, sign = (None if v is None else v.unflatten(0, (-1, self.lanes)) for v in (self.neuron, self.sign))
         flips: tuple[Any, ...] = (0, None, None, None, None)
@@ -283,7 +290,7 @@ class _Call:
             flips = (self.flipped.shape[1], *(at(part) for part in (*self.flips, self.flipped)))
         call = _CallRecord(
             last - first, self.job.start, at(neuron), at(sign), self.terms, at(self.rows), at(self.offset),
-            at(self.weights), at(self.box), ctypes.addressof(records),
+            at(self.weights), at(self.error, False), self.job.unit, at(self.box), ctypes.addressof(records),
             *(at(end, self.job.own_end) for end in self.ends), int(self.job.own_end), at(self.bound), at(self.corner),
             steps, rate, decay,
             *flips, None,

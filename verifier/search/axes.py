@@ -16,7 +16,7 @@ from torch import Tensor
 from ..bounds.beta_crown import look, start_dual
 from ..bounds.interval import nonlinearities
 from ..bounds.specification import Spec
-from ..bounds.substitution import input_anchor
+from ..bounds.substitution import input_anchor, relax
 from ..bounds.zonotope import input_zonotope, through
 from ..graph import Graph
 from ..ops import Box, Nonlinear, Params
@@ -24,38 +24,50 @@ from ..ops import Box, Nonlinear, Params
 _ROOM = 1 << 26  # bytes of a value's generators
 
 
-def gains(graph: Graph, params: Params, box: Box, pre: Mapping[str, Box], rows: Tensor) -> Tensor:
-    """[D, R, n] for rows [D, R, K] over boxes [D, n]; pre: boxes [D, *v] of the nonlinearities' inputs."""
+def gains(
+    graph: Graph,
+    params: Params,
+    box: Box,
+    pre: Mapping[str, Box],
+    rows: Tensor,
+    errors: Mapping[str, Tensor] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """[D, R, n] for rows [D, R, K] over boxes [D, n]; pre: boxes [D, *v] of the nonlinearities' inputs. Also the sums
+    [D, R] of errors [D, entries] by the coefficients that met the lines."""
     largest = max(prod(shape) for shape in graph.shapes.values())
-    inputs = box.lower.shape[1]
-    size = max(1, _ROOM // (8 * largest * max(inputs, rows.shape[1])))
+    size = max(1, _ROOM // (8 * largest * max(box.lower.shape[1], rows.shape[1])))
     found = []
-    for first in range(0, len(rows), size):
-        part = slice(first, first + size)
+    for part in torch.arange(len(rows)).split(size):
         own = Box(*(end[part].reshape(-1, *graph.input_shape) for end in box))
-        found.append(
-            _gains(graph, params, own, {name: Box(*(end[part] for end in b)) for name, b in pre.items()}, rows[part])
-        )
-    return torch.cat(found)
+        inside = {name: Box(*(end[part] for end in known)) for name, known in pre.items()}
+        given = {name: error[part] for name, error in (errors or {}).items()}
+        found.append(_gains(graph, params, own, inside, rows[part], given))
+    gained, erring = zip(*found, strict=True)
+    return torch.cat(gained), torch.cat(erring)
 
 
-def _gains(graph: Graph, params: Params, box: Box, pre: dict[str, Box], rows: Tensor) -> Tensor:
+def _gains(
+    graph: Graph, params: Params, box: Box, pre: dict[str, Box], rows: Tensor, errors: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
     free = ((box.upper > box.lower).flatten(1)).any(0).nonzero().flatten()
-    total = rows.new_zeros(*rows.shape[:2], prod(graph.input_shape))
-    if not pre or len(free) == 0:
-        return total
-    spec = Spec(rows, rows.new_zeros(rows.shape[:2]))
-    met = look(
-        graph, params, input_anchor(graph, params, box), spec, pre, start_dual(graph, pre, rows.shape[1]), None
-    ).met
-    values, operators = {graph.input: input_zonotope(box)}, nonlinearities(graph)
-    for node in graph.nodes:
+    gained, erring = rows.new_zeros(*rows.shape[:2], prod(graph.input_shape)), rows.new_zeros(rows.shape[:2])
+    if not pre:
+        return gained, erring
+    spec, base = Spec(rows, rows.new_zeros(rows.shape[:2])), input_anchor(graph, params, box)
+    operators, dual = nonlinearities(graph), start_dual(graph, pre, rows.shape[1])
+    for name, line in relax(graph, pre).items():
+        if operators[name].kinked:  # the very lines
+            dual.slopes[name] = line.lower_slope.expand_as(dual.slopes[name]).contiguous()
+    met = look(graph, params, base, spec, pre, dual, None).met
+    for name, error in errors.items():
+        erring += (met[name].abs().flatten(2) @ error.unsqueeze(2)).squeeze(2)
+    values = {graph.input: input_zonotope(box)}
+    for node in graph.nodes if len(free) else ():
         values[node.output] = through(graph, params, node, values, pre.get(node.inputs[0]))
-    for name, operator in operators.items():
+    for name, operator in operators.items() if len(free) else ():
         weight = met[name].abs().flatten(2) * _rate(operator, pre[name]).flatten(1).unsqueeze(1)
-        moved = values[name].generators.flatten(2).abs()
-        total[:, :, free] += weight @ moved.transpose(1, 2) / 2
-    return total
+        gained[:, :, free] += weight @ values[name].generators.flatten(2).abs().transpose(1, 2) / 2
+    return gained, erring
 
 
 def _rate(operator: Nonlinear, box: Box) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..bounds.backward import lower_bound
+from ..bounds.errors import Errors
 from ..bounds.extent import coefficients
 from ..bounds.interval import exact_values, image, nonlinearities
 from ..bounds.rows import Rows, rows_of
@@ -35,12 +36,14 @@ def unstable_preactivations(
     memory: int = _FORMS,
     stop: Callable[[], bool] = lambda: False,
     signs: Mapping[str, Tensor] | None = None,
+    errors: Errors | None = None,
 ) -> dict[str, Box]:
     """The box [B, *v] of every nonlinearity's input, by value name.
 
     memory: bytes for the forms, which go a part of the neurons at a time. stop: asked before every
     part; once it says so, what is left keeps the interval image. signs [B, entries]: 1 where a nonlinearity's input is
-    known to be never negative, -1 never positive, from a box around this one.
+    known to be never negative, -1 never positive, from a box around this one. errors: at the input; grown on the way,
+    and taken off every bound, where the compiled program is there.
     """
     exact = exact_values(graph)
     boxes = dict(base.boxes)
@@ -52,17 +55,24 @@ def unstable_preactivations(
         operator = OPERATORS[node.op]
         if isinstance(operator, Nonlinear) and node.inputs[0] not in pre:
             name = node.inputs[0]
+            if errors is not None:
+                boxes[name] = errors.widened(name, boxes[name])
             if name not in exact:
                 if forwards:
                     boxes[name] = _common(boxes[name], forwards[name].box())
                 if signs is not None:
                     boxes[name] = _signed(boxes[name], signs[name])
                 boxes[name] = _refined(
-                    graph, params, base, name, operator, boxes[name], points[name], pre, memory, stop
+                    graph, params, base, name, operator, boxes[name], points[name], pre, memory, stop, errors
                 )
             pre[name] = boxes[name]
+        if errors is not None:
+            errors.reach(node, pre.get(node.inputs[0]))
         if forwards:
-            forwards[node.output] = through(graph, params, node, forwards, pre.get(node.inputs[0]))
+            after = through(graph, params, node, forwards, pre.get(node.inputs[0]))
+            if errors is not None:
+                after = errors.beyond(node, [forwards[name] for name in node.inputs], after)
+            forwards[node.output] = after
         points[node.output] = operator.forward(node, params, *(points[value] for value in node.inputs))
         if node.output not in boxes:
             boxes[node.output] = image(node, params, boxes)
@@ -101,11 +111,12 @@ def _refined(
     pre: dict[str, Box],
     memory: int,
     stop: Callable[[], bool],
+    errors: Errors | None,
 ) -> Box:
     lines = relax(graph, pre)
     program = rows_of(graph, params, next(iter(base.boxed))) if base.boxed else None
     if program is not None:
-        return _compiled(graph, params, program, base, name, operator, box, likely, lines, stop)
+        return _compiled(graph, params, program, base, name, operator, box, likely, lines, stop, errors)
     index = _indices(operator.unstable(box).flatten(1))
     widest = coefficients(graph, params, name) // prod(graph.shapes[name])  # for both rows of a neuron
     size = max(1, memory // (COPIES * widest * len(index) * box.lower.element_size()))
@@ -132,6 +143,7 @@ def _compiled(
     likely: Tensor,
     lines: dict[str, Lines],
     stop: Callable[[], bool],
+    errors: Errors | None,
 ) -> Box:
     """likely [B, *v]: values in the box; of a neuron that keeps its sign the bound on that side is all that matters."""
     unstable = operator.unstable(box).flatten(1)
@@ -143,7 +155,7 @@ def _compiled(
         for _ in range(2):
             if len(sign) == 0 or stop():
                 break
-            found = program.neuron_bounds(name, *at, sign, lines, base)
+            found = program.neuron_bounds(name, *at, sign, lines, base, errors)
             lower[at] = torch.where(sign > 0, torch.fmax(lower[at], found), lower[at])
             upper[at] = torch.where(sign < 0, torch.fmin(upper[at], -found), upper[at])
             rest = found < 0 if operator.kinked else torch.ones_like(found, dtype=torch.bool)

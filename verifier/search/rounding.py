@@ -4,7 +4,8 @@
 
 The second term is what the rounding errors of a back-substitution grow with, cancellation included (Higham 2002,
 section 3.1: a sum of n products errs by at most n·u times the sum of their magnitudes, u = 1.1e-16). A stated margin,
-not yet an error analysis.
+not an error analysis: that is in bounds/errors.py, for where coefficients are known. Through many layers the margin
+grows with the product of all their weights.
 """
 
 from collections.abc import Mapping

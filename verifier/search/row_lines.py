@@ -10,7 +10,9 @@ from torch import Tensor
 from ..bounds import Box
 from ..bounds.backward import carried
 from ..bounds.dense import dense_layers
-from ..bounds.interval import nonlinearities
+from ..bounds.errors import Errors
+from ..bounds.interval import nonlinearities, piecewise_linear
+from ..bounds.rows import rows_of
 from ..bounds.substitution import input_anchor, relax
 from ..graph import Graph
 from ..ops import Params
@@ -122,14 +124,14 @@ class RowBounder:
         rows, offset = self._rows[group], self._offset[group]
         if self._program is None:
             known = dict(zip(self._names, signs.split(list(self._names.values()), 1), strict=True))
+            few = rows.shape[1] * rows.shape[2] <= _DIRECTIONS
+            errors = self._errors(box) if few else None
             lines, pre = row_lines(
-                self._graph, self._params, box, rows, offset, memory=self._memory, stop=self._stop, signs=known
-            )
-            if rows.shape[1] * rows.shape[2] <= _DIRECTIONS:
-                flat = rows.flatten(1, 2)
-                lines = lines._replace(
-                    gain=gains(self._graph, self._params, box, pre, flat).unflatten(1, rows.shape[1:3])
-                )
+                self._graph, self._params, box, rows, offset,
+                memory=self._memory, stop=self._stop, signs=known, errors=errors,
+            )  # fmt: skip
+            if few:
+                lines = self._looked_at(lines, box, rows, offset, pre, errors)
             found_signs = [(pre[name].lower >= 0).char() - (pre[name].upper <= 0).char() for name in self._names]
             return lines, torch.cat([signs[:, :0], *(sign.flatten(1) for sign in found_signs)], 1)
         found = self._program.bounds(self._last, *box, signs)
@@ -140,6 +142,32 @@ class RowBounder:
         centre = lowest + (slopes.abs() * radius[:, None, None]).sum(3)
         needed = margins_of(found.largest, self._paths[group]) * _size(rows, offset)
         return RowLines(slopes, centre, middle, radius, lowest, needed), found.signs
+
+    def _errors(self, box: Box) -> Errors | None:
+        """Where the compiled program bounds the neurons."""
+        program = rows_of(self._graph, self._params, self._graph.input) if piecewise_linear(self._graph) else None
+        if program is None:
+            return None
+        shaped = Box(*(end.reshape(-1, *self._graph.input_shape) for end in box))
+        return Errors(self._graph, self._params, shaped, program.unit)
+
+    def _looked_at(
+        self, lines: RowLines, box: Box, rows: Tensor, offset: Tensor, pre: dict[str, Box], errors: Errors | None
+    ) -> RowLines:
+        """With gains; and with what rounding may have added, where that is known."""
+        graph, flat = self._graph, rows.flatten(1, 2)
+        known = relax(graph, pre) if errors is not None else {}
+        own = {name: errors.of_lines(name, line) for name, line in known.items()} if errors is not None else None
+        gain, erring = gains(graph, self._params, box, pre, flat, own)
+        lines = lines._replace(gain=gain.unflatten(1, rows.shape[1:3]))
+        if errors is None:
+            return lines
+        ends = torch.maximum(box.lower.abs(), box.upper.abs()) + lines.radius
+        at_start = (flat.abs() @ errors.sizes[graph.output].flatten(1).unsqueeze(2)).squeeze(2) + offset.flatten(
+            1
+        ).abs()
+        erring = erring + at_start + (lines.slopes.flatten(1, 2).abs() @ ends.unsqueeze(2)).squeeze(2)
+        return lines._replace(needed=errors.unit * erring.amax(1))
 
 
 def row_lines(
@@ -152,16 +180,17 @@ def row_lines(
     memory: int,
     stop: Stop = lambda: False,
     signs: Mapping[str, Tensor] | None = None,
+    errors: Errors | None = None,
 ) -> tuple[RowLines, dict[str, Box]]:
     """box [D, n], rows [D, C, M, K], offset [D, C, M]: the lines, and the boxes of the nonlinearities' inputs.
 
-    memory, stop, signs: as in `unstable_preactivations`.
+    memory, stop, signs, errors: as in `unstable_preactivations`.
     """
     count, clauses, most, _ = rows.shape
     shaped = Box(*(end.reshape(-1, *graph.input_shape) for end in box))
     base = input_anchor(graph, params, shaped)
     middle, radius = base.centres[graph.input], base.boxed[graph.input]
-    pre = unstable_preactivations(graph, params, base, memory=memory, stop=stop, signs=signs)
+    pre = unstable_preactivations(graph, params, base, memory=memory, stop=stop, signs=signs, errors=errors)
     start = Form(rows.flatten(1, 2).unsqueeze(1))
     value, forms = carried(
         graph, params, graph.output, start, relax(graph, pre), base.centres, base.radii, fused=False

@@ -53,6 +53,7 @@ struct plan {
    slope: a null pointer, or each row's lower slopes of the live entries alone [tile, live, LANES], in place of low;
    slot [entry]: which of those it is, or -1.
    extra: added to the coefficients of z, [tile, entry, LANES] (a split's multiplier, signed); a null pointer for none.
+   error [box, entry]: what rounding may take, by unit of the coefficient that met the lines, or a null pointer.
    For the ascent: live: entries whose lower slope may move; split: entries with a sign [tile, entry, LANES] of z. */
 struct lining {
     real *low;
@@ -64,6 +65,7 @@ struct lining {
     long lives, splits;
     real *slope;
     const long *slot;
+    const real *error;
     /* what comes out: coefficients that met the lines, [tile, entry, LANES], or a null pointer */
     real *met;
 };
@@ -77,6 +79,8 @@ struct call {
     long terms;
     const real *rows, *offset;
     real *weights;
+    const real *error;            /* [box, entry] of the start, by unit of a row's coefficient, or a null pointer */
+    double unit;                  /* of the errors and of the end's; 0: none is subtracted */
     const long *box;              /* [tile] */
     struct lining *lines;
     const real *centre, *radius;  /* [box, entry], or where own [tile, entry, LANES] */
@@ -100,6 +104,7 @@ struct work {
     const struct call *call;
     long tile, flip; /* flip: -1 for none */
     vec **coef, **point;          /* of every value */
+    vec error;                    /* of the rows, in units */
     struct region *region, *seen; /* of every value; of every op, in its input */
 };
 
@@ -260,7 +265,10 @@ static vec seed(struct work *w) {
     if (call->neuron) {
         const long *neuron = call->neuron + w->tile * LANES;
         const real *sign = call->sign + w->tile * LANES;
-        for (int l = 0; l < LANES; l++) ((real *)(coef + flat_place(v, neuron[l])))[l] += sign[l];
+        for (int l = 0; l < LANES; l++) {
+            ((real *)(coef + flat_place(v, neuron[l])))[l] += sign[l];
+            if (call->error) w->error[l] += call->error[call->box[w->tile] * size + neuron[l]];
+        }
         return total;
     }
     for (long m = 0; m < call->terms; m++) {
@@ -372,6 +380,7 @@ static vec backwards(struct work *w) {
                         if (lines->extra) found += *(vec *)(lines->extra + (w->tile * size + j) * LANES);
                         to[place_of(in, c, y, x)] += found;
                         total += pos * four.low_start + neg * four.up_start;
+                        if (lines->error) w->error += magnitude(row) * lines->error[box * size + j];
                     }
             if (w->flip >= 0) total += flipped(w, op);
         }
@@ -391,15 +400,19 @@ static vec at_end(struct work *w) {
             for (long x = r.x0; x < r.x1; x++) {
                 long j = (c * v->height + y) * v->width + x;
                 vec row = w->coef[w->plan->end][place_of(v, c, y, x)];
-                total += row * of_tile(call->centre, call->own_end, w->tile, box, size, j) -
-                         magnitude(row) * of_tile(call->radius, call->own_end, w->tile, box, size, j);
+                vec centre = of_tile(call->centre, call->own_end, w->tile, box, size, j);
+                vec radius = of_tile(call->radius, call->own_end, w->tile, box, size, j);
+                total += row * centre - magnitude(row) * radius;
+                w->error += magnitude(row) * (magnitude(centre) + radius);
             }
     return total;
 }
 
 static vec bounded(struct work *w) {
+    w->error = (vec){0};
     vec total = backwards(w);
-    return total + at_end(w);
+    total += at_end(w);
+    return total - (real)w->call->unit * w->error;
 }
 
 /* Of entry j of the end value: where a form with the coefficient `row` is least. */
@@ -578,7 +591,7 @@ long scratch_reals(const struct plan *plan, const struct call *call) {
 void substitute(const struct plan *plan, const struct call *call) {
     vec *coef[plan->values], *point[plan->values], *free = (vec *)call->scratch;
     struct region region[plan->values], seen[plan->ops + 1];
-    struct work work = {plan, call, 0, -1, coef, point, region, seen};
+    struct work work = {plan, call, 0, -1, coef, point, {0}, region, seen};
     for (long k = 0; k < plan->values; k++) {
         long size = plan->value[k].channels * plane_of(&plan->value[k]);
         coef[k] = free, free += size;

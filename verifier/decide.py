@@ -1,6 +1,6 @@
 """The straight line from queries to their answers.
 
-    attack -> bounds of every box -> attack -> few inputs: input splitting, else ReLU splitting (and the other after it)
+    attack -> of few inputs: input splitting -> bounds of every box -> attack -> search (`search.search`)
 
 Queries of one network go through it together, each with its own share of the time. `unsat` is said only when float64
 bounds refute every clause on its whole box by more than rounding may move them (`search.rounding`), `sat` only after
@@ -38,11 +38,9 @@ Progress = Callable[[str], None]
 Ended = tuple[int, Decision]  # of the query at that place
 Open = tuple[Problem, float]  # a clause to be proved, and what its bounds must exceed
 
-_TRIAL, _HOPELESS = (
-    0.5,
-    0.5,
-)  # input splitting gives way after this part of the time if it leaves this part of the space
-#                               and still opens more boxes than it closes
+# Input splitting gives way after this part of the time where it leaves this part of the space open and still opens more
+# boxes than it closes.
+_TRIAL, _HOPELESS = 0.5, 0.5
 _FEW_NEURONS, _BOXES, _LEAST_BOXES = 24, 16, 2**16  # boxes for each pattern of so few ReLUs before it gives way too
 _WAVE = 0.25  # of the memory, for the queries that are decided together
 

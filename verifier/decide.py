@@ -270,7 +270,7 @@ class _Run:
         of = [self._case[problem.owner] for problem in search.problems]
         before = {case: case.visited for case in of}
         for case, progress in zip(of, search.progress, strict=True):
-            before[case] -= progress.visited
+            before[case] -= progress.visited  # in earlier rounds of this search
         while more():
             inside = self._open(before)
             self._begin(dict.fromkeys(inside, 1))

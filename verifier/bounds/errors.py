@@ -7,6 +7,8 @@ before: what rounds in one layer's step (n·u times the sum of n magnitudes, Hig
 the values there, which are bounded, not with the weights of all that lies below.
 """
 
+from collections.abc import Sequence
+
 from torch import Tensor, maximum
 
 from ..graph import Graph, Node
@@ -22,16 +24,17 @@ class Errors:
 
     def __init__(self, graph: Graph, params: Params, box: Box, unit: float) -> None:
         self.unit = unit
-        self.sizes = {graph.input: _magnitude(box)}
+        self.sizes = {graph.input: magnitude(box)}
         self._graph, self._params = graph, params
 
     def reach(self, node: Node, box: Box | None) -> None:
         """Goes on to a node's output; box [B, *v] of a nonlinearity's input."""
-        operator, sizes = OPERATORS[node.op], [self.sizes[name] for name in node.inputs]
+        operator = OPERATORS[node.op]
         if isinstance(operator, Affine):
-            self.sizes[node.output] = self._spread(node, sizes)
+            sizes = [self.sizes[name] for name in node.inputs]
+            self.sizes[node.output] = summed(self._graph, self._params, node, operator, sizes)
         elif box is not None:
-            self.sizes[node.output] = _magnitude(operator.interval(node, self._params, box))
+            self.sizes[node.output] = magnitude(operator.interval(node, self._params, box))
 
     def widened(self, name: str, box: Box) -> Box:
         """What interval arithmetic found, by as much as it may have rounded."""
@@ -47,22 +50,22 @@ class Errors:
 
     def beyond(self, node: Node, before: list[Zonotope], after: Zonotope) -> Zonotope:
         """The zonotope of a node's output with what rounding may have left out."""
-        if isinstance(OPERATORS[node.op], Affine):
-            size = self._spread(node, [_reached(each) for each in before])
+        operator = OPERATORS[node.op]
+        if isinstance(operator, Affine):
+            size = summed(self._graph, self._params, node, operator, [_reached(each) for each in before])
         else:
             size = _reached(before[0]) + _reached(after)
         return after._replace(deviation=after.deviation + self.unit * size)
 
-    def _spread(self, node: Node, sizes: list[Tensor]) -> Tensor:
-        operator = OPERATORS[node.op]
-        if not isinstance(operator, Affine):
-            raise ValueError(f"{node.op} is not affine")
-        reached = operator.spread(node, self._params, *sizes)
-        offset = operator.offset(node, self._params, tuple(self._graph.shapes[name] for name in node.inputs))
-        return reached if offset is None else reached + offset.abs()
+
+def summed(graph: Graph, params: Params, node: Node, operator: Affine, sizes: Sequence[Tensor]) -> Tensor:
+    """|W| m + |b| for magnitudes m [B, *v] of a node's inputs: of all that its output is the sum of."""
+    reached = operator.spread(node, params, *sizes)
+    offset = operator.offset(node, params, tuple(graph.shapes[name] for name in node.inputs))
+    return reached if offset is None else reached + offset.abs()
 
 
-def _magnitude(box: Box) -> Tensor:
+def magnitude(box: Box) -> Tensor:
     return maximum(box.lower.abs(), box.upper.abs())
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..bounds.beta_crown import look, start_dual
 from ..bounds.interval import nonlinearities
 from ..bounds.specification import Spec
-from ..bounds.substitution import input_anchor, relax
+from ..bounds.substitution import input_anchor
 from ..bounds.zonotope import input_zonotope, through
 from ..graph import Graph
 from ..ops import Box, Nonlinear, Params
@@ -30,7 +30,7 @@ def gains(
     box: Box,
     pre: Mapping[str, Box],
     rows: Tensor,
-    errors: Mapping[str, Tensor] | None = None,
+    errors: Mapping[str, Tensor],
 ) -> tuple[Tensor, Tensor]:
     """[D, R, n] for rows [D, R, K] over boxes [D, n]; pre: boxes [D, *v] of the nonlinearities' inputs. Also the sums
     [D, R] of errors [D, entries] by the coefficients that met the lines."""
@@ -40,7 +40,7 @@ def gains(
     for part in torch.arange(len(rows)).split(size):
         own = Box(*(end[part].reshape(-1, *graph.input_shape) for end in box))
         inside = {name: Box(*(end[part] for end in known)) for name, known in pre.items()}
-        given = {name: error[part] for name, error in (errors or {}).items()}
+        given = {name: error[part] for name, error in errors.items()}
         found.append(_gains(graph, params, own, inside, rows[part], given))
     gained, erring = zip(*found, strict=True)
     return torch.cat(gained), torch.cat(erring)
@@ -55,9 +55,6 @@ def _gains(
         return gained, erring
     spec, base = Spec(rows, rows.new_zeros(rows.shape[:2])), input_anchor(graph, params, box)
     operators, dual = nonlinearities(graph), start_dual(graph, pre, rows.shape[1])
-    for name, line in relax(graph, pre).items():
-        if operators[name].kinked:  # the very lines
-            dual.slopes[name] = line.lower_slope.expand_as(dual.slopes[name]).contiguous()
     met = look(graph, params, base, spec, pre, dual, None).met
     for name, error in errors.items():
         erring += (met[name].abs().flatten(2) @ error.unsqueeze(2)).squeeze(2)
@@ -83,5 +80,5 @@ def _rate(operator: Nonlinear, box: Box) -> Tensor:
             (lines.upper_slope - lines.lower_slope).squeeze(1) * end + lines.upper_start.squeeze(1) - start
             for end in box
         ]
-        rate = sum(gaps[1:], gaps[0]) / width
+        rate = (gaps[0] + gaps[1]) / width
     return torch.where(operator.unstable(box), rate, 0.0)

@@ -9,6 +9,7 @@ for intermediate bounds do the same: Tjeng et al. 2019, arXiv:1711.07356). What 
 
 from collections import Counter
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from math import inf
 
 import torch
@@ -42,9 +43,7 @@ def tightened(
     pre: boxes of the inputs of the nonlinearities before, within those of the problem. memory: bytes for subdomains.
     """
     below = {name: pre[name] for name in nonlinear_inputs(part).values()}
-    box, ball = Box(*(end[None] for end in problem.box)), problem.ball and problem.ball.each(lambda own: own[None])
-    boxes = {name: Box(*(end[None] for end in own)) for name, own in below.items()}
-    margin = float(rounding_margins(part, params, box, boxes, ball))
+    margin = float(rounding_margins(part, params, *replace(problem, pre=below).region()))
     lower, upper = (end.flatten().clone() for end in known)
     entries = sum(own.lower.numel() for own in below.values())
     size = max(1, min(_ROWS // (16 * len(lower)), memory // (visits * 16 * max(1, entries))))
@@ -85,10 +84,9 @@ class NeuronSearch(BranchAndBound):
         for first in range(0, len(rest), self.batch):
             domains = [self.spelled(domain) for domain in rest[first : first + self.batch]]
             proved = self.prover.bounds(domains, stacked_dual(domains))
-            bounds = torch.tensor([bound - needed for bound, needed in proved], dtype=torch.float64).nan_to_num(
-                nan=-inf
-            )
-            found.scatter_reduce_(0, torch.tensor([domain.problem for domain in domains]), bounds, "amin")
+            bounds = torch.tensor([bound - needed for bound, needed in proved], dtype=torch.float64)
+            places = torch.tensor([domain.problem for domain in domains])
+            found.scatter_reduce_(0, places, bounds.nan_to_num(nan=-inf), "amin")
         return found.tolist()
 
     def branch(self, domains: list[Domain]) -> None:

@@ -30,6 +30,12 @@ class Problem:
     weights: Tensor | None = None  # [M] >= 0: a first guess of the rows' share in the proof
     ball: CutBall | None = None
 
+    def region(self) -> tuple[Box, dict[str, Box], CutBall | None]:
+        """box, pre and ball with a batch axis of one."""
+        boxes = {name: Box(*(end[None] for end in known)) for name, known in self.pre.items()}
+        ball = None if self.ball is None else self.ball.each(lambda part: part[None])
+        return Box(*(end[None] for end in self.box)), boxes, ball
+
 
 class Batch(NamedTuple):
     """Problems stacked for the bound engine, in one dtype."""

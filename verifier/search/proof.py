@@ -43,8 +43,6 @@ class Prover:
         """What a multiplier of one adds to the margin."""
         known = self._problems[problem]
         if id(known.pre) not in self._units:
-            pre = {name: Box(*(end[None] for end in box)) for name, box in known.pre.items()}
-            box = Box(*(end[None] for end in known.box))
-            ball = known.ball and known.ball.each(lambda part: part[None])
+            box, pre, ball = known.region()
             self._units[id(known.pre)] = known.pre, float(multiplier_margins(self._graph, self._params, box, pre, ball))
         return self._units[id(known.pre)][1]

@@ -30,7 +30,7 @@ _PATIENCE = 1000.0  # how many times dearer it is at most after a stage that gai
 
 
 @dataclass
-class Standing:
+class Due:
     """Of one input: the next stage, the search's work since the last one, and how much that had to be."""
 
     stage: int = 0
@@ -82,8 +82,7 @@ class Refiner:
         return sum(gone) / max(1, len(gone))
 
     def _climbed(self, problem: Problem) -> Generator[int, None, dict[str, Box]]:
-        box, ball = Box(*(end[None] for end in problem.box)), problem.ball and problem.ball.each(lambda own: own[None])
-        pre = {name: Box(*(end[None] for end in known)) for name, known in problem.pre.items()}
+        box, pre, ball = problem.region()
         found = yield from refined(
             self._graph, self._params, self._single, box, pre, steps=_STEPS, memory=self._memory, ball=ball
         )
@@ -96,10 +95,10 @@ class Refiner:
         return float((box.upper - box.lower).flatten()[self._unstable(name, box)].sum())
 
 
-def after(standing: Standing, gain: float) -> Standing:
+def after(due: Due, gain: float) -> Due:
     """Where an input stands once a stage is done: the less that gained, the later comes the next."""
-    short = _GOOD[standing.stage > 0] / max(gain, 1e-9)
-    return Standing(standing.stage + 1, patience=min(_PATIENCE, max(1.0, short**2)))
+    short = _GOOD[due.stage > 0] / max(gain, 1e-9)
+    return Due(due.stage + 1, patience=min(_PATIENCE, max(1.0, short**2)))
 
 
 def _visits(stage: int) -> int:

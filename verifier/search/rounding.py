@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..bounds.ball import CutBall
+from ..bounds.errors import magnitude, summed
 from ..bounds.interval import nonlinearities
 from ..graph import Graph
 from ..ops import OPERATORS, Affine, Box, Params
@@ -30,7 +31,7 @@ def rounding_margins(
     largest, operators = [torch.ones(len(box.lower), dtype=box.lower.dtype)], nonlinearities(graph)
     for name, known in pre.items():
         # elsewhere the lines are exact, whatever the box
-        size = _magnitude(known)
+        size = magnitude(known)
         largest.append(size.where(operators[name].unstable(known) | ~size.isfinite(), 0.0).flatten(1).amax(1))
     return margins_of(torch.stack(largest).amax(0), largest_paths(graph, params, box, ball))
 
@@ -55,27 +56,21 @@ def multiplier_margins(
     """What a split's multiplier of one adds to the margin [B]: the neuron's value is in the bound, with its errors."""
     values = path_magnitudes(graph, params, _reach(box, ball))
     paths = torch.stack([values[name].flatten(1).amax(1) for name in pre]).amax(0)
-    largest = torch.stack([_magnitude(known).flatten(1).amax(1) for known in pre.values()]).amax(0)
+    largest = torch.stack([magnitude(known).flatten(1).amax(1) for known in pre.values()]).amax(0)
     return margins_of(largest, paths)
 
 
-def path_magnitudes(graph: Graph, params: Params, magnitude: Tensor) -> dict[str, Tensor]:
+def path_magnitudes(graph: Graph, params: Params, reach: Tensor) -> dict[str, Tensor]:
     """|W_k| (… (|W_1| m + |b_1|) …) + |b_k| at every value [B, *v], for magnitudes m [B, *v] of the input."""
-    values = {graph.input: magnitude}
+    values = {graph.input: reach}
     for node in graph.nodes:
         operator, inputs = OPERATORS[node.op], [values[name] for name in node.inputs]
         if not isinstance(operator, Affine):
-            values[node.output] = _magnitude(operator.interval(node, params, Box(-inputs[0], inputs[0])))
-            continue
-        reached = operator.spread(node, params, *inputs)
-        offset = operator.offset(node, params, tuple(graph.shapes[name] for name in node.inputs))
-        values[node.output] = reached if offset is None else reached + offset.abs()
+            values[node.output] = magnitude(operator.interval(node, params, Box(-inputs[0], inputs[0])))
+        else:
+            values[node.output] = summed(graph, params, node, operator, inputs)
     return values
 
 
 def _reach(box: Box, ball: CutBall | None) -> Tensor:
-    return _magnitude(box) if ball is None else _magnitude(box) + ball.radius
-
-
-def _magnitude(box: Box) -> Tensor:
-    return torch.maximum(box.lower.abs(), box.upper.abs())
+    return magnitude(box) if ball is None else magnitude(box) + ball.radius

@@ -156,17 +156,14 @@ class RowBounder:
     ) -> RowLines:
         """With gains; and with what rounding may have added, where that is known."""
         graph, flat = self._graph, rows.flatten(1, 2)
-        known = relax(graph, pre) if errors is not None else {}
-        own = {name: errors.of_lines(name, line) for name, line in known.items()} if errors is not None else None
+        own = {} if errors is None else {n: errors.of_lines(n, line) for n, line in relax(graph, pre).items()}
         gain, erring = gains(graph, self._params, box, pre, flat, own)
         lines = lines._replace(gain=gain.unflatten(1, rows.shape[1:3]))
         if errors is None:
             return lines
         ends = torch.maximum(box.lower.abs(), box.upper.abs()) + lines.radius
-        at_start = (flat.abs() @ errors.sizes[graph.output].flatten(1).unsqueeze(2)).squeeze(2) + offset.flatten(
-            1
-        ).abs()
-        erring = erring + at_start + (lines.slopes.flatten(1, 2).abs() @ ends.unsqueeze(2)).squeeze(2)
+        erring = erring + (flat.abs() @ errors.sizes[graph.output].flatten(1).unsqueeze(2)).squeeze(2)
+        erring = erring + offset.flatten(1).abs() + (lines.slopes.flatten(1, 2).abs() @ ends.unsqueeze(2)).squeeze(2)
         return lines._replace(needed=errors.unit * erring.amax(1))
 
 

@@ -6,38 +6,35 @@ the bound is taken. Inputs that stay open get tighter boxes of their neurons, an
 
 import time
 from collections import defaultdict
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
+from functools import cached_property
 
 import torch
 
 from ..bounds.beta_crown import Dual
-from ..graph import Graph
-from ..ops import Box, Params
-from .branch_and_bound import BranchAndBound, Limits
+from ..ops import Box
+from .branch_and_bound import BranchAndBound
 from .domains import Domain
 from .exact import Programs
-from .problem import Problem
-from .refinement import WORTH, Refiner, Standing, after
+from .refinement import WORTH, Due, Refiner, after
 
 
 class Search(BranchAndBound):
     """`run_round` bounds a batch of subdomains, or goes a step on with the boxes of an input's neurons."""
 
-    def __init__(
-        self,
-        graph: Graph,
-        params: Params,
-        single: Params,
-        problems: Sequence[Problem],
-        margins: Sequence[float],
-        limits: Limits,
-    ) -> None:
-        """As of `BranchAndBound`."""
-        super().__init__(graph, params, single, problems, margins, limits)
-        self._programs = Programs(graph, params, self.problems)
-        self._refiner = Refiner(graph, params, single, limits.memory // 4)
-        self._standing: dict[int, Standing] = defaultdict(Standing)
-        self._refining: tuple[int, Generator[int, None, dict[str, Box]]] | None = None
+    _refining: tuple[int, Generator[int, None, dict[str, Box]]] | None = None
+
+    @cached_property
+    def _programs(self) -> Programs:
+        return Programs(self.graph, self.params, self.problems)
+
+    @cached_property
+    def _refiner(self) -> Refiner:
+        return Refiner(self.graph, self.params, self.single, self.limits.memory // 4)
+
+    @cached_property
+    def _due(self) -> dict[int, Due]:
+        return defaultdict(Due)
 
     def run_round(self) -> None:
         if self._refining is not None:
@@ -49,7 +46,7 @@ class Search(BranchAndBound):
     def account(self, domains: list[Domain], seconds: float) -> None:
         """Counts towards the inputs' next stages too."""
         for domain in domains:
-            self._standing[self.problems[domain.problem].owner].spent += self.seconds_each
+            self._due[self.problems[domain.problem].owner].spent += self.seconds_each
         super().account(domains, seconds)
 
     def finish(self, domains: list[Domain], bounded: int) -> list[Domain]:
@@ -58,7 +55,7 @@ class Search(BranchAndBound):
         if not found:
             return domains
         for domain, optimum, seconds in found:
-            self._standing[self.problems[domain.problem].owner].spent += seconds
+            self._due[self.problems[domain.problem].owner].spent += seconds
             if optimum.point is not None:
                 self.propose(domain.problem, optimum.point)
         tried, optima = [domain for domain, *_ in found], [optimum for _, optimum, _ in found]
@@ -76,18 +73,18 @@ class Search(BranchAndBound):
         if self.has_roots():
             return
         best, most = None, 1.0
-        for owner, standing in self._standing.items():
+        for owner, due in self._due.items():
             own = self.open_of(owner)
             if not own:
                 continue
-            if standing.price is None:
+            if due.price is None:
                 pre = self.problems[own[0]].pre
-                standing.price = standing.patience * self._refiner.price(standing.stage, pre)
-            if standing.spent >= most * standing.price:
-                best, most = owner, standing.spent / standing.price
+                due.price = due.patience * self._refiner.price(due.stage, pre)
+            if due.spent >= most * due.price:
+                best, most = owner, due.spent / due.price
         if best is not None:
             problem = self.problems[self.open_of(best)[0]]
-            self._refining = best, self._refiner.boxes(self._standing[best].stage, problem)
+            self._refining = best, self._refiner.boxes(self._due[best].stage, problem)
 
     def _refine(self, owner: int, work: Generator[int, None, dict[str, Box]]) -> None:
         began, own = time.perf_counter(), self.open_of(owner)
@@ -99,7 +96,7 @@ class Search(BranchAndBound):
             visited = next(work)
         except StopIteration as over:
             gain = self._refiner.gain(self.problems[own[0]].pre, over.value)
-            self._standing[owner] = after(self._standing[owner], gain)
+            self._due[owner] = after(self._due[owner], gain)
             if gain > WORTH:
                 self.restart(owner, over.value)
             self._refining = None

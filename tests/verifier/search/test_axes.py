@@ -40,7 +40,7 @@ def bent_and_straight():
 def gained(graph, params, box, rows):
     base = input_anchor(graph, params, Box(*(end.reshape(-1, *graph.input_shape) for end in box)))
     pre = unstable_preactivations(graph, params, base)
-    return gains(graph, params, box, pre, rows)[0]
+    return gains(graph, params, box, pre, rows, {})[0]
 
 
 def test_the_input_that_only_moves_the_row_gains_nothing():

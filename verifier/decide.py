@@ -10,6 +10,7 @@ onnxruntime, on the file itself, confirmed a point inside the exact box.
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 
 import torch
@@ -20,6 +21,7 @@ from .decision import Answer as Answer
 from .decision import Decision as Decision
 from .decision import Witness
 from .errors import GlscertError, InputError
+from .graph.extended import extended
 from .graph.shapes import NONLINEAR
 from .network import Network
 from .pending import Pending, waves
@@ -67,28 +69,33 @@ def decide_many(
     """
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    cases = []
+    naming = [query.named_inputs() for query in queries]
+    named = sorted(set().union(*naming) & set(range(prod(network.graph.input_shape))))
+    wide = replace(network, graph=extended(network.graph, named)) if named else network
+    cases: dict[bool, list[Pending]] = {False: [], True: []}  # by whether rows name inputs
     for place, query in enumerate(queries):
-        began = time.perf_counter()
+        began, related = time.perf_counter(), bool(naming[place])
         try:
-            groups = _groups(network, query)
+            groups = _groups(network, query, named if related else [])
         except GlscertError as error:
             yield place, error
             continue
         timeout = settings.timeout if timeouts is None else timeouts[place]
-        cases.append(Pending(place, groups, timeout, time.perf_counter() - began))
-    for wave in waves(cases, network.graph, int(_WAVE * settings.memory)):
-        yield from _Run(network, wave, settings, progress or (lambda message: None)).decisions()
+        cases[related].append(Pending(place, groups, timeout, time.perf_counter() - began))
+    for subject, own in ((network, cases[False]), (wide, cases[True])):
+        for wave in waves(own, subject.graph, int(_WAVE * settings.memory)):
+            yield from _Run(subject, wave, settings, progress or (lambda message: None)).decisions()
 
 
-def _groups(network: Network, query: Query) -> list[Group]:
+def _groups(network: Network, query: Query, named: Sequence[int]) -> list[Group]:
+    """named: the inputs that follow the outputs of the graph that it is decided on."""
     inputs, outputs = prod(network.graph.input_shape), network.graph.answers
     if (query.inputs, query.outputs) != (inputs, outputs):
         raise InputError(
             f"the query has {query.inputs} inputs and {query.outputs} outputs, the network {inputs} and {outputs}. "
             "Give the network that the query was written for."
         )
-    return grouped(query.clauses, network.graph.output_shape[0], network.graph.ending)
+    return grouped(query.clauses, network.graph.output_shape[0], network.graph.ending, named)
 
 
 class _Run:

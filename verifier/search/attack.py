@@ -7,6 +7,7 @@ Candidates are found in torch and only proposed here; the caller replays them in
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,10 +15,21 @@ from torch import Tensor
 from ..bounds.ball import CutBall
 from ..graph import Graph
 from ..ops import Box, Params, evaluate
+from ..spec.settle import Settler
 
 # (outputs [b, K], which of the boxes they belong to [b]) -> margin [b], broken where negative, and what to descend [b]
 Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-Region = Box | CutBall
+
+
+class Related(NamedTuple):
+    """Boxes [B, *v] cut by relations of inputs: settlers [B], None where there are none."""
+
+    lower: Tensor
+    upper: Tensor
+    settlers: tuple[Settler | None, ...]
+
+
+Region = Box | Related | CutBall
 
 
 def pgd(
@@ -98,6 +110,9 @@ def part_of(region: Region, index: Tensor | slice) -> Region:
     """The regions of these inputs."""
     if isinstance(region, CutBall):
         return region.each(lambda part: part[index])
+    if isinstance(region, Related):
+        kept = torch.arange(len(region.settlers))[index].tolist()
+        return Related(region.lower[index], region.upper[index], tuple(region.settlers[row] for row in kept))
     return Box(region.lower[index], region.upper[index])
 
 
@@ -135,9 +150,14 @@ def _lead(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     return (logits.gather(1, labels[:, None]) - logits.gather(1, targets[:, None])).squeeze(1)
 
 
-def inside(x: Tensor, box: Box) -> Tensor:
-    """Rounding alone may lead out of the box."""
-    return torch.minimum(torch.maximum(x, box.lower), box.upper)
+def inside(x: Tensor, box: Box | Related) -> Tensor:
+    """Rounding alone may lead out of the box, and a step to where a relation of inputs does not hold."""
+    x = torch.minimum(torch.maximum(x, box.lower), box.upper)
+    if isinstance(box, Related):
+        for settle in {each for each in box.settlers if each is not None}:
+            rows = [row for row, each in enumerate(box.settlers) if each is settle]
+            x[rows] = torch.from_numpy(settle(x[rows].flatten(1).numpy())).reshape(-1, *x.shape[1:])
+    return x
 
 
 def _uniform(like: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""VNN-LIB 2: typed tensors with indices, `X[0,2]`, of one network; linear comparisons of outputs, bounds of inputs."""
+"""VNN-LIB 2: typed tensors with indices, `X[0,2]`, of one network; linear comparisons of inputs and outputs."""
 
 import re
 from collections.abc import Iterator

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from glscert.verifier.report import Report
     from glscert.verifier.robustness import Settings, Verifier
     from glscert.verifier.settings import Effort
+    from glscert.verifier.task import Task
 
 SECONDS_BETWEEN_SAVES = 5.0
+_LOOKED_AT = 256  # inputs, for a hint
 
 
 class Request(NamedTuple):
@@ -35,6 +37,8 @@ class Request(NamedTuple):
     images: str | None
     norm: str | None
     range: str | None
+    threshold: float | None
+    tolerance: float | None
 
 
 def run(
@@ -56,11 +60,15 @@ def run(
         torch.set_num_threads(effort.threads)
     verifier = Verifier(model)
     norm = parse_norm(request.norm, verifier.network.metadata.get("norm"))
-    x, y, source, own = _inputs(verifier, request.data, request.data_dir)
+    x, y, source, own = _inputs(verifier, request)
     radius, low, high = _region(verifier, own, request, norm).complete()
-    settings = Settings(radius, low, high, effort.timeout, memory=effort.memory, seed=effort.seed, norm=norm)
+    settings = Settings(
+        radius, low, high, effort.timeout, memory=effort.memory, seed=effort.seed, norm=norm,
+        threshold=request.threshold, tolerance=request.tolerance,
+    )  # fmt: skip
     first, last = parse_slice(request.images, len(x))
     x, y = x[first:last], y[first:last]
+    _say_what_is_asked(verifier.task(settings), x)
     header = _header(verifier, settings, {"source": source, "sha256": _digest(x, y), "first": first, "last": last})
     report = Report(header, len(x), out)
     interrupted = not _run(verifier, x, y, first, settings, report)
@@ -116,6 +124,27 @@ def _undisturbed() -> Iterator[None]:
         signal.signal(signal.SIGINT, earlier)
 
 
+def _say_what_is_asked(task: "Task", x: "np.ndarray") -> None:
+    """Of a single output: on which side of what threshold it is to stay."""
+    asked = task.described()
+    if asked["task"] != "binary":
+        return
+    threshold, behind = asked["threshold"], asked["behind"]
+    where = f"behind a last {behind}" if behind else "of one output"
+    render.logs().print(
+        f"one output, read as a binary classifier: class 1 above {threshold:g}, the threshold {where}; --threshold "
+        "states another, --tolerance asks for a regression.",
+        markup=False,
+    )
+    scores = task.network.scores(x[:_LOOKED_AT])
+    if not behind and threshold == 0 and len(scores) and 0 <= scores.min() and scores.max() <= 1:
+        render.logs().print(
+            f"all outputs looked at lie from {scores.min():g} to {scores.max():g}; if they are probabilities, give "
+            "--threshold 0.5.",
+            markup=False,
+        )
+
+
 def _say_how_to_go_on(report: "Report") -> None:
     known = f"stopped: {len(report.images)} of {report.count} inputs decided"
     where = f", kept in {report.path}; the same command goes on from there" if report.path else "; --out keeps them"
@@ -138,7 +167,8 @@ def _show(report: "Report", model: Path, settings: "Settings") -> None:
         summary["unknown"],
         f"{summary['seconds']:.1f}",
     )
-    title = f"{model.name}, {render.norm(settings.norm.value)} eps {render.radius(settings.eps)}"
+    within = "" if settings.tolerance is None else f", within {settings.tolerance:g}"
+    title = f"{model.name}, {render.norm(settings.norm.value)} eps {render.radius(settings.eps)}{within}"
     render.results().print(render.table(title, columns, [row]))
     reasons: dict[str, int] = {}
     for image in report.images.values():
@@ -156,16 +186,16 @@ def _exit_code(summary: dict[str, Any], min_certified: float | None) -> int:
     return 3 if summary["unknown"] else 0
 
 
-def _inputs(verifier: "Verifier", data: Path | None, data_dir: Path) -> "tuple[np.ndarray, np.ndarray, str, Region]":
+def _inputs(verifier: "Verifier", request: Request) -> "tuple[np.ndarray, np.ndarray, str, Region]":
     from glscert.verifier.data import DATASETS, load_dataset
     from glscert.verifier.region import Region
 
-    name = verifier.network.metadata.get("dataset")
+    name, data = verifier.network.metadata.get("dataset"), request.data
     if data is not None:
         if str(data) not in DATASETS:
             from glscert.verifier.inputs import read_inputs
 
-            found = read_inputs(data, verifier.graph.input_shape)
+            found = read_inputs(data, verifier.graph.input_shape, numbers=request.tolerance is not None)
             return found.x, found.y, data.name, found.region
         name = str(data)
     if name is None:
@@ -173,7 +203,7 @@ def _inputs(verifier: "Verifier", data: Path | None, data_dir: Path) -> "tuple[n
             f"{verifier.path} does not name a data set; give labelled inputs with --data FILE.npz or FILE.csv, or name "
             f"one: {', '.join(DATASETS)}."
         )
-    known, shape = load_dataset(name, "test", data_dir), verifier.graph.input_shape
+    known, shape = load_dataset(name, "test", request.data_dir), verifier.graph.input_shape
     if prod(known.x.shape[1:]) != prod(shape):
         raise InputError(f"{name} holds inputs of shape {known.x.shape[1:]}; the network takes {shape}.")
     return known.x.reshape(len(known.x), *shape), known.y, f"{name} test", Region()
@@ -243,6 +273,7 @@ def _header(verifier: "Verifier", settings: "Settings", data: dict[str, Any]) ->
             "norm": settings.norm.value,
             "eps": _plain(settings.eps),
             "range": [_plain(settings.low), _plain(settings.high)],
+            **verifier.task(settings).described(),
         },
         "data": data,
         "settings": {"timeout": settings.timeout, "seed": settings.seed},

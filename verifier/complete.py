@@ -62,14 +62,15 @@ class Completion:
 
     def _problems(self, cases: list[Case]) -> tuple[list[Problem], list[float]]:
         """One problem for every specification row that DeepPoly left open, and its margin for rounding."""
-        (box, ball), spec = self._stages.proof_box(cases), self._stages.spec(cases)
+        box, ball = self._stages.proof_box(cases)
         problems, needed = [], []
         for owner, case in enumerate(cases):
             if case.pre is None:
                 raise ValueError(f"input {case.index} was never bounded")
+            spec = self._stages.spec([case])
             own, own_ball = Box(box.lower[owner], box.upper[owner]), ball and ball.each(itemgetter(owner))
             for row in (~(case.lower > case.needed)).nonzero().flatten().tolist():
-                given = spec.rows[owner, [row]], spec.offset[owner, [row]]
+                given = spec.rows[0, [row]], spec.offset[0, [row]]
                 problems.append(Problem(owner, row, own, *given, case.pre, ball=own_ball))
                 needed.append(case.needed)
         return problems, needed

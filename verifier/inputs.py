@@ -1,6 +1,7 @@
 """Labelled inputs from a user's own file, the same for training and verifying.
 
-.npz    arrays x [N, *v] and y [N]; eps, low and high where it states a region of its own (`region`)
+.npz    arrays x [N, *v] and y [N], of a regression [N], [N, K] or none; eps, low and high where it states a region of
+        its own (`region`)
 .csv    a label column and the features, one row per input
 """
 
@@ -26,8 +27,9 @@ class Inputs(NamedTuple):
     region: Region
 
 
-def read_inputs(path: Path, shape: tuple[int, ...] | None = None) -> Inputs:
-    """The inputs of `path`, rounded to float32; rows may come flattened where `shape` (*v) says what they are.
+def read_inputs(path: Path, shape: tuple[int, ...] | None = None, *, numbers: bool = False) -> Inputs:
+    """The inputs of `path`, rounded to float32; rows may come flattened where `shape` (*v) says what they are. numbers:
+    labels are those of a regression, float64 [N], [N, K], or [N, 0] where an .npz file has none.
 
     Raises InputError: no such file, another format, more than 4 GiB, rows that do not fit the shape, labels that are
     not integers or not as many as inputs, values that are not finite, a region that is none.
@@ -37,12 +39,19 @@ def read_inputs(path: Path, shape: tuple[int, ...] | None = None) -> Inputs:
         raise InputError(f"{path}: inputs are read from .npz (arrays x and y) or .csv files.")
     if not path.is_file():
         raise InputError(f"{path} does not exist or is not a file.")
-    arrays = read_arrays(path, ("x", "y"), NAMES) if kind == ".npz" else _read_csv(path)
-    x, y = arrays["x"], arrays["y"]
+    needed, optional = (("x",), ("y", *NAMES)) if numbers else (("x", "y"), NAMES)
+    arrays = read_arrays(path, needed, optional) if kind == ".npz" else _read_csv(path)
+    x = arrays["x"]
     if x.ndim == 0:
         raise InputError(f"{path}: x is a single number; numbers, one row per input, are needed.")
-    if y.ndim != 1 or not np.isfinite(y).all() or not np.array_equal(y, np.round(y)) or np.abs(y).max(initial=0) > 1e9:
-        raise InputError(f"{path}: labels must be one integer per input; got shape {y.shape} of {y.dtype}.")
+    y = arrays.get("y", np.zeros((len(x), 0)))
+    if not numbers and _not_classes(y):
+        raise InputError(
+            f"{path}: labels must be one integer per input; got shape {y.shape} of {y.dtype}. Of a regression "
+            "give --tolerance."
+        )
+    if y.ndim not in (1, 2) or not np.isfinite(y).all():
+        raise InputError(f"{path}: labels must be finite numbers, one or K per input; got shape {y.shape}.")
     if len(x) != len(y):
         raise InputError(f"{path} holds {len(x)} inputs but {len(y)} labels; give one label per input.")
     shape = x.shape[1:] if shape is None else shape
@@ -52,7 +61,13 @@ def read_inputs(path: Path, shape: tuple[int, ...] | None = None) -> Inputs:
         x = x.reshape(len(x), *shape).astype(np.float32)
     if not np.isfinite(x).all():
         raise InputError(f"{path}: the inputs hold NaN or values beyond float32; remove them.")
-    return Inputs(x, y.astype(np.int64), region(arrays, shape, str(path)))
+    return Inputs(x, y.astype(np.float64 if numbers else np.int64), region(arrays, shape, str(path)))
+
+
+def _not_classes(y: np.ndarray) -> bool:
+    return bool(
+        y.ndim != 1 or not np.isfinite(y).all() or not np.array_equal(y, np.round(y)) or np.abs(y).max(initial=0) > 1e9
+    )
 
 
 def _read_csv(path: Path) -> dict[str, np.ndarray]:

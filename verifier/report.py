@@ -1,10 +1,11 @@
 """The result of a verification run as one JSON object, written as it grows, so that a run can stop and go on.
 
 Schema `glscert/verify/1`:
-    schema, complete, model {path, sha256}, property {norm, eps, range}, data {source, sha256, first, last},
-    settings {timeout, seed}, versions, summary, images [{index, label, verdict, margin, seconds, reason}]
+    schema, complete, model {path, sha256}, property {norm, eps, range, task}, data {source, sha256, first,
+    last}, settings {timeout, seed}, versions, summary, images [{index, label, verdict, margin, seconds, reason}]
 norm: linf, l2 or l1. eps, and the two ends of range, are numbers (null: no end), or row-major lists with one for each
-entry of the input.
+entry of the input. task: classification; binary, with threshold, and behind: Sigmoid, Tanh or null, which it stands
+behind; regression, with tolerance, and labels that are numbers, lists of them or null.
 summary: images, natural_accuracy, adversarial_accuracy (not misclassified nor falsified), certified_accuracy, the count
 of each verdict, seconds (of the whole run so far).
 """
@@ -83,7 +84,8 @@ class Report:
         try:
             earlier = json.loads(path.read_bytes(), parse_constant=_refuse)
             identity = {key: earlier[key] for key in _IDENTITY} | {"sha256": earlier["model"]["sha256"]}
-            images = {int(image["index"]): _checked(image) for image in earlier["images"]}
+            numbers = self.header["property"].get("task") == "regression"
+            images = {int(image["index"]): _checked(image, numbers) for image in earlier["images"]}
             seconds = float(earlier["summary"]["seconds"])
         except (ValueError, KeyError, TypeError, RecursionError):
             raise InputError(f"{path} is not a result of this command; name another file for --out.") from None
@@ -116,18 +118,25 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not strict JSON")
 
 
-def _checked(image: dict[str, Any]) -> dict[str, Any]:
-    """An entry of `images` with the keys and types that `Outcome.as_json` gives."""
+def _checked(image: dict[str, Any], numbers: bool) -> dict[str, Any]:
+    """An entry of `images` with the keys and types that `Outcome.as_json` gives; numbers: labels are those of a
+    regression."""
     label, margin, seconds, reason = (image[key] for key in ("label", "margin", "seconds", "reason"))
     Verdict(image["verdict"])
     if not (
-        isinstance(label, int)
+        (isinstance(label, int) or (numbers and _is_answer(label)))
         and isinstance(reason, str)
         and isinstance(seconds, int | float)
         and isinstance(margin, int | float | None)
     ):
         raise ValueError(f"image {image['index']} has an entry of another type")
     return image
+
+
+def _is_answer(label: Any) -> bool:
+    """A number, several, or none."""
+    several = label if isinstance(label, list) else [label]
+    return label is None or all(isinstance(each, int | float) for each in several)
 
 
 def _read_counterexamples(path: Path) -> dict[int, np.ndarray]:

@@ -73,6 +73,17 @@ def robustness(labels: Tensor, targets: Tensor | None = None) -> Objective:
     return objective
 
 
+def weakest(values: Callable[[Tensor, Tensor], Tensor], targets: Tensor | None = None) -> Objective:
+    """Margins min over m of values [b, M], of outputs and which of the boxes they belong to. targets [B]: as above."""
+
+    def objective(outputs: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+        found = values(outputs, which)
+        margin = found.amin(1)
+        return margin, margin if targets is None else found.gather(1, targets[which, None]).squeeze(1)
+
+    return objective
+
+
 def conjunction(rows: Tensor, offset: Tensor) -> Objective:
     """Margins max over m of row_m · y + offset_m, for rows [B, M, K]: all rows must become negative together.
 

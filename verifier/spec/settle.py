@@ -13,7 +13,7 @@ import numpy as np
 from .query import Clause, Row
 
 _PROJECTIONS, _REPAIRS = 16, 4  # times around all relations
-_MOST = 4000  # steps
+_MOST = 1000  # steps
 _DIGITS = 16  # binary ones, of entries in equalities
 
 

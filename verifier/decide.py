@@ -3,7 +3,7 @@
     attack -> of few inputs: input splitting -> bounds of every box -> attack -> search (`search.search`)
 
 Queries of one network go through it together, each with its own share of the time. `unsat` is said only when float64
-bounds refute every clause on its whole box by more than rounding may move them (`search.rounding`), `sat` only after
+bounds refute every clause on its whole box by more than may have rounded in them (`bounds.errors`), `sat` only after
 onnxruntime, on the file itself, confirmed a point inside the exact box.
 """
 
@@ -36,7 +36,6 @@ from .spec import Query
 
 Progress = Callable[[str], None]
 Ended = tuple[int, Decision]  # of the query at that place
-Open = tuple[Problem, float]  # a clause to be proved, and what its bounds must exceed
 
 # Input splitting gives way after this part of the time where it leaves this part of the space open and still opens more
 # boxes than it closes.
@@ -222,7 +221,7 @@ class _Run:
 
     def _split_neurons(self) -> Iterator[Ended]:
         """DeepPoly on every box, then branch and bound on the clauses that it leaves open."""
-        problems: list[Open] = []
+        problems: list[Problem] = []
         unproved: set[Pending] = set()
         todo = [number for number, case in enumerate(self._case) if not case.decided]
         last = {self._case[number]: number for number in todo}
@@ -236,13 +235,13 @@ class _Run:
             found = list(self._problems(numbers))
             self._bill(shares)
             problems += found
-            unproved.update(self._case[problem.owner] for problem, _ in found)
+            unproved.update(self._case[problem.owner] for problem in found)
             for case in shares:
                 if case not in unproved and last[case] <= numbers[-1]:
                     yield self._end(case, Answer.UNSAT, "DeepPoly")
             yield from self._late(shares)
         problems = self._left(problems)
-        yield from self._attack([(problem.owner, problem.number) for problem, _ in problems], restarts=5, steps=50)
+        yield from self._attack([(problem.owner, problem.number) for problem in problems], restarts=5, steps=50)
         problems = self._left(problems)
         search = self._search(problems)
         if not search.can_split():
@@ -253,14 +252,13 @@ class _Run:
             search, search.is_open, reasons, lambda case: f"branch and bound, {case.visited} subdomains"
         )
 
-    def _left(self, problems: list[Open]) -> list[Open]:
+    def _left(self, problems: list[Problem]) -> list[Problem]:
         """Those of queries without an answer."""
-        return [each for each in problems if not self._case[each[0].owner].decided]
+        return [each for each in problems if not self._case[each.owner].decided]
 
-    def _search(self, problems: list[Open]) -> Search:
+    def _search(self, problems: list[Problem]) -> Search:
         limits = Limits(float("inf"), domains=2**20, memory=self._settings.memory)
-        clauses, needed = [problem for problem, _ in problems], [margin for _, margin in problems]
-        return Search(self._network.graph, self._network.exact, self._network.single, clauses, needed, limits)
+        return Search(self._network.graph, self._network.exact, self._network.single, problems, limits)
 
     def _rounds(
         self, search: Search, more: Callable[[], bool], reasons: dict[Pending, str], proof: Callable[[Pending], str]
@@ -313,13 +311,13 @@ class _Run:
             elif case not in searched:
                 yield self._end(case, Answer.UNSAT, proof(case))
 
-    def _problems(self, numbers: list[int]) -> Iterator[Open]:
+    def _problems(self, numbers: list[int]) -> Iterator[Problem]:
         """The clauses of these groups that DeepPoly leaves open."""
         groups = [self._groups[number] for number in numbers]
         rows, offset, alive = padded(groups)
         box = Box(*(torch.stack([group.proof[end] for group in groups]) for end in (0, 1)))
         memory = self._settings.memory
-        lines, pre = row_lines(
+        lines, pre, _ = row_lines(
             self._network.graph, self._network.exact, box, rows, offset, memory=memory // 8, stop=self._stop
         )
         shape = self._network.graph.input_shape
@@ -330,4 +328,4 @@ class _Run:
                 best = torch.zeros(rows.shape[2], dtype=torch.float64)
                 best[lines.lowest[place, clause].argmax()] = 1
                 given = (rows[place, clause], offset[place, clause])
-                yield Problem(number, clause, own, *given, own_pre, best), float(lines.needed[place])
+                yield Problem(number, clause, own, *given, own_pre, best)

@@ -2,8 +2,8 @@
 
     predict (onnxruntime) -> IBP -> DeepPoly -> attack -> α-CROWN -> attack -> branch and bound
 
-Inputs go through every stage together. `verified` is said only on float64 bounds that exceed a margin for rounding
-(`search.rounding`); `falsified` only after onnxruntime, on the file itself, confirmed the counterexample.
+Inputs go through every stage together. `verified` is said only on float64 bounds that exceed what may have rounded
+(`bounds.errors`); `falsified` only after onnxruntime, on the file itself, confirmed the counterexample.
 """
 
 import hashlib
@@ -99,7 +99,7 @@ class Verifier:
         for first in range(0, len(x), many):
             chosen = slice(first, first + many)
             numbered = zip(numbers[chosen], x[chosen], y[chosen].tolist(), strict=True)
-            cases = [Case(number, image, label, unbounded) for number, image, label in numbered]
+            cases = [Case(number, image, label, unbounded, unbounded > 0) for number, image, label in numbered]
             cases = yield from through(cases, stages.predict)
             cases = yield from through(cases, stages.interval)
             rest: list[Case] = []

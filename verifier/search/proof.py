@@ -78,7 +78,7 @@ def closer(
     """What DeepPoly's bounds found [B, M] of the rows must exceed to be proofs [B, M]."""
     needed = errors.rows(*spec)
     unsure = ((found > 0) & ~(found > needed)).any(1).nonzero().flatten()
-    for index in unsure.split(_AT_ONCE) if len(unsure) else ():
+    for index in unsure.split(_AT_ONCE) if len(unsure) and pre else ():
         box = Box(*(end[index] for end in base.boxes[graph.input]))
         ball = None if base.ball is None else base.ball.each(itemgetter(index))
         ends = input_anchor(graph, params, box) if ball is None else anchor(graph, params, box, ball)

@@ -143,7 +143,7 @@ def test_multipliers_raise_what_a_proof_needs(apart):
     for size, needs in ((1.0, False), (1e15, True)):
         large = replace(problem, offset=size * problem.offset)
         domain = domain_of(large, (Split("z", 0, 1, 0.0), Split("z", 1, 1, 0.0)))
-        multiplier = -502.0 * size if not needs else -501.0 * size * (1 + 2**-47)
+        multiplier = -502.0 * size if not needs else -500.0 * size * (1 + 2**-47)
         dual = Dual(slopes, {"z": torch.full((1, 1, 2), multiplier, dtype=torch.float64)}, one)
         bound, proved = proves(case, large, domain, dual)
         assert bound > 1e-9

@@ -34,6 +34,10 @@ class OnnxNode:
     outputs: tuple[str, ...]
     attrs: dict[str, Any] = field(default_factory=dict)
 
+    def number(self, key: str, default: float) -> float:
+        """A float attribute, or the standard's default for it, which is a float32 number too."""
+        return float(np.float32(self.attrs.get(key, default)))
+
 
 @dataclass(frozen=True)
 class DeclaredInput:

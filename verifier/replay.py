@@ -84,7 +84,8 @@ class Runtime:
 
     def _together(self, rows: np.ndarray, size: int) -> np.ndarray:
         """Outputs [N, K] of rows [N, n] in one run, which takes `size` images: the last is repeated."""
-        outputs = self._run(self._session, rows[np.minimum(np.arange(size), len(rows) - 1)])
+        filled = rows if len(rows) == size else rows[np.minimum(np.arange(size), len(rows) - 1)]
+        outputs = self._run(self._session, filled)
         if size > 1 and any(output.shape[:1] != (size,) for output in outputs):
             shapes = ", ".join(str(list(output.shape)) for output in outputs)
             raise UnsupportedError(

@@ -37,6 +37,11 @@ class Verifier:
         self.path = path
         self.network = load(path)
         self.graph = self.network.graph
+        if self.graph.reading is not None and len(self.graph.reading.outputs) > 1:
+            raise UnsupportedError(
+                f"{path}: it has the outputs {', '.join(self.graph.reading.outputs)}; robustness is checked on one "
+                "vector of class scores. Export it with the scores alone, or ask with --vnnlib."
+            )
         if self.graph.output_shape[0] < 2:
             raise UnsupportedError(
                 f"{path}: its output has shape {self.graph.output_shape}; robustness is checked on a vector of at "

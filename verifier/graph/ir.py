@@ -71,6 +71,8 @@ class Graph:
                 needed.update(node.inputs)
                 nodes.append(node)
         row = f"{value} as a row"
+        while row in self.shapes:
+            row += "'"
         shapes = {name: self.shapes[name] for name in needed} | {row: (prod(self.shapes[value]),)}
         return Graph(self.input, row, (*reversed(nodes), Node("Flatten", row, (value,), row)), shapes)
 

@@ -15,6 +15,7 @@ from .declared import readings
 from .ending import end, endings
 from .ir import Graph
 from .model import Model
+from .names import names_of_file
 from .proto import (
     OnnxNode,
     checked_opset,
@@ -37,7 +38,7 @@ def load_model(path: Path | str, entries: int | None = None, *, max_bytes: int =
     The graph's output is always a vector [K], of logits where the file goes on to a last Softmax, LogSoftmax or ArgMax.
     Of several inputs it takes all entries as one vector, in the file's order, and gives those of several outputs so.
     entries: numbers of an image, where they are known; they tell whether a fixed first axis is a batch.
-    Weights keep the file's dtype (float32 or float64).
+    Weights keep the file's dtype (float32 or float64); what follows from them and float32 does not hold is float64.
     Raises `InputError` where the file is absent, damaged or larger than `max_bytes` (packed or not), and
     `UnsupportedError` where the network needs what is not implemented; both name the file and the remedy.
     """
@@ -56,10 +57,10 @@ def read_translated(path: Path | str, entries: int | None = None) -> "Translated
 def from_proto(proto: onnx.ModelProto, entries: int | None = None) -> Model:
     """As `load_model`, from a parsed model; nothing outside `proto` is opened."""
     read = translated(proto, entries)
-    graph, params = simplify(read.graph, read.builder.params)
-    reading, dims = read.reading, read.reading.inputs[0].dims
+    reading, dims, names = read.reading, read.reading.inputs[0].dims, read.builder.names
+    graph, params = simplify(read.graph, read.builder.params, names)
     if reading.batch is None and len(reading.inputs) == 1 and len(dims) == 3 and dims[0] == 1:
-        graph, params = absorb_channel_axis(graph, params)
+        graph, params = absorb_channel_axis(graph, params, names)
     return Model(replace(graph, ending=read.ending, reading=reading), params, own_metadata(proto))
 
 
@@ -98,7 +99,7 @@ def _translated(proto: onnx.ModelProto, opset: int, reading: Reading) -> Transla
     if last and last[0].op_type == "ArgMax":  # what moves the index afterwards is onnxruntime's alone
         outputs = (ends[0],)
         live = live_nodes(proto.graph, inputs, outputs)
-    builder = Builder(reading, constants(proto.graph, live))
+    builder = Builder(reading, constants(proto.graph, live), names_of_file(proto.graph))
     with np.errstate(all="ignore"):  # an infinity or NaN is found, and named, where it is used as a weight
         for node in live:
             if node.output[0] in ends:
@@ -116,7 +117,8 @@ def _finished(builder: Builder, outputs: tuple[str, ...]) -> Graph:
     unmoved = [name for name in outputs if name in builder.consts or (name,) == outputs == (builder.input,)]
     if unmoved:
         raise InputError(f"the output {unmoved[0]!r} does not depend on the input. Export the network again.")
-    origin = OnnxNode("Concat", "outputs", (), ("outputs",) if len(outputs) > 1 else outputs)
+    label = builder.names.fresh("output")
+    origin = OnnxNode("Concat", label, (), outputs if len(outputs) == 1 else (label,))
     values = [builder.value(name).name for name in outputs]
     sizes = [prod(builder.shapes[name]) for name in values]
     rows = [builder.reshape(origin, name, (size,)) for name, size in zip(values, sizes, strict=True)]

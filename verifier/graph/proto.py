@@ -33,6 +33,10 @@ class OnnxNode:
     outputs: tuple[str, ...]
     attrs: dict[str, Any] = field(default_factory=dict)
 
+    def number(self, key: str, default: float) -> float:
+        """A float attribute, or the standard's default for it, which is a float32 number too."""
+        return float(np.float32(self.attrs.get(key, default)))
+
 
 def checked_opset(model: onnx.ModelProto) -> int:
     """The opset, one of `OPSETS`. Raises for any other, and for parts that no supported network has."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto
 
 from glscert.export.onnx import onnx_model
 from glscert.verifier import load
@@ -278,7 +279,11 @@ def agree(proto: onnx.ModelProto, count: int = 4) -> None:
     assert model.graph.output_shape == wanted.shape[1:]
     scale = max(1.0, float(np.abs(wanted).max()))
     np.testing.assert_allclose(run_loaded(model, x), wanted, rtol=0, atol=1e-5 * scale)
-    np.testing.assert_allclose(run_file(onnx_model(*model), x), wanted, rtol=0, atol=1e-5 * scale)
+    dtype = {TensorProto.FLOAT: np.float32, TensorProto.DOUBLE: np.float64}[
+        proto.graph.input[0].type.tensor_type.elem_type
+    ]
+    exported = model._replace(params={name: array.astype(dtype) for name, array in model.params.items()})
+    np.testing.assert_allclose(run_file(onnx_model(*exported), x), wanted, rtol=0, atol=1e-5 * scale)
 
 
 @pytest.mark.parametrize("quirk", QUIRKS)

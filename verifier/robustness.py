@@ -19,6 +19,7 @@ from .errors import InputError, UnsupportedError
 from .network import load
 from .outcome import Outcome
 from .region import check_inside
+from .search.boxes import proof_box
 from .search.memory import inputs_at_once, inputs_per_pass
 from .settings import Settings as Settings
 from .stages import Stages, through
@@ -26,6 +27,7 @@ from .stages import Stages, through
 Report = Callable[[Outcome], None]
 
 MOST_AT_ONCE = 1000
+_SEEN = 4  # inputs in whose regions the network is compared with its file
 
 
 class Verifier:
@@ -35,6 +37,11 @@ class Verifier:
         self.path = path
         self.network = load(path)
         self.graph = self.network.graph
+        if self.graph.reading is not None and len(self.graph.reading.outputs) > 1:
+            raise UnsupportedError(
+                f"{path}: it has the outputs {', '.join(self.graph.reading.outputs)}; robustness is checked on one "
+                "vector of class scores. Export it with the scores alone, or ask with --vnnlib."
+            )
         if self.graph.output_shape[0] < 2:
             raise UnsupportedError(
                 f"{path}: its output has shape {self.graph.output_shape}; robustness is checked on a vector of at "
@@ -92,6 +99,7 @@ class Verifier:
 
     def _outcomes(self, x: np.ndarray, y: np.ndarray, numbers: list[int], settings: Settings) -> Iterator[Outcome]:
         stages, network = Stages(self.network, settings), self.network
+        network.check(*(end.numpy() for end in proof_box(x[:_SEEN], settings.eps, settings.low, settings.high)))
         many = min(MOST_AT_ONCE, inputs_per_pass(self.graph, settings.memory))
         few = min(many, inputs_at_once(self.graph, network.exact, settings.memory))
         unbounded = torch.full((self.graph.output_shape[0] - 1,), -torch.inf, dtype=torch.float64)

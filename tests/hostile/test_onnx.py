@@ -207,9 +207,8 @@ def test_a_file_cut_anywhere_is_refused_or_read(tmp_path: Path) -> None:
 def test_a_batch_of_none_is_refused_by_onnxruntime(tmp_path: Path) -> None:
     path = tmp_path / "none.onnx"
     path.write_bytes(mlp((0, 6)).SerializeToString())
-    network = load(path)
     with pytest.raises(UnsupportedError, match="onnxruntime cannot run"):
-        network.runtime.logits(np.zeros((1, 6), np.float32))
+        load(path)
 
 
 def dead(case: str) -> onnx.ModelProto:

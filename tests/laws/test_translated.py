@@ -2,12 +2,14 @@
 onnxruntime computes on the file, no point of a box beats a bound, and on a point box the bound is the value."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
 
+from glscert.verifier import load
 from glscert.verifier.bounds import RELAXATIONS, Box, Spec
 from glscert.verifier.graph.load import from_proto
 from glscert.verifier.graph.shapes import NONLINEAR
@@ -155,8 +157,10 @@ CASES: dict[str, Callable[[], onnx.ModelProto]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_forward_and_bounds(name: str) -> None:
+def test_forward_and_bounds(name: str, tmp_path: Path) -> None:
     proto = CASES[name]()
+    (tmp_path / "net.onnx").write_bytes(proto.SerializeToString())
+    load(tmp_path / "net.onnx")  # compared with onnxruntime by its own rule
     model = from_proto(proto)
     graph = model.graph
     exact = {key: torch.from_numpy(array).double() for key, array in model.params.items()}

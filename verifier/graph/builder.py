@@ -17,7 +17,8 @@ import numpy as np
 from ..errors import InputError, UnsupportedError
 from .ir import Node
 from .names import Names
-from .proto import DeclaredInput, OnnxNode
+from .proto import OnnxNode
+from .reading import Reading
 from .shapes import Shape, value_shape
 
 
@@ -33,20 +34,42 @@ MAX_GROWTH = 2**28  # bytes that evaluated constants may take beyond the largest
 
 
 class Builder:
-    def __init__(self, declared: DeclaredInput, consts: dict[str, np.ndarray], names: Names) -> None:
-        self.dynamic = declared.dynamic
-        self.dtype = declared.dtype
+    def __init__(self, reading: Reading, consts: dict[str, np.ndarray], names: Names) -> None:
+        self.batch = reading.batch
+        self.dynamic = reading.batch is not None  # the first axis of every value is the batch, and stays apart
+        self.dtype = reading.dtype
         self.consts = consts
         self.names = names
         self.nodes: list[Node] = []
         self.params: dict[str, np.ndarray] = {}
-        self.shapes: dict[str, Shape] = {declared.name: self.without_batch(declared.dims)}
+        self.shapes: dict[str, Shape] = {}
+        self.input = ""  # the canonical graph's
         self.origins: dict[str, OnnxNode] = {}  # of every value and constant of the file that a node computes
-        self._values = {declared.name: Value(declared.name, declared.dims)}
+        self._values: dict[str, Value] = {}
         self._rounded: dict[str, np.ndarray] = {}
         self._stored: dict[tuple[str, bool], list[str]] = {}
         self._parts: set[str] = set()  # values that no name of the file stands for yet
         self._growth = 0
+        self._take(reading)
+
+    def _take(self, reading: Reading) -> None:
+        """The file's only input is the graph's; of several each is its part of one vector."""
+        if len(reading.inputs) == 1:
+            (port,) = reading.inputs
+            self.input = port.name
+            self.shapes[self.input] = self.without_batch(port.dims)
+            self._values[port.name] = Value(self.input, port.dims)
+            return
+        self.input = self.names.fresh("inputs")
+        self.shapes[self.input] = (reading.entries,)
+        first = 0
+        for port in reading.inputs:
+            origin = OnnxNode("Split", port.name, (), (port.name,))
+            indices = tuple(range(first, first + port.size))
+            part = self.emit(origin, "Gather", [self.input], attrs={"axis": 0, "indices": indices})
+            self._values[port.name] = Value(self.reshape(origin, part, self.without_batch(port.dims)), port.dims)
+            first += port.size
+        self._parts.clear()
 
     def without_batch(self, dims: Shape) -> Shape:
         """A leading 1 is the batch axis, except where it is the only axis there is; a single number is one of [1]."""
@@ -84,6 +107,10 @@ class Builder:
                 "not supported. Export the network in evaluation mode."
             )
         return self._values[name]
+
+    def bound(self) -> Mapping[str, Value]:
+        """The file's names of computed values, in the order in which they were read."""
+        return self._values
 
     def emit(
         self,

@@ -48,7 +48,7 @@ def run_queries(
             raise InputError("--result-file holds one answer; with a folder use --out FILE.json.")
         if not result_file.parent.is_dir():
             raise InputError(f"{result_file.parent} is not a folder; --result-file lies in a folder that exists.")
-    subject = Subject(model)
+    subject = Subject(model, paths[0])
     answers = Answers(_header(model, effort.timeout, effort.seed), out)
     digests = {path: _digest(path) for path in paths}
     todo = [path for path in paths if not answers.decided(path.name, digests[path])]
@@ -80,13 +80,15 @@ def run_queries(
 
 
 class Subject:
-    """A model file that properties are asked of; torch is loaded once a property needs it."""
+    """A model file that properties are asked of, such as `first`; torch is loaded once a property needs it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, first: Path) -> None:
         from glscert.verifier.graph import load_model
-        from glscert.verifier.replay import Runtime
+        from glscert.verifier.replay import opened
+        from glscert.verifier.spec import count_inputs
 
-        self.model, self.runtime = load_model(path), Runtime(path)
+        self.model = load_model(path, count_inputs(first))
+        self.runtime = opened(path, self.model.graph)
 
     @cached_property
     def network(self) -> "Network":
@@ -129,7 +131,7 @@ def _first_look(subject: Subject, path: Path, effort: "Effort", seconds: float) 
     shape, (logits,) = graph.input_shape, graph.output_shape
     try:
         with clock.alarm(effort.timeout + _GRACE):
-            query = read_query(path, prod(shape), graph.answers)
+            query = read_query(path, prod(shape), graph.answers, graph.held)
         check_readable(query, graph.ending, logits)
     except clock.OutOfTime:
         reason = f"timeout after {effort.timeout:g} s, while the property was read"

@@ -29,7 +29,7 @@ def run_standard(query: Path, networks: list[str], assignments: Path | None, eff
     model = _network(networks, declared)
     if declared is not None:
         _check_types(query, declared)
-    ((_, decision),) = answered(Subject(model), [query], clock.remaining(effort))
+    ((_, decision),) = answered(Subject(model, query), [query], clock.remaining(effort))
     if isinstance(decision, GlscertError):
         raise decision
     verdict = decision.verdict.value
@@ -56,7 +56,7 @@ def _network(networks: list[str], declared: "Signature | None") -> Path:
 
 
 def _check_types(query: Path, declared: "Signature") -> None:
-    for tensor in (declared.input, declared.output):
+    for tensor in (*declared.inputs, *declared.outputs):
         if tensor.type not in ("Real", "real"):
             raise UnsupportedError(
                 f"{query}: {tensor.name} is declared {tensor.type}; proofs are about real arithmetic, in which the "
@@ -69,10 +69,11 @@ def _serialise(folder: Path, declared: "Signature | None", witness: "Witness") -
     from onnx import numpy_helper
 
     from glscert.verifier.files import replace_file
+    from glscert.verifier.spec import by_tensor
 
     tensors: dict[str, np.ndarray] = {"X": witness.x, "Y": witness.y}
     if declared is not None:
-        pairs = ((declared.input, witness.x), (declared.output, witness.y))
+        pairs = (*by_tensor(declared.inputs, witness.x), *by_tensor(declared.outputs, witness.y))
         tensors = {tensor.name: values.reshape(tensor.shape) for tensor, values in pairs}
     folder.mkdir(parents=True, exist_ok=True)
     for name, values in tensors.items():

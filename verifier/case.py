@@ -13,21 +13,19 @@ from .outcome import Outcome, Verdict
 
 @dataclass(eq=False)
 class Case:
-    """label: what the input came with. goal: what it is to keep (`task`), from the prediction on.
-
-    lower: best float64 bounds of the task's rows [M]; pre: boxes of the ReLUs' inputs [*v], by value name.
-
-    needed: what a float64 bound must exceed to prove a row, for rounding.
+    """label: what the input came with. goal: what it is to keep (`task`), from the prediction on. lower: best float64
+    bounds of the task's rows [M], and which of them prove their row, whatever rounded; pre: boxes of the ReLUs' inputs
+    [*v], by value name.
     """
 
     index: int
     x: np.ndarray
     label: Any
     lower: torch.Tensor
+    proved: torch.Tensor
     seconds: float = 0.0
     margin: float | None = None
     pre: dict[str, Box] | None = None
-    needed: float = float("inf")
     goal: Any = None
 
     def outcome(self, verdict: Verdict, reason: str, counterexample: np.ndarray | None = None) -> Outcome:

@@ -20,9 +20,9 @@ class Completion:
 
     def __init__(self, stages: Stages, cases: list[Case]) -> None:
         self._stages, self._pending = stages, dict(enumerate(cases))
-        problems, needed = self._problems(cases)
+        problems = self._problems(cases)
         network, limits = stages.network, Limits(stages.settings.timeout)
-        self._search = Search(network.graph, network.exact, network.single, problems, needed, limits)
+        self._search = Search(network.graph, network.exact, network.single, problems, limits)
 
     def outcomes(self) -> Iterator[Outcome]:
         """One outcome for each case, in the order in which they are reached."""
@@ -60,20 +60,19 @@ class Completion:
             del self._pending[owner]
             yield replace(outcome, seconds=case.seconds + spent, reason="branch and bound")
 
-    def _problems(self, cases: list[Case]) -> tuple[list[Problem], list[float]]:
-        """One problem for every specification row that DeepPoly left open, and its margin for rounding."""
+    def _problems(self, cases: list[Case]) -> list[Problem]:
+        """One problem for every specification row that DeepPoly left open."""
         box, ball = self._stages.proof_box(cases)
-        problems, needed = [], []
+        problems = []
         for owner, case in enumerate(cases):
             if case.pre is None:
                 raise ValueError(f"input {case.index} was never bounded")
             spec = self._stages.spec([case])
             own, own_ball = Box(box.lower[owner], box.upper[owner]), ball and ball.each(itemgetter(owner))
-            for row in (~(case.lower > case.needed)).nonzero().flatten().tolist():
+            for row in (~case.proved).nonzero().flatten().tolist():
                 given = spec.rows[0, [row]], spec.offset[0, [row]]
                 problems.append(Problem(owner, row, own, *given, case.pre, ball=own_ball))
-                needed.append(case.needed)
-        return problems, needed
+        return problems
 
     def _finished(self, stage: str) -> Iterator[Outcome]:
         """Outcomes of the inputs that the search is newly done with."""

@@ -3,7 +3,7 @@
     attack -> of few inputs: input splitting -> bounds of every box -> attack -> search (`search.search`)
 
 Queries of one network go through it together, each with its own share of the time. `unsat` is said only when float64
-bounds refute every clause on its whole box by more than rounding may move them (`search.rounding`), `sat` only after
+bounds refute every clause on its whole box by more than may have rounded in them (`bounds.errors`), `sat` only after
 onnxruntime, on the file itself, confirmed a point inside the exact box.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
+import numpy as np
 import torch
 
 from .bounds import Box
@@ -38,7 +39,6 @@ from .spec import Query
 
 Progress = Callable[[str], None]
 Ended = tuple[int, Decision]  # of the query at that place
-Open = tuple[Problem, float]  # a clause to be proved, and what its bounds must exceed
 
 # Input splitting gives way after this part of the time where it leaves this part of the space open and still opens more
 # boxes than it closes.
@@ -82,9 +82,19 @@ def decide_many(
             continue
         timeout = settings.timeout if timeouts is None else timeouts[place]
         cases[related].append(Pending(place, groups, timeout, time.perf_counter() - began))
+    _check(network, [queries[case.place] for own in cases.values() for case in own])
     for subject, own in ((network, cases[False]), (wide, cases[True])):
         for wave in waves(own, subject.graph, int(_WAVE * settings.memory)):
             yield from _Run(subject, wave, settings, progress or (lambda message: None)).decisions()
+
+
+def _check(network: Network, queries: Sequence[Query]) -> None:
+    """Raises `UnsupportedError` where the network was not read as onnxruntime reads it, seen in a box of each query."""
+    boxes = [query.clauses[0] for query in queries if query.clauses]
+    if boxes:
+        shape = (len(boxes), *network.graph.input_shape)
+        lower, upper = (np.stack([getattr(box, end) for box in boxes]) for end in ("lower", "upper"))
+        network.check(lower.reshape(shape), upper.reshape(shape))
 
 
 def _groups(network: Network, query: Query, named: Sequence[int]) -> list[Group]:
@@ -229,7 +239,7 @@ class _Run:
 
     def _split_neurons(self) -> Iterator[Ended]:
         """DeepPoly on every box, then branch and bound on the clauses that it leaves open."""
-        problems: list[Open] = []
+        problems: list[Problem] = []
         unproved: set[Pending] = set()
         todo = [number for number, case in enumerate(self._case) if not case.decided]
         last = {self._case[number]: number for number in todo}
@@ -243,13 +253,13 @@ class _Run:
             found = list(self._problems(numbers))
             self._bill(shares)
             problems += found
-            unproved.update(self._case[problem.owner] for problem, _ in found)
+            unproved.update(self._case[problem.owner] for problem in found)
             for case in shares:
                 if case not in unproved and last[case] <= numbers[-1]:
                     yield self._end(case, Answer.UNSAT, "DeepPoly")
             yield from self._late(shares)
         problems = self._left(problems)
-        yield from self._attack([(problem.owner, problem.number) for problem, _ in problems], restarts=5, steps=50)
+        yield from self._attack([(problem.owner, problem.number) for problem in problems], restarts=5, steps=50)
         problems = self._left(problems)
         search = self._search(problems)
         if not search.can_split():
@@ -260,14 +270,13 @@ class _Run:
             search, search.is_open, reasons, lambda case: f"branch and bound, {case.visited} subdomains"
         )
 
-    def _left(self, problems: list[Open]) -> list[Open]:
+    def _left(self, problems: list[Problem]) -> list[Problem]:
         """Those of queries without an answer."""
-        return [each for each in problems if not self._case[each[0].owner].decided]
+        return [each for each in problems if not self._case[each.owner].decided]
 
-    def _search(self, problems: list[Open]) -> Search:
+    def _search(self, problems: list[Problem]) -> Search:
         limits = Limits(float("inf"), domains=2**20, memory=self._settings.memory)
-        clauses, needed = [problem for problem, _ in problems], [margin for _, margin in problems]
-        return Search(self._network.graph, self._network.exact, self._network.single, clauses, needed, limits)
+        return Search(self._network.graph, self._network.exact, self._network.single, problems, limits)
 
     def _rounds(
         self, search: Search, more: Callable[[], bool], reasons: dict[Pending, str], proof: Callable[[Pending], str]
@@ -320,13 +329,13 @@ class _Run:
             elif case not in searched:
                 yield self._end(case, Answer.UNSAT, proof(case))
 
-    def _problems(self, numbers: list[int]) -> Iterator[Open]:
+    def _problems(self, numbers: list[int]) -> Iterator[Problem]:
         """The clauses of these groups that DeepPoly leaves open."""
         groups = [self._groups[number] for number in numbers]
         rows, offset, alive = padded(groups)
         box = Box(*(torch.stack([group.proof[end] for group in groups]) for end in (0, 1)))
         memory = self._settings.memory
-        lines, pre = row_lines(
+        lines, pre, _ = row_lines(
             self._network.graph, self._network.exact, box, rows, offset, memory=memory // 8, stop=self._stop
         )
         shape = self._network.graph.input_shape
@@ -337,4 +346,4 @@ class _Run:
                 best = torch.zeros(rows.shape[2], dtype=torch.float64)
                 best[lines.lowest[place, clause].argmax()] = 1
                 given = (rows[place, clause], offset[place, clause])
-                yield Problem(number, clause, own, *given, own_pre, best), float(lines.needed[place])
+                yield Problem(number, clause, own, *given, own_pre, best)

@@ -2,8 +2,8 @@
 
     predict (onnxruntime) -> IBP -> DeepPoly -> attack -> α-CROWN -> attack -> branch and bound
 
-Inputs go through every stage together. `verified` is said only on float64 bounds that exceed a margin for rounding
-(`search.rounding`); `falsified` only after onnxruntime, on the file itself, confirmed the counterexample.
+Inputs go through every stage together. `verified` is said only on float64 bounds that exceed what may have rounded
+(`bounds.errors`); `falsified` only after onnxruntime, on the file itself, confirmed the counterexample.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from .errors import GlscertError, InputError
 from .network import load
 from .outcome import Outcome
 from .region import check_inside
+from .search.boxes import proof_box
 from .search.memory import inputs_at_once, inputs_per_pass
 from .settings import Settings as Settings
 from .stages import Stages, through
@@ -28,6 +29,7 @@ from .task import Task, asked
 Report = Callable[[Outcome], None]
 
 MOST_AT_ONCE = 1000
+_SEEN = 4  # inputs in whose regions the network is compared with its file
 
 
 class Verifier:
@@ -92,6 +94,7 @@ class Verifier:
         self, task: Task, x: np.ndarray, labels: list[Any], numbers: list[int], settings: Settings
     ) -> Iterator[Outcome]:
         stages, graph, params = Stages(task, settings), task.network.graph, task.network.exact
+        self.network.check(*(end.numpy() for end in proof_box(x[:_SEEN], settings.eps, settings.low, settings.high)))
         rows = settings.memory // (8 * task.rows * graph.output_shape[0])
         many = max(1, min(MOST_AT_ONCE, inputs_per_pass(graph, settings.memory), rows))
         few = min(many, inputs_at_once(graph, params, settings.memory))
@@ -100,7 +103,7 @@ class Verifier:
         for first in range(0, len(x), many):
             chosen = slice(first, first + many)
             numbered = zip(numbers[chosen], x[chosen], labels[chosen], strict=True)
-            cases = [Case(number, image, label, unbounded) for number, image, label in numbered]
+            cases = [Case(number, image, label, unbounded, unbounded > 0) for number, image, label in numbered]
             cases = yield from through(cases, stages.predict)
             cases = yield from through(cases, stages.interval)
             rest: list[Case] = []

@@ -1,7 +1,7 @@
 """The steps of verification, each over many inputs together: prediction, IBP, DeepPoly, attack.
 
 A stage returns one entry per case: the outcome where it decides, None where the case stays open. A bound proves a row
-only where it exceeds the case's margin for rounding; NaN never does.
+only where it exceeds what may have rounded in it; NaN never does.
 """
 
 import time
@@ -14,6 +14,7 @@ import torch
 from .bounds import Bounds, Box, Spec
 from .bounds.affine_images import with_affine_images
 from .bounds.ball import CutBall
+from .bounds.errors import Errors, analysed
 from .bounds.ibp import ibp
 from .bounds.substitution import anchor, relax, spec_bound
 from .case import Case, finite
@@ -22,7 +23,7 @@ from .search.attack import Region, part_of, pgd
 from .search.boxes import attack_ball, attack_box, drawn_in, proof_ball, proof_box
 from .search.intermediate import unstable_preactivations
 from .search.memory import inputs_per_pass
-from .search.rounding import rounding_margins
+from .search.proof import closer
 from .settings import Settings
 from .task import Task
 
@@ -79,26 +80,32 @@ class Stages:
 
     def interval(self, cases: list[Case]) -> Decided:
         graph, params, (box, ball) = self.network.graph, self.network.exact, self.proof_box(cases)
-        known = None if ball is None else with_affine_images(graph, params, anchor(graph, params, box, ball)).boxes
-        return self._concluded(cases, box, ball, ibp(graph, params, box, self.spec(cases), boxes=known), "IBP")
+        base, spec = anchor(graph, params, box, ball), self.spec(cases)
+        known = None if ball is None else with_affine_images(graph, params, base).boxes
+        bounds = ibp(graph, params, box, spec, boxes=known)
+        needed = analysed(graph, params, base, bounds.pre, sound=False).rows(*spec)
+        return self._concluded(cases, bounds, needed, "IBP")
 
     def deeppoly(self, cases: list[Case]) -> Decided:
         graph, params, (box, ball) = self.network.graph, self.network.exact, self.proof_box(cases)
         base = anchor(graph, params, box, ball)
         if ball is not None:
             base = with_affine_images(graph, params, base)
-        pre = unstable_preactivations(graph, params, base)
-        lower = spec_bound(graph, params, base, self.spec(cases), relax(graph, pre))
-        return self._concluded(cases, box, ball, Bounds(lower, pre), "DeepPoly")
+        errors = Errors(graph, params, base)
+        pre, spec = unstable_preactivations(graph, params, base, errors), self.spec(cases)
+        lower = spec_bound(graph, params, base, spec, relax(graph, pre))
+        needed = closer(graph, params, base, spec, pre, errors, lower)
+        return self._concluded(cases, Bounds(lower, pre), needed, "DeepPoly")
 
-    def _concluded(self, cases: list[Case], box: Box, ball: CutBall | None, bounds: Bounds, stage: str) -> Decided:
-        """Keeps the better of old and new bounds, row by row, and what the search will need of an open case."""
-        needed = rounding_margins(self.network.graph, self.network.exact, box, bounds.pre, ball).tolist()
+    def _concluded(self, cases: list[Case], bounds: Bounds, needed: torch.Tensor, stage: str) -> Decided:
+        """Keeps what is proved, row by row, the better of old and new bounds, and what the search will need of an open
+        case. needed [B, K-1]: what bounds must exceed."""
         outcomes: Decided = []
         for row, case in enumerate(cases):
-            case.lower, case.needed = torch.fmax(case.lower, bounds.lower[row]), needed[row]  # fmax passes NaN over
+            case.proved = case.proved | (bounds.lower[row] > needed[row])
+            case.lower = torch.fmax(case.lower, bounds.lower[row])  # fmax passes NaN over
             case.margin = finite(float(case.lower.min()))
-            if bool((case.lower > case.needed).all()):
+            if bool(case.proved.all()):
                 outcomes.append(case.outcome(Verdict.VERIFIED, stage))
                 continue
             # Copies: a view would keep the boxes of the whole batch alive.
@@ -118,7 +125,7 @@ class Stages:
 
     def attack_rows(self, cases: list[Case], *, restarts: int, steps: int) -> Decided:
         """One descent for each row that no bound has closed."""
-        rows = [(n, r) for n, c in enumerate(cases) for r in (~(c.lower > c.needed)).nonzero().flatten().tolist()]
+        rows = [(n, r) for n, c in enumerate(cases) for r in (~c.proved).nonzero().flatten().tolist()]
         owners = torch.tensor([owner for owner, _ in rows])
         goals, targets = _goals(cases)[owners.numpy()], torch.tensor([row for _, row in rows])
         points, found = self._pgd(part_of(self._attacked(cases), owners), goals, targets, restarts, steps)

@@ -220,6 +220,11 @@ def asked(network: Network, settings: Settings) -> Task:
                 "leave the tolerance out to verify a classifier."
             )
         return Regression(network, settings.tolerance)
+    if graph.reading is not None and len(graph.reading.outputs) > 1:
+        raise UnsupportedError(
+            f"it has the outputs {', '.join(graph.reading.outputs)}; robustness is checked on one vector of class "
+            "scores. Export it with the scores alone, ask with --vnnlib, or for a regression give a tolerance."
+        )
     before = ordered(graph, network.exact)
     if outputs > 1:
         if threshold is not None:

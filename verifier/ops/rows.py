@@ -26,8 +26,8 @@ class Lining(NamedTuple):
 
     lower: low · z + low_start, upper: up · z + up_start. own_low: low alone is [T, n]; or slope [T, m]: the rows' own
     of the entries live [m], in place of low. extra, sign [T, n]: a split's signed multiplier, and 1 or -1 where there
-    is one. error [B, n]: what rounding may take for a coefficient of one, in the job's units. An ascent changes low,
-    where it is the rows' own, or slope, and extra.
+    is one. error [B, n]: taken off a bound for a coefficient of one that meets the lines, for rounding. An ascent
+    changes low, where it is the rows' own, or slope, and extra.
     """
 
     low: Tensor
@@ -50,8 +50,7 @@ class Job(NamedTuple):
     their weighted sum. linings: by number of the lines; None: no row meets these. box [T] int64: which lines and ends
     [B, n] a row goes by, equal ones best next to each other; None: the first, or all `own_end` centre, radius [T, n].
     look: also `met` and `corner`. flips: numbers of the lining and entry and signs [V, T] of a neuron that each
-    further bound has split. error [B, entries]: as a lining's, of the start value; unit: so many times the errors met
-    are taken off the bounds.
+    further bound has split. error [B, entries]: as a lining's, of the start value.
     """
 
     start: int
@@ -65,7 +64,6 @@ class Job(NamedTuple):
     look: bool = False
     flips: tuple[Tensor, Tensor, Tensor] | None = None
     error: Tensor | None = None
-    unit: float = 0.0
 
     @property
     def size(self) -> int:
@@ -105,7 +103,7 @@ _LinesRecord = _record(
     "low* low_start* up* up_start* own_low own_up extra* sign* live* split* lives splits slope* slot* error* met*"
 )
 _CallRecord = _record(
-    "tiles start neuron* sign* terms rows* offset* weights* error* unit/ box* lines* centre* radius* own_end bound*"
+    "tiles start neuron* sign* terms rows* offset* weights* error* box* lines* centre* radius* own_end bound*"
     " corner* steps rate/ decay/ flips flip_lining* flip_entry* flip_sign* flip_bound* scratch*"
 )
 
@@ -290,7 +288,7 @@ class _Call:
             flips = (self.flipped.shape[1], *(at(part) for part in (*self.flips, self.flipped)))
         call = _CallRecord(
             last - first, self.job.start, at(neuron), at(sign), self.terms, at(self.rows), at(self.offset),
-            at(self.weights), at(self.error, False), self.job.unit, at(self.box), ctypes.addressof(records),
+            at(self.weights), at(self.error, False), at(self.box), ctypes.addressof(records),
             *(at(end, self.job.own_end) for end in self.ends), int(self.job.own_end), at(self.bound), at(self.corner),
             steps, rate, decay,
             *flips, None,

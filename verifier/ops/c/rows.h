@@ -80,7 +80,6 @@ struct call {
     const real *rows, *offset;
     real *weights;
     const real *error;            /* [box, entry] of the start, by unit of a row's coefficient, or a null pointer */
-    double unit;                  /* of the errors and of the end's; 0: none is subtracted */
     const long *box;              /* [tile] */
     struct lining *lines;
     const real *centre, *radius;  /* [box, entry], or where own [tile, entry, LANES] */
@@ -104,7 +103,7 @@ struct work {
     const struct call *call;
     long tile, flip; /* flip: -1 for none */
     vec **coef, **point;          /* of every value */
-    vec error;                    /* of the rows, in units */
+    vec error;                    /* of the rows */
     struct region *region, *seen; /* of every value; of every op, in its input */
 };
 
@@ -403,7 +402,6 @@ static vec at_end(struct work *w) {
                 vec centre = of_tile(call->centre, call->own_end, w->tile, box, size, j);
                 vec radius = of_tile(call->radius, call->own_end, w->tile, box, size, j);
                 total += row * centre - magnitude(row) * radius;
-                w->error += magnitude(row) * (magnitude(centre) + radius);
             }
     return total;
 }
@@ -412,7 +410,7 @@ static vec bounded(struct work *w) {
     w->error = (vec){0};
     vec total = backwards(w);
     total += at_end(w);
-    return total - (real)w->call->unit * w->error;
+    return total - w->error;
 }
 
 /* Of entry j of the end value: where a form with the coefficient `row` is least. */

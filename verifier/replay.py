@@ -37,14 +37,15 @@ class Runtime:
         except _FAILURES as error:
             raise UnsupportedError(f"{path}: onnxruntime cannot load this model: {error}") from error
         self._input = self._session.get_inputs()[0]
+        self.dtype = np.dtype(np.float64 if "double" in self._input.type else np.float32)  # of what it is fed
 
     def logits(self, x: np.ndarray) -> np.ndarray:
         """The file's outputs [N, K] for inputs [N, *v]; one by one where the file's input has no free batch axis.
 
         Entries may be infinite or NaN: whatever the file's network answers.
         """
-        declared, dtype = self._input.shape, np.float64 if "double" in self._input.type else np.float32
-        x = x.astype(dtype, copy=False)
+        declared = self._input.shape
+        x = x.astype(self.dtype, copy=False)
         if len(declared) == x.ndim and not isinstance(declared[0], int):
             return self._run(x).reshape(len(x), -1)
         shape = [extent if isinstance(extent, int) and extent > 0 else 1 for extent in declared]

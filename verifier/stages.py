@@ -18,10 +18,11 @@ from .bounds.ibp import ibp
 from .bounds.substitution import anchor, relax, spec_bound
 from .case import Case, finite
 from .network import Network
+from .ops import evaluate
 from .outcome import Outcome, Verdict
 from .replay import margins
 from .search.attack import Region, part_of, pgd, robustness
-from .search.boxes import attack_ball, attack_box, drawn_in, proof_ball, proof_box
+from .search.boxes import attack_ball, attack_box, drawn_in, fed, proof_ball, proof_box
 from .search.intermediate import unstable_preactivations
 from .search.memory import inputs_per_pass
 from .search.rounding import rounding_margins
@@ -57,8 +58,8 @@ class Stages:
     def proof_box(self, cases: list[Case]) -> tuple[Box, CutBall | None]:
         """What is proved covers the box, or the part of it that the ball is cut to."""
         x, asked = np.stack([c.x for c in cases]), self.settings
-        box = proof_box(x, asked.eps, asked.low, asked.high)
-        return box, proof_ball(x, asked.eps, asked.norm, box)
+        box = proof_box(x, asked.eps, asked.low, asked.high, self.network.runtime.dtype)
+        return box, proof_ball(x, asked.eps, asked.norm, box, self._attack_box(x))
 
     def spec(self, cases: list[Case]) -> Spec:
         labels = torch.tensor([c.label for c in cases])
@@ -66,7 +67,8 @@ class Stages:
 
     def predict(self, cases: list[Case]) -> Decided:
         """Misclassified: the label does not win alone, which NaN among the scores rules out too."""
-        scores = self.network.scores(np.stack([c.x for c in cases]))
+        x = np.stack([c.x for c in cases])
+        scores = self.network.scores(fed(x, self._attack_box(x)))
         found = margins(scores, np.array([c.label for c in cases]))
         outcomes: Decided = []
         for case, own, margin in zip(cases, scores, found.tolist(), strict=True):
@@ -106,9 +108,27 @@ class Stages:
             outcomes.append(None)
         return outcomes
 
+    def exactly(self, cases: list[Case]) -> Decided:
+        """Unknown, since no bound can prove it, where a runtime is fed other numbers than the given ones, and only with
+        those the label wins."""
+        x = np.stack([c.x for c in cases]).astype(np.float64)
+        changed = (fed(x, self._attack_box(x)) != x).reshape(len(x), -1).any(1).nonzero()[0].tolist()
+        outcomes: Decided = [None] * len(cases)
+        if changed:
+            spec = self.spec([cases[place] for place in changed])
+            scores = evaluate(self.network.graph, self.network.exact, torch.from_numpy(x[changed]))
+            rows = (spec.rows * scores[:, None]).sum(-1) + spec.offset
+            for place in (rows.amin(1) <= 0).nonzero().flatten().tolist():
+                why = "the label wins only at the nearest float32 numbers, which onnxruntime is fed, not at the input"
+                outcomes[changed[place]] = cases[changed[place]].outcome(Verdict.UNKNOWN, why)
+        return outcomes
+
+    def _attack_box(self, x: np.ndarray) -> Box:
+        return attack_box(x, self.settings.eps, self.settings.low, self.settings.high, self.network.runtime.dtype)
+
     def _attacked(self, cases: list[Case]) -> Region:
         x, asked = np.stack([c.x for c in cases]), self.settings
-        box = attack_box(x, asked.eps, asked.low, asked.high)
+        box = self._attack_box(x)
         return attack_ball(x, asked.eps, asked.norm, box) or box
 
     def attack(self, cases: list[Case], *, restarts: int, steps: int) -> Decided:
@@ -136,13 +156,14 @@ class Stages:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`pgd` on as many inputs at a time as a pass may hold."""
         graph, size = self.network.graph, inputs_per_pass(self.network.graph, self.settings.memory)
+        params = self.network.single if self.network.runtime.dtype == np.float32 else self.network.exact
         parts = []
         for first in range(0, len(labels), size):
             here = slice(first, first + size)
             part = part_of(region, here)
             aim = robustness(labels[here], None if targets is None else targets[here])
             options: dict = {"steps": steps, "restarts": restarts, "generator": self._generator}
-            parts.append(pgd(graph, self.network.single, part, aim, **options))
+            parts.append(pgd(graph, params, part, aim, **options))
         points, margin = zip(*parts, strict=True)
         return torch.cat(points), torch.cat(margin)
 
@@ -152,7 +173,7 @@ class Stages:
         The point is first moved into the ball and the range, exactly.
         """
         asked = self.settings
-        box = attack_box(case.x, asked.eps, asked.low, asked.high)
+        box = self._attack_box(case.x)
         inside = drawn_in(point.detach().numpy(), case.x, asked.eps, asked.norm, box)
         if inside is None:
             return None

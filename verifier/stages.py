@@ -30,6 +30,8 @@ from .settings import Settings
 
 Decided = list[Outcome | None]
 
+RESTARTS, STEPS = 5, 50  # of the longer attack
+
 
 def through(cases: list[Case], stage: Callable[[list[Case]], Decided]) -> Generator[Outcome, None, list[Case]]:
     """Runs a stage on all cases; yields what it decides, returns what stays open. Its time is shared out evenly."""
@@ -109,18 +111,21 @@ class Stages:
         return outcomes
 
     def exactly(self, cases: list[Case]) -> Decided:
-        """Unknown, since no bound can prove it, where a runtime is fed other numbers than the given ones, and only with
-        those the label wins."""
+        """Where a runtime is fed other numbers than the given ones, and only with those the label wins, no bound can
+        prove it: a longer attack, else unknown."""
         x = np.stack([c.x for c in cases]).astype(np.float64)
         changed = (fed(x, self._attack_box(x)) != x).reshape(len(x), -1).any(1).nonzero()[0].tolist()
         outcomes: Decided = [None] * len(cases)
-        if changed:
-            spec = self.spec([cases[place] for place in changed])
-            scores = evaluate(self.network.graph, self.network.exact, torch.from_numpy(x[changed]))
-            rows = (spec.rows * scores[:, None]).sum(-1) + spec.offset
-            for place in (rows.amin(1) <= 0).nonzero().flatten().tolist():
-                why = "the label wins only at the nearest float32 numbers, which onnxruntime is fed, not at the input"
-                outcomes[changed[place]] = cases[changed[place]].outcome(Verdict.UNKNOWN, why)
+        if not changed:
+            return outcomes
+        spec = self.spec([cases[place] for place in changed])
+        scores = evaluate(self.network.graph, self.network.exact, torch.from_numpy(x[changed]))
+        least = ((spec.rows * scores[:, None]).sum(-1) + spec.offset).amin(1)
+        lost = [place for place, margin in zip(changed, least.tolist(), strict=True) if margin <= 0]
+        found = self.attack_rows([cases[place] for place in lost], restarts=RESTARTS, steps=STEPS) if lost else []
+        why = "the label wins only at the nearest float32 numbers, which onnxruntime is fed, not at the input"
+        for place, outcome in zip(lost, found, strict=True):
+            outcomes[place] = outcome or cases[place].outcome(Verdict.UNKNOWN, why)
         return outcomes
 
     def _attack_box(self, x: np.ndarray) -> Box:

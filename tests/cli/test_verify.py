@@ -202,7 +202,7 @@ def test_ranges():
     assert read_ranges("0.0 255.0") == ([0.0], [255.0])
     assert read_ranges("0 1 -inf 2") == ([0.0, -np.inf], [1.0, 2.0])
     assert parse_range("none") == (-np.inf, np.inf)
-    assert parse_range("0,0.1")[1] == np.float32(0.1)
+    assert parse_range("0,0.1")[1] == 0.1
     for text in ("1,0", "0,0", "0", "0,1,2", "0,1,0,2", "a,b", "nan,1", ""):
         with pytest.raises(InputError, match="range"):
             parse_range(text)
@@ -280,6 +280,14 @@ def test_inputs_that_float32_does_not_hold(tmp_path, kind):
         rounded = summary(done)["data"]["rounded"]
         assert rounded == (dtype is np.float32)
         assert ("no float32 numbers: 1 of the inputs' entries" in done.stderr) is bool(rounded)
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_inputs_may_lie_on_the_ends_of_the_range(files, dtype):
+    """Whether float32 rounds an end up or down, and whether it rounded the inputs."""
+    np.savez(files / "data.npz", x=np.array([[0.1, 0.7], [0.7, 0.1]], dtype), y=np.array([1, 1]))
+    found = summary(invoke(files, "--eps", "0.01", "--range", "0.1,0.7", "--json"))
+    assert [image["verdict"] for image in found["images"]] == ["verified"] * 2
 
 
 def stripped(images):

@@ -30,7 +30,7 @@ class Request(NamedTuple):
     eps: str | None
     eps_file: Path | None
     data: Path | None
-    data_dir: Path
+    data_dir: Path | None
     images: str | None
     norm: str | None
     range: str | None
@@ -185,6 +185,8 @@ def _inputs(verifier: "Verifier", request: Request) -> "tuple[Inputs, str]":
     name, data, shape = verifier.network.metadata.get("dataset"), request.data, verifier.graph.input_shape
     if data is not None:
         if str(data) not in DATASETS:
+            if request.data_dir is not None:
+                raise InputError(f"--data-dir names the folder of a data set, and {data} is a file; leave one out.")
             return read_inputs(data, shape, label=request.label, classes=verifier.classes), data.name
         name = str(data)
     if name is None:

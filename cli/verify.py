@@ -161,7 +161,7 @@ def command(
         raise InputError("--result-file goes with --vnnlib PROPERTY; --out keeps the results of labelled inputs.")
     from .robustness import Request, run
 
-    request = Request(eps, eps_file, data, data_dir or Path("data"), images, norm, range, label)
+    request = Request(eps, eps_file, data, data_dir, images, norm, range, label)
     raise typer.Exit(run(model, request, effort, out=out, min_certified=min_certified, as_json=as_json))
 
 

@@ -54,8 +54,11 @@ def own_values(given: Mapping[str, Any], shape: tuple[int, ...] | None = None) -
         shape, stated, columns = inputs.x.shape[1:], inputs.region, inputs.columns
         net = given.get("net", "cnn3" if len(shape) == 3 else "mlp")
         values = {"dataset": OWN, "net": net, "label": inputs.label}
+        _check_layout(given["data"], shape, net)
     elif given.get("label") is not None:
         raise InputError(f"label = {given['label']!r} names a column of a .csv file; give that as data.")
+    elif given.get("test_data") is not None:
+        raise InputError(f"test_data = {given['test_data']!r} goes with data of your own; give that too.")
     if file:
         if eps is not None:
             raise InputError("eps and eps_file both state the radius; leave one out.")
@@ -75,6 +78,14 @@ def own_values(given: Mapping[str, Any], shape: tuple[int, ...] | None = None) -
     if stated.low is not None and stated.high is not None and not {"low", "high"} & given.keys():
         values |= {"low": tuple(np.ravel(stated.low).tolist()), "high": tuple(np.ravel(stated.high).tolist())}
     return values
+
+
+def _check_layout(data: object, shape: tuple[int, ...], net: object) -> None:
+    if len(shape) == 3 and net != "mlp" and shape[2] in (1, 3, 4) and shape[2] < min(shape[:2]):
+        raise InputError(
+            f"{data}: the images have shape {list(shape)}, channels last it seems; the network {net} takes [C, H, W]: "
+            "turn them by x.transpose(0, 3, 1, 2)."
+        )
 
 
 def _columns(eps: Entries) -> tuple[float, ...] | None:

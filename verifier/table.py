@@ -2,8 +2,9 @@
 
 import csv
 from array import array
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from .errors import InputError, listed
 
 LABELS = ("y", "label", "labels", "class", "target", "digit")  # names that a header has for them, in any case
 FIRST, LAST = "first", "last"
+_LONGEST = 2**24  # characters of a line
 
 
 class Table(NamedTuple):
@@ -32,13 +34,15 @@ def read_table(path: Path, label: str | None = None) -> Table:
     numbers, names, width = array("d"), None, 0
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
+            reader = csv.reader(_lines(file, path))
             for cells in filter(None, reader):
                 if not width:
                     width = len(cells)
                     if _is_header(cells, label):
                         names = tuple(cell.strip() for cell in cells)
                         continue
+                if 8 * (len(numbers) + width) > MOST_BYTES:
+                    raise InputError(f"{path} holds more than {MOST_BYTES // 8} numbers; split it.")
                 if len(cells) != width:
                     raise InputError(f"{path}, line {reader.line_num}: {len(cells)} cells where the first has {width}.")
                 try:
@@ -53,6 +57,13 @@ def read_table(path: Path, label: str | None = None) -> Table:
     if not numbers or width < 2:
         raise InputError(f"{path} holds no rows of features and a label.")
     return Table(names, np.frombuffer(numbers).reshape(-1, width))
+
+
+def _lines(file: TextIO, path: Path) -> Iterator[str]:
+    while line := file.readline(_LONGEST):
+        if len(line) == _LONGEST:
+            raise InputError(f"{path} has a line of {_LONGEST} characters and more; give such inputs as .npz.")
+        yield line
 
 
 def label_column(table: Table, wanted: str | None, classes: int | None, path: Path) -> int:

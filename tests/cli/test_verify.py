@@ -218,6 +218,7 @@ def test_ranges():
         (["model.onnx", "--eps", "0.1"], 2, "does not name a data set; give labelled inputs with --data"),
         (["model.onnx", "--eps", "0.1", "--data", "short.npz"], 2, "5 inputs but 3 labels"),
         (["model.onnx", "--eps", "0.1", "--data", "data.npz", "--out", "r.csv"], 2, "ends in .json"),
+        (["model.onnx", "--eps", "0.1", "--data", "data.npz", "--data-dir", "d"], 2, "data.npz is a file"),
         (["model.onnx", "--eps", "0.1", "--data", "data.npz", "--label", "y"], 2, "names a column of a .csv"),
         (["model.onnx", "--eps", "0.1", "--data", "digits", "--label", "y"], 2, "digits knows its labels"),
         (["model.onnx", "--eps", "0.1", "--data", "digits"], 2, "digits have shape .1, 8, 8., the network takes .2."),

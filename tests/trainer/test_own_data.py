@@ -123,6 +123,18 @@ def test_a_label_without_a_table():
             resolve(given)
 
 
+def test_test_rows_without_training_rows():
+    with pytest.raises(InputError, match="goes with data of your own"):
+        resolve({"dataset": "digits", "test_data": "rows.npz"})
+
+
+def test_images_with_their_channels_last(rows):
+    images = rows(x=np.random.default_rng(1).uniform(0, 1, (50, 12, 12, 3)), eps=0.1)
+    with pytest.raises(InputError, match=r"turn them by x.transpose\(0, 3, 1, 2\)"):
+        resolve({"data": images})
+    assert resolve({"data": images, "net": "mlp"}).net == "mlp"
+
+
 def test_radii_go_by_the_names_of_columns(tmp_path):
     data = table(tmp_path / "rows.csv", ("age", "label", "sex"), (X[:, 0], Y, X[:, 1]))
     eps = tmp_path / "eps.csv"

@@ -252,6 +252,15 @@ def test_columns_of_labels_that_are_in_doubt(tmp_path, header, columns, label, s
         read_inputs(path, (2,), label=label, classes=3)
 
 
+def test_a_line_beyond_all_bounds(tmp_path, monkeypatch):
+    monkeypatch.setattr("glscert.verifier.table._LONGEST", 10)
+    with pytest.raises(InputError, match="a line of 10 characters"):
+        read_inputs(text(tmp_path / "a.csv", "0.5,1,0\n0.25,0.125,1\n"), (2,))
+    monkeypatch.setattr("glscert.verifier.table.MOST_BYTES", 40)
+    with pytest.raises(InputError, match="more than 5 numbers"):
+        read_inputs(text(tmp_path / "a.csv", "0.5,1,0\n0.5,1,1\n"), (2,))
+
+
 def test_a_label_column_is_a_table_s(tmp_path):
     with pytest.raises(InputError, match="of a .csv file"):
         read_inputs(npz(tmp_path / "a.npz", x=X, y=Y), (2, 2), label="y")

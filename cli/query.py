@@ -41,6 +41,7 @@ def run_queries(
 ) -> int:
     """The exit code. A single property has the process's time, each of a folder its own share of the work."""
     from glscert.verifier.answers import Answers
+    from glscert.verifier.record import check_target
 
     paths = _properties(vnnlib)
     if result_file is not None:
@@ -48,10 +49,14 @@ def run_queries(
             raise InputError("--result-file holds one answer; with a folder use --out FILE.json.")
         if not result_file.parent.is_dir():
             raise InputError(f"{result_file.parent} is not a folder; --result-file lies in a folder that exists.")
+    if out is not None:
+        check_target(out)
     subject = Subject(model, paths[0])
     answers = Answers(_header(model, effort.timeout, effort.seed), out)
     digests = {path: _digest(path) for path in paths}
-    todo = [path for path in paths if not answers.decided(path.name, digests[path])]
+    known = {path: answers.decided(path.name, digests[path]) for path in paths}
+    todo = [path for path, verdict in known.items() if verdict is None]
+    _recheck(answers, subject, [path for path, verdict in known.items() if verdict == "sat"])
     errors: dict[Path, GlscertError] = {}
     interrupted = False
     try:
@@ -77,6 +82,18 @@ def run_queries(
         return 130
     verdicts = [answers.results[path.name]["verdict"] for path in paths]
     return _exit_code(verdicts, [errors[path] for path in paths if path in errors])
+
+
+def _recheck(answers: "Answers", subject: "Subject", paths: list[Path]) -> None:
+    """Asks onnxruntime again for the witnesses that an earlier run kept; says what became of its file."""
+    from glscert.verifier.spec import read_query
+
+    graph = subject.model.graph
+    for path in paths:
+        query = read_query(path, prod(graph.input_shape), graph.answers, graph.held)
+        answers.recheck(path.name, query, graph.input_shape, subject.runtime)
+    for remark in answers.remarks:
+        render.logs().print(remark, markup=False)
 
 
 class Subject:
@@ -133,6 +150,7 @@ def _first_look(subject: Subject, path: Path, effort: "Effort", seconds: float) 
         with clock.alarm(effort.timeout + _GRACE):
             query = read_query(path, prod(shape), graph.answers, graph.held)
         check_readable(query, graph.ending, logits)
+        _warn(path, query)
     except clock.OutOfTime:
         reason = f"timeout after {effort.timeout:g} s, while the property was read"
         return Decision(Answer.TIMEOUT, reason, time.monotonic() - began)
@@ -141,6 +159,18 @@ def _first_look(subject: Subject, path: Path, effort: "Effort", seconds: float) 
     witness = glance(subject.runtime, shape, query, seed=effort.seed, seconds=seconds)
     spent = time.monotonic() - began
     return _Asked(path, query, spent) if witness is None else Decision(Answer.SAT, "random points", spent, witness)
+
+
+def _warn(path: Path, query: "Query") -> None:
+    """A case without a condition on outputs is sat by any input of its box, whatever the network."""
+    free = sum(not any(row.terms for row in clause.rows) for clause in query.clauses)
+    if free:
+        part = "it" if free == len(query.clauses) else f"{free} of its {len(query.clauses)} cases"
+        render.logs().print(
+            f"{path.name}: {part} states no condition on the outputs, so any input of its box is sat: it says nothing "
+            "about the network.",
+            markup=False,
+        )
 
 
 def _searched(
@@ -236,12 +266,12 @@ def _refused(error: GlscertError) -> dict[str, Any]:
 
 
 def _header(model: Path, timeout: float, seed: int) -> dict[str, Any]:
-    from importlib.metadata import version
+    from glscert.verifier.record import versions
 
     return {
         "model": {"path": str(model), "sha256": _digest(model)},
         "settings": {"timeout": timeout, "seed": seed},
-        "versions": {name: version(name) for name in ("glscert", "torch", "onnx", "numpy")},
+        "versions": versions(),
     }
 
 

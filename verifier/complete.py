@@ -10,9 +10,7 @@ from .outcome import Outcome, Verdict
 from .search.frontier import Limits
 from .search.problem import Problem
 from .search.search import Search
-from .stages import Stages, through
-
-RESTARTS, STEPS = 5, 50  # of the longer attack
+from .stages import RESTARTS, STEPS, Stages, through
 
 
 class Completion:

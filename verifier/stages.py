@@ -19,16 +19,19 @@ from .bounds.ibp import ibp
 from .bounds.substitution import anchor, relax, spec_bound
 from .case import Case, finite
 from .network import Network
+from .ops import evaluate
 from .outcome import Outcome, Verdict
 from .replay import margins
 from .search.attack import Region, part_of, pgd, robustness
-from .search.boxes import attack_ball, attack_box, drawn_in, proof_ball, proof_box
+from .search.boxes import attack_ball, attack_box, drawn_in, fed, proof_ball, proof_box
 from .search.intermediate import unstable_preactivations
 from .search.memory import inputs_per_pass
 from .search.proof import closer
 from .settings import Settings
 
 Decided = list[Outcome | None]
+
+RESTARTS, STEPS = 5, 50  # of the longer attack
 
 
 def through(cases: list[Case], stage: Callable[[list[Case]], Decided]) -> Generator[Outcome, None, list[Case]]:
@@ -58,8 +61,8 @@ class Stages:
     def proof_box(self, cases: list[Case]) -> tuple[Box, CutBall | None]:
         """What is proved covers the box, or the part of it that the ball is cut to."""
         x, asked = np.stack([c.x for c in cases]), self.settings
-        box = proof_box(x, asked.eps, asked.low, asked.high)
-        return box, proof_ball(x, asked.eps, asked.norm, box)
+        box = proof_box(x, asked.eps, asked.low, asked.high, self.network.runtime.dtype)
+        return box, proof_ball(x, asked.eps, asked.norm, box, self._attack_box(x))
 
     def spec(self, cases: list[Case]) -> Spec:
         labels = torch.tensor([c.label for c in cases])
@@ -67,7 +70,8 @@ class Stages:
 
     def predict(self, cases: list[Case]) -> Decided:
         """Misclassified: the label does not win alone, which NaN among the scores rules out too."""
-        scores = self.network.scores(np.stack([c.x for c in cases]))
+        x = np.stack([c.x for c in cases])
+        scores = self.network.scores(fed(x, self._attack_box(x)))
         found = margins(scores, np.array([c.label for c in cases]))
         outcomes: Decided = []
         for case, own, margin in zip(cases, scores, found.tolist(), strict=True):
@@ -113,9 +117,30 @@ class Stages:
             outcomes.append(None)
         return outcomes
 
+    def exactly(self, cases: list[Case]) -> Decided:
+        """Where a runtime is fed other numbers than the given ones, and only with those the label wins, no bound can
+        prove it: a longer attack, else unknown."""
+        x = np.stack([c.x for c in cases]).astype(np.float64)
+        changed = (fed(x, self._attack_box(x)) != x).reshape(len(x), -1).any(1).nonzero()[0].tolist()
+        outcomes: Decided = [None] * len(cases)
+        if not changed:
+            return outcomes
+        spec = self.spec([cases[place] for place in changed])
+        scores = evaluate(self.network.graph, self.network.exact, torch.from_numpy(x[changed]))
+        least = ((spec.rows * scores[:, None]).sum(-1) + spec.offset).amin(1)
+        lost = [place for place, margin in zip(changed, least.tolist(), strict=True) if margin <= 0]
+        found = self.attack_rows([cases[place] for place in lost], restarts=RESTARTS, steps=STEPS) if lost else []
+        why = "the label wins only at the nearest float32 numbers, which onnxruntime is fed, not at the input"
+        for place, outcome in zip(lost, found, strict=True):
+            outcomes[place] = outcome or cases[place].outcome(Verdict.UNKNOWN, why)
+        return outcomes
+
+    def _attack_box(self, x: np.ndarray) -> Box:
+        return attack_box(x, self.settings.eps, self.settings.low, self.settings.high, self.network.runtime.dtype)
+
     def _attacked(self, cases: list[Case]) -> Region:
         x, asked = np.stack([c.x for c in cases]), self.settings
-        box = attack_box(x, asked.eps, asked.low, asked.high)
+        box = self._attack_box(x)
         return attack_ball(x, asked.eps, asked.norm, box) or box
 
     def attack(self, cases: list[Case], *, restarts: int, steps: int) -> Decided:
@@ -143,13 +168,14 @@ class Stages:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`pgd` on as many inputs at a time as a pass may hold."""
         graph, size = self.network.graph, inputs_per_pass(self.network.graph, self.settings.memory)
+        params = self.network.single if self.network.runtime.dtype == np.float32 else self.network.exact
         parts = []
         for first in range(0, len(labels), size):
             here = slice(first, first + size)
             part = part_of(region, here)
             aim = robustness(labels[here], None if targets is None else targets[here])
             options: dict = {"steps": steps, "restarts": restarts, "generator": self._generator}
-            parts.append(pgd(graph, self.network.single, part, aim, **options))
+            parts.append(pgd(graph, params, part, aim, **options))
         points, margin = zip(*parts, strict=True)
         return torch.cat(points), torch.cat(margin)
 
@@ -159,7 +185,7 @@ class Stages:
         The point is first moved into the ball and the range, exactly.
         """
         asked = self.settings
-        box = attack_box(case.x, asked.eps, asked.low, asked.high)
+        box = self._attack_box(case.x)
         inside = drawn_in(point.detach().numpy(), case.x, asked.eps, asked.norm, box)
         if inside is None:
             return None

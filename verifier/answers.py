@@ -2,10 +2,10 @@
 
 Schema `glscert/query/1`:
     schema, complete, model {path, sha256}, settings {timeout, seed}, versions, summary {queries, sat, unsat, unknown,
-    timeout, error, seconds}, results [{property, sha256, verdict, reason, seconds, visited, bound, witness}]
+    timeout, error, seconds}, results [{property, sha256, verdict, reason, seconds, visited, bound, nearest, witness}]
 results: by name of the property. witness: of sat {x, y}, flat and row-major, else null. visited: subdomains bounded.
-bound: the lowest of what stayed open, or null. reason: what decided, what stopped the search, or of an error its
-sentence.
+bound: the lowest of what stayed open, or null. nearest: inputs between whose bounds no float32 number lies; the nearest
+stands for them. reason: what decided, what stopped the search, or of an error its sentence.
 """
 
 import json

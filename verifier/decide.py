@@ -3,13 +3,14 @@
     attack -> of few inputs: input splitting -> bounds of every box -> attack -> search (`search.search`)
 
 Queries of one network go through it together, each with its own share of the time. `unsat` is said only when float64
-bounds refute every clause on its whole box by more than rounding may move them (`search.rounding`), `sat` only after
-onnxruntime, on the file itself, confirmed a point inside the exact box.
+bounds refute every clause on its whole box by more than rounding may move them (`search.rounding`), `sat` only of a
+point that onnxruntime, on the file itself, confirmed (`search.confirm`).
 """
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 
 import torch
@@ -78,7 +79,8 @@ def decide_many(
         timeout = settings.timeout if timeouts is None else timeouts[place]
         cases.append(Pending(place, groups, timeout, time.perf_counter() - began))
     for wave in waves(cases, network.graph, int(_WAVE * settings.memory)):
-        yield from _Run(network, wave, settings, progress or (lambda message: None)).decisions()
+        for place, decision in _Run(network, wave, settings, progress or (lambda message: None)).decisions():
+            yield place, replace(decision, nearest=queries[place].nearest)
 
 
 def _groups(network: Network, query: Query) -> list[Group]:
@@ -127,6 +129,9 @@ class _Run:
         return [case for case in cases if not case.decided]
 
     def _end(self, case: Pending, verdict: Answer, reason: str, witness: Witness | None = None) -> Ended:
+        doubt = self._falsifier.doubt(self._cases.index(case))
+        if doubt is not None and verdict in (Answer.UNSAT, Answer.UNKNOWN):
+            verdict, reason = Answer.UNKNOWN, doubt
         return case.place, case.end(verdict, reason, witness)
 
     def _begin(self, shares: Mapping[Pending, float]) -> None:

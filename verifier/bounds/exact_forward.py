@@ -49,12 +49,12 @@ def evaluated(
     """Every value of the graph, by name. Raises `BeyondExactError` where an operator has no exact rule."""
     linear, values = linear or Linear(params), {graph.input: box}
     for node in graph.nodes:
-        found = _through(graph, linear, node, [values[name] for name in node.inputs])
+        found = through_node(graph, linear, node, [values[name] for name in node.inputs])
         values[node.output] = _rounded(found, most_bits)
     return values
 
 
-def _through(graph: Graph, linear: Linear, node: Node, given: list[Enclosure]) -> Enclosure:
+def through_node(graph: Graph, linear: Linear, node: Node, given: list[Enclosure]) -> Enclosure:
     if node.op in _ENTRYWISE:
         return _ENTRYWISE[node.op](given[0])
     if node.op in ("Add", "Sub"):

@@ -26,7 +26,7 @@ class Group:
     somewhere; proof [n] float64 covers that and the exact box. rows [C, M, K], offset [C, M] float64 over the graph's
     outputs, where each of the C holds unless refuted; one with fewer rows repeats its first, one with none has the row
     0 · y - 1, which nothing proves positive. exact: these C in the numbers of the text, none spelled out. clauses: the
-    same as the query has them, over the file's outputs.
+    same as the query has them, over the file's outputs. alive [C]: those that nothing has refuted yet.
     """
 
     clauses: tuple[Clause, ...]
@@ -35,6 +35,24 @@ class Group:
     rows: Tensor
     offset: Tensor
     exact: tuple[tuple[Row, ...], ...]
+
+    alive: Tensor
+
+    def exact_ends(self) -> tuple[list[Fraction], list[Fraction]]:
+        """The exact box, with what its inputs are fed."""
+        clause, ends = self.clauses[0], (list[Fraction](), list[Fraction]())
+        for index, (lower, upper) in enumerate(zip(clause.lower.tolist(), clause.upper.tolist(), strict=True)):
+            low, high = Fraction(lower), Fraction(upper)
+            if index in clause.exact:
+                low, high = max(low, clause.exact[index].lower), min(high, clause.exact[index].upper)
+            if index in clause.between:
+                low, high = (
+                    min(low, Fraction(float(clause.fed[0][index]))),
+                    max(high, Fraction(float(clause.fed[1][index]))),
+                )
+            ends[0].append(low)
+            ends[1].append(high)
+        return ends
 
     @property
     def attackable(self) -> bool:
@@ -83,4 +101,5 @@ def _group(clauses: tuple[Clause, ...], read: list[tuple[Row, ...]], outputs: in
     lower[apart] = np.minimum(lower, fed[0])[apart]
     upper[apart] = np.maximum(upper, fed[1])[apart]
     attack, proof = (Box(*map(torch.from_numpy, ends)) for ends in (fed, (lower, upper)))
-    return Group(clauses, proof, attack, torch.from_numpy(rows), torch.from_numpy(offset), tuple(read))
+    alive = torch.ones(len(read), dtype=torch.bool)
+    return Group(clauses, proof, attack, torch.from_numpy(rows), torch.from_numpy(offset), tuple(read), alive)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".vnnlib", ".vnnlib.gz")
 EXIT_CODES = {"unsat": 0, "sat": 1, "unknown": 3, "timeout": 3}
-_MOST_SHOWN = 40  # numbers of a witness on the terminal
+_MOST_SHOWN, _MOST_NAMED = 40, 8  # numbers of a witness on the terminal; inputs in a sentence
 _GLANCE, _GRACE = 0.25, 0.5  # seconds: of the first looks at all properties, and for the search to end on its own
 _ENDS, _READ = 4 * 8, 0.25  # bytes of a clause for each input; the part of memory for properties that wait
 
@@ -67,7 +67,10 @@ def run_queries(
                 errors[path] = found
             entry = _refused(found) if isinstance(found, GlscertError) else _entry(found)
             answers.add({"property": path.name, "sha256": digests[path], **entry})
-            if result_file is not None and not isinstance(found, GlscertError):
+            if isinstance(found, GlscertError):
+                continue
+            tell_nearest(path, found)
+            if result_file is not None:
                 _write_result(result_file, path, found)
     except KeyboardInterrupt:
         interrupted = True
@@ -158,7 +161,9 @@ def _first_look(subject: Subject, path: Path, effort: "Effort", seconds: float) 
         return error
     witness = glance(subject.runtime, shape, query, seed=effort.seed, seconds=seconds)
     spent = time.monotonic() - began
-    return _Asked(path, query, spent) if witness is None else Decision(Answer.SAT, "random points", spent, witness)
+    if witness is None:
+        return _Asked(path, query, spent)
+    return Decision(Answer.SAT, "random points", spent, witness, nearest=query.nearest)
 
 
 def _warn(path: Path, query: "Query") -> None:
@@ -201,7 +206,20 @@ def _searched(
     share = (time.monotonic() - began) / max(1, len(left))
     reason = f"timeout after {effort.timeout:g} s, in the middle of a step"
     for place, each in left.items():
-        yield each.path, Decision(Answer.TIMEOUT, reason, spent[place] + share)
+        yield each.path, Decision(Answer.TIMEOUT, reason, spent[place] + share, nearest=each.query.nearest)
+
+
+def tell_nearest(path: Path, decision: "Decision") -> None:
+    """On stderr, for which inputs the nearest float32 number stands."""
+    if not decision.nearest:
+        return
+    some, more = decision.nearest[:_MOST_NAMED], len(decision.nearest) - _MOST_NAMED
+    named = ", ".join(f"X_{index}" for index in some) + (f" and {more} more" if more > 0 else "")
+    render.logs().print(
+        f"{path.name}: no float32 number lies between the bounds of {named}: the nearest stands for it, in a witness "
+        "that the exact number confirms, and a proof covers both.",
+        markup=False,
+    )
 
 
 def _write_result(path: Path, property: Path, decision: "Decision") -> None:
@@ -256,12 +274,13 @@ def _entry(decision: "Decision") -> dict[str, Any]:
         "seconds": round(decision.seconds, 3),
         "visited": decision.visited,
         "bound": bound if bound is not None and isfinite(bound) else None,
+        "nearest": list(decision.nearest),
         "witness": None if witness is None else {"x": witness.x.tolist(), "y": witness.y.tolist()},
     }
 
 
 def _refused(error: GlscertError) -> dict[str, Any]:
-    unknown = {"seconds": 0.0, "visited": 0, "bound": None, "witness": None}
+    unknown: dict[str, Any] = {"seconds": 0.0, "visited": 0, "bound": None, "nearest": [], "witness": None}
     return {"verdict": "error", "reason": str(error), **unknown}
 
 

@@ -11,7 +11,7 @@ import typer
 from glscert.verifier.errors import GlscertError, InputError, UnsupportedError
 
 from . import clock
-from .query import EXIT_CODES, Subject, answered
+from .query import EXIT_CODES, Subject, answered, tell_nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +32,7 @@ def run_standard(query: Path, networks: list[str], assignments: Path | None, eff
     ((_, decision),) = answered(Subject(model, query), [query], clock.remaining(effort))
     if isinstance(decision, GlscertError):
         raise decision
+    tell_nearest(query, decision)
     verdict = decision.verdict.value
     typer.echo("timed-out" if verdict == "timeout" else verdict)
     if decision.witness is not None:

@@ -3,13 +3,14 @@
     attack -> of few inputs: input splitting -> bounds of every box -> attack -> search (`search.search`)
 
 Queries of one network go through it together, each with its own share of the time. `unsat` is said only when float64
-bounds refute every clause on its whole box by more than may have rounded in them (`bounds.errors`), `sat` only after
-onnxruntime, on the file itself, confirmed a point inside the exact box.
+bounds refute every clause on its whole box by more than may have rounded in them (`bounds.errors`), or exact arithmetic
+does at the border, `sat` only of a point that onnxruntime, on the file itself, confirmed (`search.confirm`).
 """
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -24,6 +25,7 @@ from .errors import GlscertError, InputError
 from .graph.shapes import NONLINEAR
 from .network import Network
 from .pending import Pending, waves
+from .search.border import Border
 from .search.clauses import Group, grouped
 from .search.falsify import Falsifier
 from .search.frontier import Limits
@@ -79,7 +81,8 @@ def decide_many(
         cases.append(Pending(place, groups, timeout, time.perf_counter() - began))
     _check(network, [queries[case.place] for case in cases])
     for wave in waves(cases, network.graph, int(_WAVE * settings.memory)):
-        yield from _Run(network, wave, settings, progress or (lambda message: None)).decisions()
+        for place, decision in _Run(network, wave, settings, progress or (lambda message: None)).decisions():
+            yield place, replace(decision, nearest=queries[place].nearest)
 
 
 def _check(network: Network, queries: Sequence[Query]) -> None:
@@ -110,6 +113,7 @@ class _Run:
         owners = [number for number, case in enumerate(cases) for _ in case.groups]
         self._case = [cases[number] for number in owners]  # of each group
         self._falsifier = Falsifier(network, self._groups, owners, memory=settings.memory, seed=settings.seed)
+        self._border = Border(network.graph, network.exact, self._groups)
         self._billed = time.perf_counter()  # up to when time was shared out
         self._until = float("inf")  # when all that the work is for are out of time
 
@@ -125,6 +129,7 @@ class _Run:
         every = [(number, clause) for number, group in enumerate(self._groups) for clause in range(len(group.rows))]
         self._progress(f"attack on {len(every)} clauses")
         yield from self._attack(every, restarts=1, steps=10)
+        yield from self._refute_borders()
         few = [case for case in self._open(self._cases) if case.few_inputs]
         if few:
             yield from self._split_inputs(few)
@@ -137,6 +142,9 @@ class _Run:
         return [case for case in cases if not case.decided]
 
     def _end(self, case: Pending, verdict: Answer, reason: str, witness: Witness | None = None) -> Ended:
+        doubt = self._falsifier.doubt(self._cases.index(case))
+        if doubt is not None and verdict in (Answer.UNSAT, Answer.UNKNOWN):
+            verdict, reason = Answer.UNKNOWN, doubt
         return case.place, case.end(verdict, reason, witness)
 
     def _begin(self, shares: Mapping[Pending, float]) -> None:
@@ -182,6 +190,20 @@ class _Run:
             yield self._end(self._cases[owner], Answer.SAT, "attack", witness)
         yield from self._late(shares)
 
+    def _refute_borders(self) -> Iterator[Ended]:
+        """Exact bounds, where a comparison is strict: of what cannot be below a border, that may be all there is."""
+        for case in self._open(self._cases):
+            for number in [number for number, owner in enumerate(self._case) if owner is case]:
+                alive = self._groups[number].alive.clone()
+                for clause in range(len(alive)):
+                    if not case.late and self._border.strict(number, clause) and self._border.refutes(number, clause):
+                        alive[clause] = False
+                    self._bill({case: 1})
+                self._groups[number] = replace(self._groups[number], alive=alive)
+            if not any(bool(self._groups[number].alive.any()) for number, own in enumerate(self._case) if own is case):
+                yield self._end(case, Answer.UNSAT, "exact bounds")
+            yield from self._late([case])
+
     def _split_inputs(self, cases: list[Pending]) -> Iterator[Ended]:
         """Input splitting, of each query until it is plain that it will not end in time."""
         graph, params, memory = self._network.graph, self._network.exact, self._settings.memory
@@ -192,8 +214,9 @@ class _Run:
         numbers = [number for number, case in enumerate(self._case) if case in place]
         groups, owners = [self._groups[number] for number in numbers], [place[self._case[n]] for n in numbers]
         search = InputSplitting(
-            graph, params, groups, owners, batch=batch, most=most, memory=memory // 8, stop=self._stop
-        )
+            graph, params, groups, owners, batch=batch, most=most, memory=memory // 8, stop=self._stop,
+            exact=lambda group, *part: self._border.refutes_part(numbers[group], *part),
+        )  # fmt: skip
         # Neuron splitting needs no more subdomains than there are patterns; boxes, which cost less, are without end
         # where the least value is taken along an edge between linear pieces.
         small = neurons < _FEW_NEURONS and all(node.op == "Relu" for node in graph.nodes if node.op in NONLINEAR)
@@ -269,7 +292,9 @@ class _Run:
 
     def _search(self, problems: list[Problem]) -> Search:
         limits = Limits(float("inf"), domains=2**20, memory=self._settings.memory)
-        return Search(self._network.graph, self._network.exact, self._network.single, problems, limits)
+        search = Search(self._network.graph, self._network.exact, self._network.single, problems, limits)
+        search.border = self._border
+        return search
 
     def _rounds(
         self, search: Search, more: Callable[[], bool], reasons: dict[Pending, str], proof: Callable[[Pending], str]

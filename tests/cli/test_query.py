@@ -266,6 +266,19 @@ def test_a_query_of_version_1(folder):
     assert done.stdout.startswith("sat\n((X_0 ")
 
 
+def test_a_fixed_decimal_is_named(folder):
+    fixed = folder / "fixed.vnnlib"
+    fixed.write_text(DECLARED + "(assert (= X_0 0.7)) (assert (= X_1 0.1)) (assert (>= Y_0 0.5))")
+    sentence = "no float32 number lies between the bounds of X_0, X_1"
+    done = invoke(folder / "model.onnx", "--vnnlib", fixed, "--json")
+    (result,) = json.loads(done.stdout)["results"]
+    assert result["verdict"] == "sat" and result["nearest"] == [0, 1]
+    assert result["witness"]["x"] == np.float32([0.7, 0.1]).tolist()
+    assert sentence in " ".join(done.stderr.split())
+    done = invoke(fixed, "--network", f"f={folder / 'model.onnx'}")
+    assert done.stdout.startswith("sat\n((X_0 ") and sentence in " ".join(done.stderr.split())
+
+
 def test_assignments_as_tensors(folder):
     target = folder / "new" / "folder"
     done = invoke(folder / "new.vnnlib", "--network", f"f={folder / 'model.onnx'}", "--serialise-assignments", target)

@@ -9,12 +9,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--networks", type=int, default=40, help="random networks whose decisions are compared with an enumeration"
     )
+    parser.addoption(
+        "--graphs", type=int, default=200, help="random graphs of all operators that are asked what is just not true"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`network_seed`: one test for each of `--networks`."""
-    if "network_seed" in metafunc.fixturenames:
-        metafunc.parametrize("network_seed", range(metafunc.config.getoption("networks")))
+    """`network_seed`: one test for each of `--networks`; `graph_seed`: of `--graphs`."""
+    for name, option in (("network_seed", "networks"), ("graph_seed", "graphs")):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, range(metafunc.config.getoption(option)))
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
+def every_way(request: pytest.FixtureRequest) -> bool:
+    """Whether each case is tried in every way, as with `--graphs 2000`, or in one of them."""
+    return request.config.getoption("graphs") >= 2000
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of shared data (data sets, benchmark networks) beside the repository; skips where it is absent."""
     folder = Path(__file__).resolve().parents[1].parent / "shared"

@@ -137,11 +137,27 @@ def property_beside_the_exact_minimum(asked: Asked, way: Way) -> None:
     assert decide(asked.network, safe, Effort(timeout=SECONDS)).verdict is not Answer.SAT
 
 
-KINDS = (property_broken_at_a_point, label_broken_at_a_point, property_beside_the_exact_minimum)
+def numbers_of_the_file(asked: Asked, way: Way) -> None:
+    """A single input: its own output is neither above nor below itself."""
+    point = asked.lower.astype(np.float32).astype(np.float64)
+    y, error = outputs_at(asked.proto, asked.network, point)
+    here = asked._replace(lower=point, upper=point)
+    for k in range(len(y)):
+        for sign in (1.0, -1.0):
+            factors = np.zeros((1, len(y)))
+            factors[0, k] = sign
+            slack = max(1e-9 * abs(y[k]), 1e-12, 4 * error)
+            query = here.query(factors, [Fraction(-sign * float(y[k])) - Fraction(float(slack))])
+            with only(way):
+                decision = decide(load(asked.path), query, Effort(timeout=SECONDS))
+            assert decision.verdict is not Answer.UNSAT, decision.reason
+
+
+KINDS = (property_broken_at_a_point, label_broken_at_a_point, property_beside_the_exact_minimum, numbers_of_the_file)
 
 
 def test_no_way_of_closing_proves_what_is_false(tmp_path: Path, graph_seed: int) -> None:
-    kind, way = KINDS[graph_seed % 3], list(WAYS.values())[graph_seed // 3 % len(WAYS)]
+    kind, way = KINDS[graph_seed % 4], list(WAYS.values())[graph_seed // 4 % len(WAYS)]
     operators = set(TRANSLATIONS) - (set(CURVED) if kind is property_beside_the_exact_minimum else set())
     kind(drawn(graph_seed, tmp_path, 2 + graph_seed % 2, operators), way)
 

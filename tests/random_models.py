@@ -163,9 +163,13 @@ def deconvolution(draft: Draft, x: str) -> Drawn:
 def pooling(draft: Draft, x: str) -> Drawn:
     if len(draft.dims[x]) not in (3, 4):
         return None
-    attrs = window(draft, draft.dims[x][2:])
-    if draft.opset >= 11 and "auto_pad" not in attrs and draft.chance(0.3):
-        attrs["ceil_mode"] = 1
+    sizes = draft.dims[x][2:]
+    attrs = window(draft, sizes)
+    pads = attrs.get("pads", [0] * 2 * len(sizes))
+    ends = zip(sizes, attrs["kernel_shape"], attrs["strides"], pads[: len(sizes)], pads[len(sizes) :], strict=True)
+    inside = all(-((k - n - before - after) // s) * s < n + before for n, k, s, before, after in ends)
+    if draft.opset >= 11 and "auto_pad" not in attrs and inside and draft.chance(0.3):
+        attrs["ceil_mode"] = 1  # onnx counts windows that start beyond the image, onnxruntime does not
     return [x], attrs
 
 

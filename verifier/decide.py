@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
-import numpy as np
 import torch
 
 from .bounds import Box
@@ -79,19 +78,10 @@ def decide_many(
             continue
         timeout = settings.timeout if timeouts is None else timeouts[place]
         cases.append(Pending(place, groups, timeout, time.perf_counter() - began))
-    _check(network, [queries[case.place] for case in cases])
+    network.check_clauses([clause for case in cases for clause in queries[case.place].clauses[:1]])
     for wave in waves(cases, network.graph, int(_WAVE * settings.memory)):
         for place, decision in _Run(network, wave, settings, progress or (lambda message: None)).decisions():
             yield place, replace(decision, nearest=queries[place].nearest)
-
-
-def _check(network: Network, queries: Sequence[Query]) -> None:
-    """Raises `UnsupportedError` where the network was not read as onnxruntime reads it, seen in a box of each query."""
-    boxes = [query.clauses[0] for query in queries if query.clauses]
-    if boxes:
-        shape = (len(boxes), *network.graph.input_shape)
-        lower, upper = (np.stack([getattr(box, end) for box in boxes]) for end in ("lower", "upper"))
-        network.check(lower.reshape(shape), upper.reshape(shape))
 
 
 def _groups(network: Network, query: Query) -> list[Group]:

@@ -92,7 +92,7 @@ class Verifier:
 
     def _outcomes(self, x: np.ndarray, y: np.ndarray, numbers: list[int], settings: Settings) -> Iterator[Outcome]:
         stages, network = Stages(self.network, settings), self.network
-        many = min(MOST_AT_ONCE, inputs_per_pass(self.graph, settings.memory))
+        many = min(MOST_AT_ONCE, inputs_per_pass(self.graph, network.exact, settings.memory))
         few = min(many, inputs_at_once(self.graph, network.exact, settings.memory))
         unbounded = torch.full((self.graph.output_shape[0] - 1,), -torch.inf, dtype=torch.float64)
         left: list[Case] = []
@@ -101,10 +101,10 @@ class Verifier:
             numbered = zip(numbers[chosen], x[chosen], y[chosen].tolist(), strict=True)
             cases = [Case(number, image, label, unbounded) for number, image, label in numbered]
             cases = yield from through(cases, stages.predict)
-            cases = yield from through(cases, stages.interval)
+            cases = yield from through(cases, stages.interval, settings.timeout)
             rest: list[Case] = []
             for start in range(0, len(cases), few):
-                rest += yield from through(cases[start : start + few], stages.deeppoly)
-            left += yield from through(rest, lambda part: stages.attack(part, restarts=1, steps=20))
+                rest += yield from through(cases[start : start + few], stages.deeppoly, settings.timeout)
+            left += yield from through(rest, lambda part: stages.attack(part, restarts=1, steps=20), settings.timeout)
         if left:
             yield from Completion(stages, left).outcomes()

@@ -7,10 +7,12 @@ only where it exceeds the case's margin for rounding; NaN never does.
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import torch
 
+from . import deadline
 from .bounds import Bounds, Box, Spec, margin_spec
 from .bounds.affine_images import with_affine_images
 from .bounds.ball import CutBall
@@ -30,16 +32,27 @@ from .settings import Settings
 Decided = list[Outcome | None]
 
 
-def through(cases: list[Case], stage: Callable[[list[Case]], Decided]) -> Generator[Outcome, None, list[Case]]:
-    """Runs a stage on all cases; yields what it decides, returns what stays open. Its time is shared out evenly."""
+def through(
+    cases: list[Case], stage: Callable[[list[Case]], Decided], timeout: float = inf
+) -> Generator[Outcome, None, list[Case]]:
+    """Runs a stage on all cases; yields what it decides, returns what stays open. Its time is shared out evenly; a case
+    that has then had more than `timeout` seconds is unknown, and so is every one where the stage does not end in time.
+    """
     if not cases:
         return []
-    began = time.perf_counter()
-    decided = stage(cases)
+    began, late = time.perf_counter(), False
+    decided: Decided = [None] * len(cases)
+    try:
+        with deadline.within(sum(max(0.0, timeout - case.seconds) for case in cases)):
+            decided = stage(cases)
+    except deadline.OutOfTime:
+        late = True
     share = (time.perf_counter() - began) / len(cases)
     rest = []
     for case, outcome in zip(cases, decided, strict=True):
         case.seconds += share
+        if outcome is None and (late or case.seconds > timeout):
+            outcome = case.outcome(Verdict.UNKNOWN, f"timeout after {timeout:g} s")
         if outcome is None:
             rest.append(case)
         else:
@@ -87,7 +100,7 @@ class Stages:
         base = anchor(graph, params, box, ball)
         if ball is not None:
             base = with_affine_images(graph, params, base)
-        pre = unstable_preactivations(graph, params, base)
+        pre = unstable_preactivations(graph, params, base, stop=deadline.over)
         lower = spec_bound(graph, params, base, self.spec(cases), relax(graph, pre))
         return self._concluded(cases, box, ball, Bounds(lower, pre), "DeepPoly")
 
@@ -135,14 +148,15 @@ class Stages:
         self, region: Region, labels: torch.Tensor, targets: torch.Tensor | None, restarts: int, steps: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`pgd` on as many inputs at a time as a pass may hold."""
-        graph, size = self.network.graph, inputs_per_pass(self.network.graph, self.settings.memory)
+        graph, params = self.network.graph, self.network.single
+        size = inputs_per_pass(graph, params, self.settings.memory)
         parts = []
         for first in range(0, len(labels), size):
             here = slice(first, first + size)
             part = part_of(region, here)
             aim = robustness(labels[here], None if targets is None else targets[here])
             options: dict = {"steps": steps, "restarts": restarts, "generator": self._generator}
-            parts.append(pgd(graph, self.network.single, part, aim, **options))
+            parts.append(pgd(graph, params, part, aim, **options))
         points, margin = zip(*parts, strict=True)
         return torch.cat(points), torch.cat(margin)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".vnnlib", ".vnnlib.gz")
 EXIT_CODES = {"unsat": 0, "sat": 1, "unknown": 3, "timeout": 3}
 _MOST_SHOWN, _MOST_NAMED = 40, 8  # numbers of a witness on the terminal; inputs in a sentence
-_GLANCE, _GRACE = 0.25, 0.5  # seconds: of the first looks at all properties, and for the search to end on its own
+_GLANCE, _GRACE = 0.25, 0.4  # seconds: of the first looks at all properties, and for the search to end on its own
 _ENDS, _READ = 4 * 8, 0.25  # bytes of a clause for each input; the part of memory for properties that wait
 
 
@@ -43,7 +43,7 @@ def run_queries(
     from glscert.verifier.answers import Answers
     from glscert.verifier.record import check_target
 
-    paths = _properties(vnnlib)
+    began, paths = clock.began(), _properties(vnnlib)
     if result_file is not None:
         if vnnlib.is_dir():
             raise InputError("--result-file holds one answer; with a folder use --out FILE.json.")
@@ -60,7 +60,7 @@ def run_queries(
     errors: dict[Path, GlscertError] = {}
     interrupted = False
     try:
-        for path, found in answered(subject, todo, effort if vnnlib.is_dir() else clock.remaining(effort)):
+        for path, found in answered(subject, todo, effort, began=None if vnnlib.is_dir() else began):
             if isinstance(found, GlscertError):
                 if not vnnlib.is_dir():
                     raise found
@@ -125,12 +125,16 @@ class _Asked(NamedTuple):
     seconds: float
 
 
-def answered(subject: Subject, paths: list[Path], effort: "Effort") -> Iterator[tuple[Path, "Decision | GlscertError"]]:
+def answered(
+    subject: Subject, paths: list[Path], effort: "Effort", *, began: float | None = None
+) -> Iterator[tuple[Path, "Decision | GlscertError"]]:
     """The properties with their answers, or what is wrong with them, as they come: from a glance where that suffices,
-    else from a search over many together; timeout where it does not end."""
+    else from a search over many together; timeout where it does not end. began: of the time of a single one; each of
+    several has the time of the work on it."""
     asked: list[_Asked] = []
     for path in paths:
-        found = _first_look(subject, path, effort, min(_GLANCE / len(paths), effort.timeout))
+        start = time.perf_counter() if began is None else began
+        found = _first_look(subject, path, effort, start, _GLANCE / len(paths))
         if not isinstance(found, _Asked):
             yield path, found
             continue
@@ -142,25 +146,28 @@ def answered(subject: Subject, paths: list[Path], effort: "Effort") -> Iterator[
         yield from _searched(subject, asked, effort)
 
 
-def _first_look(subject: Subject, path: Path, effort: "Effort", seconds: float) -> "_Asked | Decision | GlscertError":
+def _first_look(
+    subject: Subject, path: Path, effort: "Effort", began: float, seconds: float
+) -> "_Asked | Decision | GlscertError":
     from glscert.verifier.decision import Answer, Decision
     from glscert.verifier.glance import glance
     from glscert.verifier.spec import check_readable, read_query
 
-    began, graph = time.monotonic(), subject.model.graph
+    end, graph = began + effort.timeout, subject.model.graph
     shape, (logits,) = graph.input_shape, graph.output_shape
     try:
-        with clock.alarm(effort.timeout + _GRACE):
+        with clock.alarm(max(0.0, end - time.perf_counter()) + _GRACE):
             query = read_query(path, prod(shape), graph.answers, graph.held)
         check_readable(query, graph.ending, logits)
         _warn(path, query)
     except clock.OutOfTime:
         reason = f"timeout after {effort.timeout:g} s, while the property was read"
-        return Decision(Answer.TIMEOUT, reason, time.monotonic() - began)
+        return Decision(Answer.TIMEOUT, reason, time.perf_counter() - began)
     except GlscertError as error:
         return error
+    seconds = min(seconds, max(0.0, end - time.perf_counter()))
     witness = glance(subject.runtime, shape, query, seed=effort.seed, seconds=seconds)
-    spent = time.monotonic() - began
+    spent = time.perf_counter() - began
     if witness is None:
         return _Asked(path, query, spent)
     return Decision(Answer.SAT, "random points", spent, witness, nearest=query.nearest)
@@ -181,12 +188,17 @@ def _warn(path: Path, query: "Query") -> None:
 def _searched(
     subject: Subject, asked: list[_Asked], effort: "Effort"
 ) -> Iterator[tuple[Path, "Decision | GlscertError"]]:
-    began = time.monotonic()
-    from glscert.verifier import decide
     from glscert.verifier.decision import Answer, Decision
 
+    began, reason = time.perf_counter(), f"timeout after {effort.timeout:g} s"
+    if all(each.seconds >= effort.timeout for each in asked):
+        for each in asked:
+            yield each.path, Decision(Answer.TIMEOUT, reason, each.seconds)
+        return
+    from glscert.verifier import decide
+
     network = subject.network  # outside the alarm, which would leave torch half loaded
-    loading = (time.monotonic() - began) / len(asked)
+    loading = (time.perf_counter() - began) / len(asked)
     spent = [each.seconds + loading for each in asked]
     timeouts = [max(0.0, effort.timeout - seconds) for seconds in spent]
     left = dict(enumerate(asked))
@@ -194,7 +206,7 @@ def _searched(
         queries = [each.query for each in asked]
         answers = decide.decide_many(network, queries, effort, timeouts=timeouts, progress=progress)
         while left:
-            began = time.monotonic()
+            began = time.perf_counter()
             try:
                 with clock.alarm(sum(timeouts[place] for place in left) + _GRACE):
                     place, found = next(answers)
@@ -203,8 +215,7 @@ def _searched(
             if not isinstance(found, GlscertError):
                 found = replace(found, seconds=spent[place] + found.seconds)
             yield left.pop(place).path, found
-    share = (time.monotonic() - began) / max(1, len(left))
-    reason = f"timeout after {effort.timeout:g} s, in the middle of a step"
+    share = (time.perf_counter() - began) / max(1, len(left))
     for place, each in left.items():
         yield each.path, Decision(Answer.TIMEOUT, reason, spent[place] + share, nearest=each.query.nearest)
 

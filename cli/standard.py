@@ -25,11 +25,11 @@ def run_standard(query: Path, networks: list[str], assignments: Path | None, eff
     """The exit code. Raises `InputError` where networks are missing or too many."""
     from glscert.verifier.spec import assignment, read_signature
 
-    declared = read_signature(query)
+    began, declared = clock.began(), read_signature(query)
     model = _network(networks, declared)
     if declared is not None:
         _check_types(query, declared)
-    ((_, decision),) = answered(Subject(model, query), [query], clock.remaining(effort))
+    ((_, decision),) = answered(Subject(model, query), [query], effort, began=began)
     if isinstance(decision, GlscertError):
         raise decision
     tell_nearest(query, decision)

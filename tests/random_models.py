@@ -216,7 +216,10 @@ def extremes(draft: Draft, x: str) -> Drawn:
 
 def slopes(draft: Draft, x: str) -> Drawn:
     dims = draft.dims[x]
-    return [x, draft.const(draft.rng.uniform(-0.5, 1.5, (dims[1], *(1,) * (len(dims) - 2)) if draft.chance() else 1))], {}
+    return [
+        x,
+        draft.const(draft.rng.uniform(-0.5, 1.5, (dims[1], *(1,) * (len(dims) - 2)) if draft.chance() else 1)),
+    ], {}
 
 
 def power(draft: Draft, x: str) -> Drawn:

@@ -9,12 +9,13 @@ does at the border, `sat` only of a point that onnxruntime, on the file itself, 
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
 import torch
 
+from . import deadline
 from .bounds import Box
 from .bounds.interval import nonlinear_inputs
 from .decision import Answer as Answer
@@ -106,11 +107,15 @@ class _Run:
         self._border = Border(network.graph, network.exact, self._groups)
         self._billed = time.perf_counter()  # up to when time was shared out
         self._until = float("inf")  # when all that the work is for are out of time
+        self._shares: Mapping[Pending, float] = {}  # of that work
 
     def decisions(self) -> Iterator[Ended]:
-        for ended in self._stages():
-            yield ended
-            self._billed = time.perf_counter()  # what is done with an answer is none of ours
+        try:
+            for ended in self._stages():
+                yield ended
+                self._billed = time.perf_counter()  # what is done with an answer is none of ours
+        finally:
+            deadline.set_limit()
 
     def _stages(self) -> Iterator[Ended]:
         for case in self._cases:
@@ -118,15 +123,30 @@ class _Run:
                 yield self._end(case, Answer.UNSAT, "nothing is unsafe: no clause has an input")
         every = [(number, clause) for number, group in enumerate(self._groups) for clause in range(len(group.rows))]
         self._progress(f"attack on {len(every)} clauses")
-        yield from self._attack(every, restarts=1, steps=10)
-        yield from self._refute_borders()
+        yield from self._timed(self._attack(every, restarts=1, steps=10))
+        yield from self._timed(self._refute_borders())
         few = [case for case in self._open(self._cases) if case.few_inputs]
         if few:
-            yield from self._split_inputs(few)
-        if self._open(self._cases):
-            yield from self._split_neurons()
+            yield from self._timed(self._split_inputs(few))
+        while self._open(self._cases) and (yield from self._timed(self._split_neurons())):
+            pass  # again for those that have time left
         for case in self._open(self._cases):
             yield self._end(case, Answer.UNKNOWN, "the bounds are as good as they get and within rounding of zero")
+
+    def _timed(self, stage: Iterator[Ended]) -> Generator[Ended, None, bool]:
+        """The stage's answers; and timeout for the queries that a step was for, if that did not end in time: true."""
+        try:
+            yield from stage
+            return False
+        except deadline.OutOfTime:
+            inside = self._open(self._shares) or self._open(self._cases)
+            self._bill(dict.fromkeys(inside, 1))
+            for case in inside:
+                yield self._timeout(case)
+            return True
+
+    def _timeout(self, case: Pending) -> Ended:
+        return self._end(case, Answer.TIMEOUT, f"timeout after {self._settings.timeout:g} s{case.reached()}")
 
     def _open(self, cases: Iterable[Pending]) -> list[Pending]:
         return [case for case in cases if not case.decided]
@@ -139,14 +159,16 @@ class _Run:
 
     def _begin(self, shares: Mapping[Pending, float]) -> None:
         """Work for these queries; it may stop when all of them are out of time."""
-        whole = sum(shares.values())
+        self._shares, whole = shares, sum(shares.values())
         self._until = self._billed + max((case.timeout - case.seconds) * whole / own for case, own in shares.items())
+        deadline.set_limit(self._until)
 
     def _stop(self) -> bool:
         return time.perf_counter() > self._until
 
     def _bill(self, shares: Mapping[Pending, float]) -> None:
         """Shares out the time since the last bill."""
+        deadline.set_limit()
         now, whole = time.perf_counter(), sum(shares.values())
         for case, own in shares.items():
             case.seconds += (now - self._billed) * own / whole
@@ -156,7 +178,7 @@ class _Run:
         """Ends those whose time is over."""
         for case in self._open(cases):
             if case.late:
-                yield self._end(case, Answer.TIMEOUT, f"timeout after {self._settings.timeout:g} s")
+                yield self._timeout(case)
 
     def _attack(self, clauses: list[tuple[int, int]], *, restarts: int, steps: int) -> Iterator[Ended]:
         """On clauses, each by the number of its group and its own within that."""
@@ -164,6 +186,7 @@ class _Run:
             case = self._case[number]
             if case.decided:
                 continue
+            self._begin({case: 1})
             found = self._falsifier.sample(number, max(16, 1024 // len(case.groups)))
             self._bill({case: 1})
             if found is not None:
@@ -200,6 +223,7 @@ class _Run:
         batch = max(1, min(4096, inputs_at_once(graph, params, memory)))
         neurons = sum(prod(graph.shapes[name]) for name in nonlinear_inputs(graph).values())
         most = max(batch, memory // (8 * (4 * prod(graph.input_shape) + 8) + neurons))
+        self._begin(dict.fromkeys(cases, 1))
         place = {case: number for number, case in enumerate(cases)}
         numbers = [number for number, case in enumerate(self._case) if case in place]
         groups, owners = [self._groups[number] for number in numbers], [place[self._case[n]] for n in numbers]
@@ -247,6 +271,7 @@ class _Run:
         """DeepPoly on every box, then branch and bound on the clauses that it leaves open."""
         problems: list[Problem] = []
         unproved: set[Pending] = set()
+        lowest: dict[Pending, float] = {}
         todo = [number for number, case in enumerate(self._case) if not case.decided]
         last = {self._case[number]: number for number in todo}
         size = inputs_at_once(self._network.graph, self._network.exact, self._settings.memory)
@@ -256,12 +281,16 @@ class _Run:
                 continue
             shares = Counter(self._case[number] for number in numbers)
             self._begin(shares)
-            found = list(self._problems(numbers))
+            found = list(self._problems(numbers, lowest))
             self._bill(shares)
             problems += found
             unproved.update(self._case[problem.owner] for problem in found)
             for case in shares:
-                if case not in unproved and last[case] <= numbers[-1]:
+                if last[case] > numbers[-1]:
+                    continue
+                if case in unproved:
+                    case.bound = max(case.bound, lowest[case])
+                else:
                     yield self._end(case, Answer.UNSAT, "DeepPoly")
             yield from self._late(shares)
         problems = self._left(problems)
@@ -337,8 +366,8 @@ class _Run:
             elif case not in searched:
                 yield self._end(case, Answer.UNSAT, proof(case))
 
-    def _problems(self, numbers: list[int]) -> Iterator[Problem]:
-        """The clauses of these groups that DeepPoly leaves open."""
+    def _problems(self, numbers: list[int], lowest: dict[Pending, float]) -> Iterator[Problem]:
+        """The clauses of these groups that DeepPoly leaves open; lowest: the least of their bounds, of each query."""
         groups = [self._groups[number] for number in numbers]
         rows, offset, alive = padded(groups)
         box = Box(*(torch.stack([group.proof[end] for group in groups]) for end in (0, 1)))
@@ -354,4 +383,6 @@ class _Run:
                 best = torch.zeros(rows.shape[2], dtype=torch.float64)
                 best[lines.lowest[place, clause].argmax()] = 1
                 given = (rows[place, clause], offset[place, clause])
+                bound = float(lines.best[place, clause].nan_to_num(nan=-torch.inf))
+                lowest[self._case[number]] = min(bound, lowest.get(self._case[number], bound))
                 yield Problem(number, clause, own, *given, own_pre, best)

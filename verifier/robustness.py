@@ -126,18 +126,18 @@ class Verifier:
         stages, network = Stages(self.network, settings), self.network
         ends = proof_box(x[:_SEEN], settings.eps, settings.low, settings.high, network.runtime.dtype)
         network.check(*(end.numpy() for end in ends))
-        many = min(MOST_AT_ONCE, inputs_per_pass(self.graph, settings.memory))
+        many = min(MOST_AT_ONCE, inputs_per_pass(self.graph, network.exact, settings.memory))
         few = min(many, inputs_at_once(self.graph, network.exact, settings.memory))
         left: list[Case] = []
         for first in range(0, len(x), many):
             chosen = slice(first, first + many)
             cases = self._cases(numbers[chosen], x[chosen], y[chosen])
             cases = yield from through(cases, stages.predict)
-            cases = yield from through(cases, stages.interval)
+            cases = yield from through(cases, stages.interval, settings.timeout)
             rest: list[Case] = []
             for start in range(0, len(cases), few):
-                rest += yield from through(cases[start : start + few], stages.deeppoly)
-            rest = yield from through(rest, lambda part: stages.attack(part, restarts=1, steps=20))
-            left += yield from through(rest, stages.exactly)
+                rest += yield from through(cases[start : start + few], stages.deeppoly, settings.timeout)
+            rest = yield from through(rest, lambda part: stages.attack(part, restarts=1, steps=20), settings.timeout)
+            left += yield from through(rest, stages.exactly, settings.timeout)
         if left:
             yield from Completion(stages, left).outcomes()

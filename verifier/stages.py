@@ -7,10 +7,12 @@ only where it exceeds what may have rounded in it; NaN never does.
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import torch
 
+from . import deadline
 from .bounds import Bounds, Box, Spec, margin_spec
 from .bounds.affine_images import with_affine_images
 from .bounds.ball import CutBall
@@ -34,16 +36,27 @@ Decided = list[Outcome | None]
 RESTARTS, STEPS = 5, 50  # of the longer attack
 
 
-def through(cases: list[Case], stage: Callable[[list[Case]], Decided]) -> Generator[Outcome, None, list[Case]]:
-    """Runs a stage on all cases; yields what it decides, returns what stays open. Its time is shared out evenly."""
+def through(
+    cases: list[Case], stage: Callable[[list[Case]], Decided], timeout: float = inf
+) -> Generator[Outcome, None, list[Case]]:
+    """Runs a stage on all cases; yields what it decides, returns what stays open. Its time is shared out evenly; a case
+    that has then had more than `timeout` seconds is unknown, and so is every one where the stage does not end in time.
+    """
     if not cases:
         return []
-    began = time.perf_counter()
-    decided = stage(cases)
+    began, late = time.perf_counter(), False
+    decided: Decided = [None] * len(cases)
+    try:
+        with deadline.within(sum(max(0.0, timeout - case.seconds) for case in cases)):
+            decided = stage(cases)
+    except deadline.OutOfTime:
+        late = True
     share = (time.perf_counter() - began) / len(cases)
     rest = []
     for case, outcome in zip(cases, decided, strict=True):
         case.seconds += share
+        if outcome is None and (late or case.seconds > timeout):
+            outcome = case.outcome(Verdict.UNKNOWN, f"timeout after {timeout:g} s")
         if outcome is None:
             rest.append(case)
         else:
@@ -96,7 +109,7 @@ class Stages:
         if ball is not None:
             base = with_affine_images(graph, params, base)
         errors = Errors(graph, params, base)
-        pre, spec = unstable_preactivations(graph, params, base, errors), self.spec(cases)
+        pre, spec = unstable_preactivations(graph, params, base, errors, stop=deadline.over), self.spec(cases)
         lower = spec_bound(graph, params, base, spec, relax(graph, pre))
         needed = closer(graph, params, base, spec, pre, errors, lower)
         return self._concluded(cases, Bounds(lower, pre), needed, "DeepPoly")
@@ -167,8 +180,9 @@ class Stages:
         self, region: Region, labels: torch.Tensor, targets: torch.Tensor | None, restarts: int, steps: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`pgd` on as many inputs at a time as a pass may hold."""
-        graph, size = self.network.graph, inputs_per_pass(self.network.graph, self.settings.memory)
-        params = self.network.single if self.network.runtime.dtype == np.float32 else self.network.exact
+        graph, network = self.network.graph, self.network
+        params = network.single if network.runtime.dtype == np.float32 else network.exact
+        size = inputs_per_pass(graph, params, self.settings.memory)
         parts = []
         for first in range(0, len(labels), size):
             here = slice(first, first + size)

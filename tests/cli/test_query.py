@@ -109,8 +109,17 @@ def test_a_step_without_end_is_a_timeout(folder, monkeypatch):
     assert done.exit_code == 1
     sat, late = json.loads(done.stdout)["results"]
     assert (sat["verdict"], late["verdict"]) == ("sat", "timeout")
-    assert "in the middle of a step" in late["reason"]
+    assert late["reason"] == "timeout after 0.1 s"
     assert 0.1 <= late["seconds"] < 20
+
+
+def test_the_seconds_told_are_the_clocks(folder):
+    began = time.perf_counter()
+    done = invoke(folder / "model.onnx", "--vnnlib", folder / "properties" / "b.vnnlib.gz", "--json")
+    took = time.perf_counter() - began
+    (found,) = json.loads(done.stdout)["results"]
+    assert found["verdict"] == "unsat"
+    assert found["seconds"] <= took and found["seconds"] == pytest.approx(took, abs=0.3)
 
 
 def test_ctrl_c_keeps_what_is_known(folder, monkeypatch):

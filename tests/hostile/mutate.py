@@ -21,12 +21,13 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "laws")]
 
+from test_translated import CASES
+
 from glscert.verifier import Network, load
 from glscert.verifier.errors import GlscertError, InputError, UnsupportedError
 from glscert.verifier.graph.translate import TRANSLATIONS
 from glscert.verifier.ops import evaluate
 from random_models import DRAWS, random_model
-from test_translated import CASES
 
 SECONDS, MEMORY = 20, 6 * 2**30  # of a file; addresses beyond those that torch has taken, for onnxruntime's threads too
 WHOLE = (0, 1, -1, 2, 3, 4, 5, -2, 7, 2**31 - 1, 2**31, -(2**31), 2**62, -(2**63))
@@ -112,19 +113,36 @@ ATTRIBUTES = {
     "value": REAL, "keep_aspect_ratio_policy": ("stretch", "not_larger", "not_smaller"), "antialias": (0, 1),
     "approximate": ("none", "tanh"), "num_outputs": (1, 2, 3), "min": REAL, "max": REAL, "ratio": REAL, "end": (1, 2),
 }  # fmt: skip
-LISTS = ("strides", "pads", "dilations", "axes", "output_padding", "output_shape", "kernel_shape", "perm", "split", "scales")
+LISTS = (
+    "strides",
+    "pads",
+    "dilations",
+    "axes",
+    "output_padding",
+    "output_shape",
+    "kernel_shape",
+    "perm",
+    "split",
+    "scales",
+)
 
 
 def add_an_attribute(m: Mutation) -> bool:
     node = m.one_of(m.graph.node)
-    schema = onnx.defs.get_schema(node.op_type, m.model.opset_import[0].version, "") if onnx.defs.has(node.op_type) else None
+    schema = (
+        onnx.defs.get_schema(node.op_type, m.model.opset_import[0].version, "") if onnx.defs.has(node.op_type) else None
+    )
     known = [name for name in (schema.attributes if schema else ()) if name in ATTRIBUTES or name in LISTS]
     name = m.one_of(known)
     if name is None:
         return False
     for place in [k for k, attribute in enumerate(node.attribute) if attribute.name == name]:
         del node.attribute[place]
-    value = m.one_of(ATTRIBUTES[name]) if name in ATTRIBUTES else [m.one_of((0, 1, 2, 3)) for _ in range(int(m.rng.integers(1, 5)))]
+    value = (
+        m.one_of(ATTRIBUTES[name])
+        if name in ATTRIBUTES
+        else [m.one_of((0, 1, 2, 3)) for _ in range(int(m.rng.integers(1, 5)))]
+    )
     node.attribute.append(helper.make_attribute(name, value))
     return True
 
@@ -218,7 +236,9 @@ def insert_an_operator(m: Mutation) -> bool:
     place, operand = m.one_of(places)
     before, name = m.graph.node[place].input[operand], m.fresh()
     op = m.one_of([*DRAWS, *OTHERS])
-    extra = [m.constant(np.float32(m.one_of(REAL[:6])))] if op in ("Add", "Sub", "Mul", "Div", "Max", "Min", "Pow") else []
+    extra = (
+        [m.constant(np.float32(m.one_of(REAL[:6])))] if op in ("Add", "Sub", "Mul", "Div", "Max", "Min", "Pow") else []
+    )
     m.graph.node[place].input[operand] = name
     m.graph.node.insert(place, helper.make_node(op, [before, *extra], [name]))
     return True
@@ -287,7 +307,9 @@ def weight_from_a_node(m: Mutation) -> bool:
     own = [helper.make_node("Constant", [], [tensor.name], value=numpy_helper.from_array(array))]
     if m.rng.random() < 0.5:
         own[0].output[0] = f"{tensor.name}_stored"
-        own.append(helper.make_node(m.one_of(("Identity", "Neg", "Abs", "Sqrt", "Floor")), list(own[0].output), [tensor.name]))
+        own.append(
+            helper.make_node(m.one_of(("Identity", "Neg", "Abs", "Sqrt", "Floor")), list(own[0].output), [tensor.name])
+        )
     m.graph.initializer.remove(tensor)
     for node in own[::-1]:
         m.graph.node.insert(0, node)
@@ -338,7 +360,9 @@ def a_dead_node(m: Mutation) -> bool:
 
 
 def an_unused_output(m: Mutation) -> bool:
-    node = m.one_of([n for n in m.graph.node if n.op_type in ("MaxPool", "Dropout", "BatchNormalization", "Split")] or m.graph.node)
+    node = m.one_of(
+        [n for n in m.graph.node if n.op_type in ("MaxPool", "Dropout", "BatchNormalization", "Split")] or m.graph.node
+    )
     node.output.append(m.fresh())
     return True
 

@@ -169,7 +169,9 @@ CASES: dict[str, tuple[Callable[..., Hard], str, Any]] = {
 
 def model(hard: Hard, level: float | None) -> bytes:
     """h; with a level, the scores (level, h)."""
-    consts = {name: value if isinstance(value, np.ndarray) else np.float32(value) for name, value in hard.consts.items()}
+    consts = {
+        name: value if isinstance(value, np.ndarray) else np.float32(value) for name, value in hard.consts.items()
+    }
     last = [node("Identity", "h", "y")]
     if level is not None:
         last = [node("Gemm", "h second first", "y")]

@@ -29,7 +29,7 @@ class Falsifier:
         self._network, self._groups, self._owners = network, groups, owners
         self._judge = Judge(network, groups)
         self._generator = torch.Generator().manual_seed(seed)
-        self._room = inputs_per_pass(network.graph, memory)
+        self._room = inputs_per_pass(network.graph, network.single, memory)
         # Probabilities may be equal in float32 where logits are far apart: then every candidate is.
         self._near = _NEAR if network.graph.ending is None else float("inf")
 

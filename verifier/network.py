@@ -1,6 +1,6 @@
 """A model file ready for the search: its graph, its weights in two precisions, and onnxruntime on the file itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,11 @@ from .agreement import check
 from .graph import Graph, Model, load_model
 from .ops import Params
 from .replay import Runtime, opened
+from .spec import Clause
 
 _BOXES = ((0.0, 1.0), (-2.0, 2.0))  # in which it is compared with its file before anything is known of the question
 _AT_ONCE = 16  # boxes
+_MOST = 32  # clauses, or a few more, that show whether a network agrees where it is asked about
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,14 @@ class Network:
             with np.errstate(over="ignore"):
                 points = points.astype(np.float32)
             check(self.graph, self.exact, self.runtime, points[np.isfinite(points.reshape(len(points), -1)).all(1)])
+
+    def check_clauses(self, clauses: Sequence[Clause]) -> None:
+        """As `check`, in the boxes of some of these clauses."""
+        some = clauses[:: max(1, len(clauses) // _MOST)]
+        if some:
+            shape = (len(some), *self.graph.input_shape)
+            lower, upper = (np.stack([getattr(each, end) for each in some]) for end in ("lower", "upper"))
+            self.check(lower.reshape(shape), upper.reshape(shape))
 
 
 def load(path: Path | str, entries: int | None = None) -> Network:

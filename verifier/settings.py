@@ -34,7 +34,7 @@ class Settings:
     """eps: radius of the ball in the input's units; low, high: the valid range it is intersected with. Each is one
     number, or an array of the input's shape [*v] with one per entry. norm: of the ball.
 
-    timeout: seconds of search per input, of the work that all inputs share. memory: bytes for coefficients. seed: the
+    timeout: seconds per input, its share of the work after its prediction. memory: bytes for coefficients. seed: the
     attack's. threshold: of a single output that tells two classes apart; None: 0.5 behind a last Sigmoid, else 0.
     tolerance: how far outputs that are numbers may move from what they are at the input; None: they are scores. Raises
     InputError where a value is out of its range.

@@ -7,10 +7,12 @@ only where it exceeds what may have rounded in it; NaN never does.
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import torch
 
+from . import deadline
 from .bounds import Bounds, Box, Spec
 from .bounds.affine_images import with_affine_images
 from .bounds.ball import CutBall
@@ -18,9 +20,10 @@ from .bounds.errors import Errors, analysed
 from .bounds.ibp import ibp
 from .bounds.substitution import anchor, relax, spec_bound
 from .case import Case, finite
+from .ops import evaluate
 from .outcome import Outcome, Verdict
 from .search.attack import Region, part_of, pgd
-from .search.boxes import attack_ball, attack_box, drawn_in, proof_ball, proof_box
+from .search.boxes import attack_ball, attack_box, drawn_in, fed, proof_ball, proof_box
 from .search.intermediate import unstable_preactivations
 from .search.memory import inputs_per_pass
 from .search.proof import closer
@@ -29,17 +32,30 @@ from .task import Task
 
 Decided = list[Outcome | None]
 
+RESTARTS, STEPS = 5, 50  # of the longer attack
 
-def through(cases: list[Case], stage: Callable[[list[Case]], Decided]) -> Generator[Outcome, None, list[Case]]:
-    """Runs a stage on all cases; yields what it decides, returns what stays open. Its time is shared out evenly."""
+
+def through(
+    cases: list[Case], stage: Callable[[list[Case]], Decided], timeout: float = inf
+) -> Generator[Outcome, None, list[Case]]:
+    """Runs a stage on all cases; yields what it decides, returns what stays open. Its time is shared out evenly; a case
+    that has then had more than `timeout` seconds is unknown, and so is every one where the stage does not end in time.
+    """
     if not cases:
         return []
-    began = time.perf_counter()
-    decided = stage(cases)
+    began, late = time.perf_counter(), False
+    decided: Decided = [None] * len(cases)
+    try:
+        with deadline.within(sum(max(0.0, timeout - case.seconds) for case in cases)):
+            decided = stage(cases)
+    except deadline.OutOfTime:
+        late = True
     share = (time.perf_counter() - began) / len(cases)
     rest = []
     for case, outcome in zip(cases, decided, strict=True):
         case.seconds += share
+        if outcome is None and (late or case.seconds > timeout):
+            outcome = case.outcome(Verdict.UNKNOWN, f"timeout after {timeout:g} s")
         if outcome is None:
             rest.append(case)
         else:
@@ -57,16 +73,16 @@ class Stages:
     def proof_box(self, cases: list[Case]) -> tuple[Box, CutBall | None]:
         """What is proved covers the box, or the part of it that the ball is cut to."""
         x, asked = np.stack([c.x for c in cases]), self.settings
-        box = proof_box(x, asked.eps, asked.low, asked.high)
-        return box, proof_ball(x, asked.eps, asked.norm, box)
+        box = proof_box(x, asked.eps, asked.low, asked.high, self.network.runtime.dtype)
+        return box, proof_ball(x, asked.eps, asked.norm, box, self._attack_box(x))
 
     def spec(self, cases: list[Case]) -> Spec:
         return self.task.spec(_goals(cases))
 
     def predict(self, cases: list[Case]) -> Decided:
         """Misclassified: the prediction is not the label's, which NaN among the scores rules out too."""
-        scores = self.network.scores(np.stack([c.x for c in cases]))
-        labels = [c.label for c in cases]
+        x = np.stack([c.x for c in cases])
+        scores, labels = self.network.scores(fed(x, self._attack_box(x))), [c.label for c in cases]
         found, goals = self.task.predicted(scores, labels), self.task.goals(scores, labels)
         outcomes: Decided = []
         for case, own, margin, goal in zip(cases, scores, found.tolist(), goals, strict=True):
@@ -92,7 +108,7 @@ class Stages:
         if ball is not None:
             base = with_affine_images(graph, params, base)
         errors = Errors(graph, params, base)
-        pre, spec = unstable_preactivations(graph, params, base, errors), self.spec(cases)
+        pre, spec = unstable_preactivations(graph, params, base, errors, stop=deadline.over), self.spec(cases)
         lower = spec_bound(graph, params, base, spec, relax(graph, pre))
         needed = closer(graph, params, base, spec, pre, errors, lower)
         return self._concluded(cases, Bounds(lower, pre), needed, "DeepPoly")
@@ -113,9 +129,30 @@ class Stages:
             outcomes.append(None)
         return outcomes
 
+    def exactly(self, cases: list[Case]) -> Decided:
+        """Where a runtime is fed other numbers than the given ones, and only with those the label wins, no bound can
+        prove it: a longer attack, else unknown."""
+        x = np.stack([c.x for c in cases]).astype(np.float64)
+        changed = (fed(x, self._attack_box(x)) != x).reshape(len(x), -1).any(1).nonzero()[0].tolist()
+        outcomes: Decided = [None] * len(cases)
+        if not changed:
+            return outcomes
+        spec = self.spec([cases[place] for place in changed])
+        scores = evaluate(self.network.graph, self.network.exact, torch.from_numpy(x[changed]))
+        least = ((spec.rows * scores[:, None]).sum(-1) + spec.offset).amin(1)
+        lost = [place for place, margin in zip(changed, least.tolist(), strict=True) if margin <= 0]
+        found = self.attack_rows([cases[place] for place in lost], restarts=RESTARTS, steps=STEPS) if lost else []
+        why = "the label wins only at the nearest float32 numbers, which onnxruntime is fed, not at the input"
+        for place, outcome in zip(lost, found, strict=True):
+            outcomes[place] = outcome or cases[place].outcome(Verdict.UNKNOWN, why)
+        return outcomes
+
+    def _attack_box(self, x: np.ndarray) -> Box:
+        return attack_box(x, self.settings.eps, self.settings.low, self.settings.high, self.network.runtime.dtype)
+
     def _attacked(self, cases: list[Case]) -> Region:
         x, asked = np.stack([c.x for c in cases]), self.settings
-        box = attack_box(x, asked.eps, asked.low, asked.high)
+        box = self._attack_box(x)
         return attack_ball(x, asked.eps, asked.norm, box) or box
 
     def attack(self, cases: list[Case], *, restarts: int, steps: int) -> Decided:
@@ -139,14 +176,16 @@ class Stages:
         self, region: Region, goals: np.ndarray, targets: torch.Tensor | None, restarts: int, steps: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`pgd` on as many inputs at a time as a pass may hold."""
-        graph, size = self.network.graph, inputs_per_pass(self.network.graph, self.settings.memory)
+        graph, network = self.network.graph, self.network
+        params = network.single if network.runtime.dtype == np.float32 else network.exact
+        size = inputs_per_pass(graph, params, self.settings.memory)
         parts = []
         for first in range(0, len(goals), size):
             here = slice(first, first + size)
             part = part_of(region, here)
             aim = self.task.objective(goals[here], None if targets is None else targets[here])
             options: dict = {"steps": steps, "restarts": restarts, "generator": self._generator}
-            parts.append(pgd(graph, self.network.single, part, aim, **options))
+            parts.append(pgd(graph, params, part, aim, **options))
         points, margin = zip(*parts, strict=True)
         return torch.cat(points), torch.cat(margin)
 
@@ -156,7 +195,7 @@ class Stages:
         The point is first moved into the ball and the range, exactly.
         """
         asked = self.settings
-        box = attack_box(case.x, asked.eps, asked.low, asked.high)
+        box = self._attack_box(case.x)
         inside = drawn_in(point.detach().numpy(), case.x, asked.eps, asked.norm, box)
         if inside is None:
             return None

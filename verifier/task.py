@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .arrays import one_each
 from .bounds import Spec, margin_spec
 from .errors import InputError, UnsupportedError
 from .graph.ordered import Ordered, ordered
@@ -249,8 +250,7 @@ def _cut(network: Network, before: Ordered | None) -> Network:
 def _classes(y: np.ndarray | None, count: int, classes: int, advice: str) -> list[Any]:
     if y is None:
         raise InputError("there are no labels; give one per input.")
-    if y.shape != (count,):
-        raise InputError(f"{count} inputs but labels of shape {y.shape}; give one label per input.")
+    y = one_each(y, count, "labels")
     if not np.issubdtype(y.dtype, np.integer):
         raise InputError(f"labels are {y.dtype}; give integers.")
     if len(y) and (y.min() < 0 or y.max() >= classes):

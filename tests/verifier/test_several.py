@@ -154,6 +154,13 @@ def test_names_in_the_file_s_order(tmp_path):
     assert verify(network(tmp_path), tmp_path / "p.vnnlib", timeout=5).verdict is Answer.UNSAT
 
 
+def test_inspect_names_the_tensors_in_their_order(tmp_path):
+    done = CliRunner().invoke(app, ["inspect", str(network(tmp_path))])
+    assert done.exit_code == 0
+    assert "takes: in this order left (3 numbers), right (4 numbers)\n" in done.stdout
+    assert "gives: in this order scores (2 numbers), hidden (5 numbers)\n" in done.stdout
+
+
 def test_two_networks_cannot_be_compared_yet(tmp_path):
     path = network(tmp_path)
     second = "(declare-network g (equal-to f) (declare-input u Real [1,7]) (declare-output v Real [1,7]))"

@@ -144,9 +144,7 @@ class Errors:
         count = after.generators.shape[1]
         if isinstance(operator, Affine):
             shapes, out = tuple(self._graph.shapes[name] for name in node.inputs), self._graph.shapes[node.output]
-            size = operator.spread(node, self._params, *reached)
-            offset = operator.offset(node, self._params, shapes)
-            size = size if offset is None else size + offset.abs()
+            size = summed(self._graph, self._params, node, operator, reached)
             terms = operator.terms(node, self._params, shapes, out) + _ROOM
         elif box is not None:
             size, terms = operator.steepest(box) * (reached[0] + magnitude(box)) + _reached(after), _BENT
@@ -173,6 +171,13 @@ def analysed(
             known = Box(known.lower - errors.whole[name], known.upper + errors.whole[name])
         errors.reach(node, known)
     return errors
+
+
+def summed(graph: Graph, params: Params, node: Node, operator: Affine, sizes: Sequence[Tensor]) -> Tensor:
+    """|W| m + |b| for magnitudes m [B, *v] of a node's inputs: of all that its output is the sum of."""
+    reached = operator.spread(node, params, *sizes)
+    offset = operator.offset(node, params, tuple(graph.shapes[name] for name in node.inputs))
+    return reached if offset is None else reached + offset.abs()
 
 
 def magnitude(box: Box) -> Tensor:

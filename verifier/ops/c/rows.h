@@ -93,6 +93,7 @@ struct call {
     const long *flip_lining, *flip_entry;
     const real *flip_sign;
     real *flip_bound;
+    double seconds;               /* that the call may take; infinite: however long */
     real *scratch;
 };
 
@@ -585,8 +586,16 @@ long scratch_reals(const struct plan *plan, const struct call *call) {
     return (vectors + (call->steps ? 3 * moving(plan, call) : 0) + 8) * LANES;
 }
 
-/* The bounds of all tiles. steps > 0: after so many steps of ascent, with slopes, extras and weights at the best. */
-void substitute(const struct plan *plan, const struct call *call) {
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec + 1e-9 * time.tv_nsec;
+}
+
+/* The bounds of all tiles. steps > 0: after so many steps of ascent, with slopes, extras and weights at the best.
+   Returns 1; or 0 where the time was over first, and nothing that was written counts. */
+long substitute(const struct plan *plan, const struct call *call) {
+    double end = now() + call->seconds;
     vec *coef[plan->values], *point[plan->values], *free = (vec *)call->scratch;
     struct region region[plan->values], seen[plan->ops + 1];
     struct work work = {plan, call, 0, -1, coef, point, {0}, region, seen};
@@ -598,6 +607,7 @@ void substitute(const struct plan *plan, const struct call *call) {
     vec *state = free;
     long count = call->steps ? moving(plan, call) : 0;
     for (work.tile = 0; work.tile < call->tiles; work.tile++) {
+        if (now() > end) return 0;
         find_regions(&work);
         vec best = bounded(&work);
         if (call->steps) {
@@ -607,6 +617,7 @@ void substitute(const struct plan *plan, const struct call *call) {
                 int done = 1;
                 for (int l = 0; l < LANES; l++) done &= best[l] > 0;
                 if (done) break;
+                if (now() > end) return 0;
                 forwards(&work);
                 ascend(&work, step, state);
                 vec found = bounded(&work);
@@ -641,8 +652,11 @@ void substitute(const struct plan *plan, const struct call *call) {
                 ((vec *)call->corner)[work.tile * size + j] = lowest(&work, j, row);
             }
         }
-        for (work.flip = 0; work.flip < call->flips; work.flip++)
+        for (work.flip = 0; work.flip < call->flips; work.flip++) {
+            if (now() > end) return 0;
             *(vec *)(call->flip_bound + (work.tile * call->flips + work.flip) * LANES) = bounded(&work);
+        }
         work.flip = -1;
     }
+    return 1;
 }

@@ -62,12 +62,25 @@ TRUTHS = {
     "(assert (>= Y_0 X_0))": "sat",  # where x1 is 0
     "(assert (>= (- Y_0 X_1) 0.9))": "sat",
     "(assert (>= (- Y_0 X_1) 1.01))": "unsat",
+    "(assert (<= X_0 X_1)) (assert (> Y_0 0))": "unsat",  # exactly at the border
+    "(assert (= X_1 0.1)) (assert (<= X_0 X_1)) (assert (>= Y_0 0))": "sat",
+    "(assert (= X_1 0.1)) (assert (>= X_0 X_1)) (assert (>= Y_0 0.3))": "sat",
+    "(assert (= X_1 0.1)) (assert (<= X_0 X_1)) (assert (>= Y_0 0.01))": "unsat",
+    "(assert (= X_1 0.1)) (assert (>= X_0 0.2)) (assert (> (+ Y_0 X_1) (+ X_0 0.11)))": "unsat",
 }
 
 
 @pytest.mark.parametrize("text", TRUTHS)
 def test_truths_known_by_hand(tmp_path, text):
     assert asked(tmp_path, above(tmp_path / "m.onnx"), text) == TRUTHS[text]
+
+
+def test_what_an_input_is_fed_is_not_cut_away(tmp_path):
+    """0.1 is fed as a larger number, which x0 may be too."""
+    path = tmp_path / "p.vnnlib"
+    path.write_text(DECLARED + BOX + "(assert (= X_1 0.1)) (assert (<= X_0 X_1))")
+    (found,) = read_query(path, 2, 1).clauses
+    assert found.upper[0] == np.float32(0.1) == found.fed[1][0] == found.fed[0][1]
 
 
 def test_version_2_says_the_same(tmp_path):

@@ -22,6 +22,14 @@ def command(
         Path | None,
         typer.Option(help="Inputs, .npz (x, y) or .csv; the first is taken.", show_default="the middle of the range"),
     ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|first|last",
+            help="The column of a .csv that holds the labels.",
+            show_default="the one called so, else the last",
+        ),
+    ] = None,
     range: Annotated[
         str | None, typer.Option(help="Valid input range low,high.", show_default="the model's own, else 0,1")
     ] = None,
@@ -42,7 +50,7 @@ def command(
         "problems": list(found.problems),
     }
     if found.model is not None:
-        summary |= _network(found.model) | _cost(found.model, eps, data, range)
+        summary |= _network(found.model) | _cost(found.model, eps, data, range, label)
     typer.echo(json.dumps(summary) if as_json else _text(summary))
     if found.problems:
         count = len(found.problems)
@@ -62,7 +70,7 @@ def _network(model: "Model") -> dict[str, Any]:
     }
 
 
-def _cost(model: "Model", eps: str | None, data: Path | None, range: str | None) -> dict[str, Any]:
+def _cost(model: "Model", eps: str | None, data: Path | None, range: str | None, label: str | None) -> dict[str, Any]:
     """Neurons by layer, and with a radius those that are unstable, the time of a bound and what to expect."""
     import numpy as np
 
@@ -87,7 +95,7 @@ def _cost(model: "Model", eps: str | None, data: Path | None, range: str | None)
             f"--eps gives {radius.size} radii; the network takes {list(shape)}. Give one, or one for each."
         )
     if data is not None:
-        inputs = read_inputs(data, shape).x
+        inputs = read_inputs(data, shape, label=label, classes=model.graph.output_shape[0]).x
         if not len(inputs):
             raise InputError(f"{data} holds no inputs; give at least one.")
         point = inputs[0].astype(np.float64)

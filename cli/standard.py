@@ -11,7 +11,7 @@ import typer
 from glscert.verifier.errors import GlscertError, InputError, UnsupportedError
 
 from . import clock
-from .query import EXIT_CODES, Subject, answered
+from .query import EXIT_CODES, Subject, answered, tell_nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,13 +25,14 @@ def run_standard(query: Path, networks: list[str], assignments: Path | None, eff
     """The exit code. Raises `InputError` where networks are missing or too many."""
     from glscert.verifier.spec import assignment, read_signature
 
-    declared = read_signature(query)
+    began, declared = clock.began(), read_signature(query)
     model = _network(networks, declared)
     if declared is not None:
         _check_types(query, declared)
-    ((_, decision),) = answered(Subject(model, query), [query], clock.remaining(effort))
+    ((_, decision),) = answered(Subject(model, query), [query], effort, began=began)
     if isinstance(decision, GlscertError):
         raise decision
+    tell_nearest(query, decision)
     verdict = decision.verdict.value
     typer.echo("timed-out" if verdict == "timeout" else verdict)
     if decision.witness is not None:

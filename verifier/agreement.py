@@ -14,7 +14,7 @@ which a step leaves the numbers that the type can hold say nothing.
 
 from collections import Counter
 from collections.abc import Sequence
-from math import prod, sqrt
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +30,6 @@ from .replay import Runtime
 
 _DISTURBED, _FACTOR = 4, 8.0
 _STILL = ("Flatten", "Gather", "Pad", "Reshape", "Transpose")  # every number stays
-_KERNELS = ("Conv", "Gemm", "MatMul")  # [out, …] of what is summed
 
 
 class Span(NamedTuple):
@@ -150,16 +149,6 @@ def _step(graph: Graph, params: Params, node: Node, inputs: list[Tensor], value:
         return None
     if not isinstance(operator, Affine):
         return 8 * (value.abs() + inputs[0].abs().clamp(max=1))
-    terms = _terms(graph, params, node)
+    shapes = tuple(graph.shapes[name] for name in node.inputs)
+    terms = max(2, operator.terms(node, params, shapes, graph.shapes[node.output]))
     return min(terms, 2 * sqrt(terms)) * summed(graph, params, node, operator, [each.abs() for each in inputs])
-
-
-def _terms(graph: Graph, params: Params, node: Node) -> int:
-    """How many products or numbers are summed for an entry, at least 2."""
-    if node.op in _KERNELS:
-        return max(2, prod(params[node.params[0]].shape[1:]))
-    if node.op == "ConvTranspose":
-        return max(2, prod(params[node.params[0]].shape) // params[node.params[0]].shape[1])
-    if node.op == "ReduceSum":
-        return max(2, prod(graph.shapes[node.inputs[0]]) // max(1, prod(graph.shapes[node.output])))
-    return 2

@@ -36,6 +36,7 @@ class Runtime:
     def __init__(self, path: Path, reading: Reading) -> None:
         """reading: how the file is fed, as the graph made of it has it."""
         self.reading, self.path = reading, path
+        self.dtype = np.dtype(reading.dtype)  # of what it is fed
         self._session = self._opened(read_live(path))
         self._inside: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
 

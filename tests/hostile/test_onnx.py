@@ -114,6 +114,11 @@ BAD: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
         lambda: make([node("Flatten", "x", "y", axis="one")], ["batch", 6], {}),
         "breaks the ONNX standard",
     ),
+    "an operand without a name": (
+        lambda: one("Max", "x c -", c=normal(6)),
+        r"Max \(node 'y'\) has no name for operand 3",
+    ),
+    "an operand without a name, joined": (lambda: one("Concat", "x - x", axis=1), "no name for operand 2 of 3"),
     "an operand too many": (lambda: one("Relu", "x x"), "breaks the ONNX standard"),
     "an index that no integer holds": (
         lambda: make(

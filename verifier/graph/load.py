@@ -141,3 +141,16 @@ def _check_standard(live: list[onnx.NodeProto], opset: int) -> None:
         except (onnx.checker.ValidationError, UnicodeDecodeError) as error:
             reason = " ".join(str(error).split("==>")[0].split()).rstrip(".")
             raise InputError(f"the file breaks the ONNX standard: {reason}. Export it again.") from error
+        _check_operands(node, opset)
+
+
+def _check_operands(node: onnx.NodeProto, opset: int) -> None:
+    """What the checker lets pass and onnxruntime crashes on: one of any number of operands without a name."""
+    formal = onnx.defs.get_schema(node.op_type, opset, "").inputs
+    for place, name in enumerate(node.input):
+        option = formal[min(place, len(formal) - 1)].option
+        if not name and option != onnx.defs.OpSchema.FormalParameterOption.Optional:
+            raise InputError(
+                f"the file breaks the ONNX standard: operator {node.op_type} (node {node_name(node)!r}) has no name "
+                f"for operand {place + 1} of {len(node.input)}. Leave the operand out, and export it again."
+            )

@@ -49,7 +49,7 @@ def run_queries(
         if not result_file.parent.is_dir():
             raise InputError(f"{result_file.parent} is not a folder; --result-file lies in a folder that exists.")
     subject = Subject(model)
-    answers = Answers(_header(model, effort.timeout, effort.seed), out)
+    answers = Answers(_header(model, subject.runtime.sha256, effort), out)
     digests = {path: _digest(path) for path in paths}
     todo = [path for path in paths if not answers.decided(path.name, digests[path])]
     errors: dict[Path, GlscertError] = {}
@@ -84,9 +84,11 @@ class Subject:
 
     def __init__(self, path: Path) -> None:
         from glscert.verifier.graph import load_model
+        from glscert.verifier.graph.read import read_model
         from glscert.verifier.replay import Runtime
 
-        self.model, self.runtime = load_model(path), Runtime(path)
+        file = read_model(path)
+        self.model, self.runtime = load_model(file), Runtime(file)
 
     @cached_property
     def network(self) -> "Network":
@@ -233,12 +235,12 @@ def _refused(error: GlscertError) -> dict[str, Any]:
     return {"verdict": "error", "reason": str(error), **unknown}
 
 
-def _header(model: Path, timeout: float, seed: int) -> dict[str, Any]:
+def _header(model: Path, sha256: str, effort: "Effort") -> dict[str, Any]:
     from importlib.metadata import version
 
     return {
-        "model": {"path": str(model), "sha256": _digest(model)},
-        "settings": {"timeout": timeout, "seed": seed},
+        "model": {"path": str(model), "sha256": sha256},
+        "settings": {"timeout": effort.timeout, "seed": effort.seed},
         "versions": {name: version(name) for name in ("glscert", "torch", "onnx", "numpy")},
     }
 

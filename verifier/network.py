@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from .graph import Graph, Model, load_model
+from .graph.read import read_model
 from .ops import Params
 from .replay import Runtime
 
@@ -32,7 +33,8 @@ class Network:
 
 def load(path: Path | str) -> Network:
     """Raises `InputError` or `UnsupportedError` where the file cannot be used."""
-    return prepared(load_model(path), Runtime(Path(path)))
+    file = read_model(path)
+    return prepared(load_model(file), Runtime(file))
 
 
 def prepared(model: Model, runtime: Runtime) -> Network:

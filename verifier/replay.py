@@ -7,7 +7,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from .errors import UnsupportedError
-from .graph.read import read_live
+from .graph.read import ModelFile, read_model, runnable
 
 # They share no base of their own.
 _FAILURES = (
@@ -23,19 +23,22 @@ _FAILURES = (
 class Runtime:
     """An onnxruntime session over a model file. Raises `UnsupportedError` where it cannot run it.
 
-    Nodes that the output does not depend on are left out: onnxruntime would run them, whatever they take.
+    Nodes that the output does not depend on are left out: onnxruntime would run them, whatever they take. `sha256` is
+    the file's, with the weights beside it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, source: Path | ModelFile) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the processor to the bounds
-        self._path = path
+        file = read_model(source)
+        self._path, self.sha256 = file.path, file.sha256
         try:
-            data = read_live(path)
-            self._session = onnxruntime.InferenceSession(data, sess_options=options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                runnable(file), sess_options=options, providers=["CPUExecutionProvider"]
+            )
         except _FAILURES as error:
-            raise UnsupportedError(f"{path}: onnxruntime cannot load this model: {error}") from error
+            raise UnsupportedError(f"{file.path}: onnxruntime cannot load this model: {error}") from error
         self._input = self._session.get_inputs()[0]
 
     def logits(self, x: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ Inputs go through every stage together. `verified` is said only on float64 bound
 (`search.rounding`); `falsified` only after onnxruntime, on the file itself, confirmed the counterexample.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -40,7 +39,7 @@ class Verifier:
                 f"{path}: its output has shape {self.graph.output_shape}; robustness is checked on a vector of at "
                 "least 2 class scores. Give a classifier with one output per class."
             )
-        self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.sha256 = self.network.runtime.sha256
 
     def verify(
         self,

@@ -24,12 +24,12 @@ from .proto import (
     onnx_node,
     own_metadata,
 )
-from .read import DEFAULT_MAX_BYTES, read_proto
+from .read import DEFAULT_MAX_BYTES, ModelFile, read_model
 from .simplify import absorb_channel_axis, simplify
 from .translate import check_supported, translate
 
 
-def load_model(path: Path | str, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Model:
+def load_model(path: Path | str | ModelFile, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Model:
     """Reads an ONNX file (`.onnx`, or gzip'ed), as the function of one image, in the canonical operators.
 
     The graph's output is always a vector [K], of logits where the file goes on to a last Softmax, LogSoftmax or ArgMax.
@@ -38,11 +38,11 @@ def load_model(path: Path | str, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Model
     Raises `InputError` where the file is absent, damaged or larger than `max_bytes` (packed or not), and
     `UnsupportedError` where the network needs what is not implemented; both name the file and the remedy.
     """
-    proto = read_proto(path, max_bytes)
+    file = read_model(path, max_bytes)
     try:
-        return from_proto(proto)
+        return from_proto(file.model)
     except GlscertError as error:
-        raise type(error)(f"{path}: {error}") from error
+        raise type(error)(f"{file.path}: {error}") from error
 
 
 def from_proto(proto: onnx.ModelProto) -> Model:

@@ -10,7 +10,7 @@ from .ending import endings
 from .load import from_proto
 from .model import Model
 from .proto import checked_opset, declared_input, declared_output, live_nodes, node_name
-from .read import read_proto
+from .read import read_model
 from .translate import shortcoming
 
 
@@ -25,8 +25,9 @@ class Survey:
 
 
 def survey(path: Path | str) -> Survey:
-    """Raises `InputError` where the file is absent, damaged or contradicts itself."""
-    proto = read_proto(path)
+    """Raises `InputError` where the file is absent, damaged or contradicts itself, `UnsupportedError` where its weights
+    lie elsewhere."""
+    proto = read_model(path).model
     problems: list[str] = []
     opset, live, ends = None, list(proto.graph.node), []
     try:

@@ -10,6 +10,7 @@ import onnx
 from ..errors import GlscertError, InputError
 from .builder import Builder
 from .ending import end, endings
+from .functions import inlined
 from .ir import Graph
 from .model import Model
 from .names import names_of_file
@@ -47,7 +48,7 @@ def load_model(path: Path | str | ModelFile, *, max_bytes: int = DEFAULT_MAX_BYT
 
 def from_proto(proto: onnx.ModelProto) -> Model:
     """As `load_model`, from a parsed model; nothing outside `proto` is opened."""
-    opset = checked_opset(proto)
+    opset, proto = checked_opset(proto), inlined(proto)
     declared, output = declared_input(proto.graph), declared_output(proto.graph)
     live = live_nodes(proto.graph, declared.name, output)
     last = endings(live, output)

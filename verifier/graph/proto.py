@@ -63,8 +63,6 @@ def checked_opset(model: onnx.ModelProto) -> int:
             f"the file uses ONNX opset {version}; supported: {OPSETS.start} to {OPSETS.stop - 1}. "
             "Export it again with opset_version=17."
         )
-    if any(function.domain in _DOMAINS for function in model.functions):
-        raise UnsupportedError("the file redefines standard operators by functions of its own. Export it without.")
     if model.graph.sparse_initializer:
         raise UnsupportedError("the file holds sparse weights; supported: dense ones. Export it with dense weights.")
     if any(is_external(tensor) for tensor in tensors(model)):

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,14 +77,15 @@ def _texts(model: onnx.ModelProto) -> Iterator[str | bytes]:
     """Every name and property that is read later."""
     graph = model.graph
     yield from (entry.domain for entry in model.opset_import)
-    yield from (function.domain for function in model.functions)
+    for function in model.functions:
+        yield from (function.domain, function.name, *function.input, *function.output, *function.attribute)
     for entry in model.metadata_props:
         yield from (entry.key, entry.value)
     for value in (*graph.input, *graph.output):
         yield value.name
         yield from (dim.dim_param for dim in value.type.tensor_type.shape.dim)
     yield from (tensor.name for tensor in graph.initializer)
-    for node in graph.node:
+    for node in chain(graph.node, *(function.node for function in model.functions)):
         yield from (node.op_type, node.domain, node.name, *node.input, *node.output)
         for attribute in node.attribute:
             yield from (attribute.name, attribute.ref_attr_name)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import GlscertError, UnsupportedError
 from .ending import endings
+from .functions import inlined
 from .load import from_proto
 from .model import Model
 from .proto import checked_opset, declared_input, declared_output, live_nodes, node_name
@@ -31,7 +32,7 @@ def survey(path: Path | str) -> Survey:
     problems: list[str] = []
     opset, live, ends = None, list(proto.graph.node), []
     try:
-        opset = checked_opset(proto)
+        opset, proto = checked_opset(proto), inlined(proto)
         output = declared_output(proto.graph)
         live = live_nodes(proto.graph, declared_input(proto.graph).name, output)
         ends = [node.output[0] for node in endings(live, output)]

@@ -52,7 +52,7 @@ def run_queries(
     if out is not None:
         check_target(out)
     subject = Subject(model, paths[0])
-    answers = Answers(_header(model, effort.timeout, effort.seed), out)
+    answers = Answers(_header(model, subject.runtime.sha256, effort), out)
     digests = {path: _digest(path) for path in paths}
     known = {path: answers.decided(path.name, digests[path]) for path in paths}
     todo = [path for path, verdict in known.items() if verdict is None]
@@ -104,11 +104,13 @@ class Subject:
 
     def __init__(self, path: Path, first: Path) -> None:
         from glscert.verifier.graph import load_model
+        from glscert.verifier.graph.read import read_model
         from glscert.verifier.replay import opened
         from glscert.verifier.spec import count_inputs
 
-        self.model = load_model(path, count_inputs(first))
-        self.runtime = opened(path, self.model.graph)
+        file = read_model(path)
+        self.model = load_model(file, count_inputs(first))
+        self.runtime = opened(file, self.model.graph)
 
     @cached_property
     def network(self) -> "Network":
@@ -295,12 +297,12 @@ def _refused(error: GlscertError) -> dict[str, Any]:
     return {"verdict": "error", "reason": str(error), **unknown}
 
 
-def _header(model: Path, timeout: float, seed: int) -> dict[str, Any]:
+def _header(model: Path, sha256: str, effort: "Effort") -> dict[str, Any]:
     from glscert.verifier.record import versions
 
     return {
-        "model": {"path": str(model), "sha256": _digest(model)},
-        "settings": {"timeout": timeout, "seed": seed},
+        "model": {"path": str(model), "sha256": sha256},
+        "settings": {"timeout": effort.timeout, "seed": effort.seed},
         "versions": versions(),
     }
 

@@ -9,6 +9,7 @@ import torch
 
 from .agreement import check
 from .graph import Graph, Model, load_model
+from .graph.read import read_model
 from .ops import Params
 from .replay import Runtime, opened
 from .spec import Clause
@@ -60,8 +61,9 @@ class Network:
 
 def load(path: Path | str, entries: int | None = None) -> Network:
     """Raises `InputError` or `UnsupportedError` where the file cannot be used. entries: as for `load_model`."""
-    model = load_model(path, entries)
-    return prepared(model, opened(Path(path), model.graph))
+    file = read_model(path)
+    model = load_model(file, entries)
+    return prepared(model, opened(file, model.graph))
 
 
 def prepared(model: Model, runtime: Runtime) -> Network:

@@ -6,7 +6,6 @@ Inputs go through every stage together. `verified` is said only on float64 bound
 (`bounds.errors`); `falsified` only after onnxruntime, on the file itself, confirmed the counterexample.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,7 @@ class Verifier:
                 "least 2 class scores. Give a classifier with one output per class."
             )
         self.classes = self.graph.output_shape[0]
-        self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.sha256 = self.network.runtime.sha256
 
     def verify(
         self,

@@ -143,6 +143,9 @@ class Report:
         """Of the images those that need no second try: unknowns do, what was falsified where the counterexample is
         gone, and proofs of another version."""
         points = _read_counterexamples(_beside(path))
+        broken = [index for index in points if self.images.get(index, {}).get("verdict") == Verdict.VERIFIED.value]
+        if broken and proofs:
+            raise contradicts(path, f"input {broken[0]} is verified, and has a counterexample in {_beside(path).name}")
         if not proofs and any(image["verdict"] == Verdict.VERIFIED.value for image in self.images.values()):
             self.remarks.append(f"{path} was written by version {made_by}; what it calls verified is decided again.")
         again = {Verdict.UNKNOWN.value} | (set() if proofs else {Verdict.VERIFIED.value})

@@ -178,6 +178,16 @@ def test_a_folder_that_does_not_exist_is_said_at_once(tmp_path):
         Report(HEADER, LABELS, tmp_path / "none" / "r.json")
 
 
+def test_a_proof_with_a_counterexample_is_refused(tmp_path):
+    report = filled(tmp_path / "r.json")
+    report.counterexamples[0] = POINT
+    report.save()
+    with pytest.raises(InputError, match="input 0 is verified, and has a counterexample in r.counterexamples.npz"):
+        Report(HEADER, LABELS, tmp_path / "r.json")
+    other = {**HEADER, "versions": {"glscert": "1.1"}}  # its proofs do not count
+    assert sorted(Report(other, LABELS, tmp_path / "r.json").images) == [1, 2]
+
+
 def test_another_ending_is_said_at_once(tmp_path):
     with pytest.raises(InputError, match="ends in .json"):
         Report(HEADER, LABELS, tmp_path / "r.csv")

@@ -58,8 +58,11 @@ def command(
 
 
 def _network(model: "Model") -> dict[str, Any]:
+    takes, gives = model.graph.held or ({}, {})
     return {
         "input_shape": list(model.graph.input_shape),
+        "takes": takes,
+        "gives": gives,
         "outputs": model.graph.answers,
         "ending": model.graph.ending,
         "parameters": sum(array.size for array in model.params.values()),
@@ -112,6 +115,10 @@ def _layer(layer: Any) -> dict[str, Any]:
     return {"value": layer.value, "shape": list(layer.shape), "neurons": layer.neurons, "unstable": layer.unstable}
 
 
+def _counted(tensors: dict[str, int]) -> str:
+    return "in this order " + ", ".join(f"{name} ({size} numbers)" for name, size in tensors.items())
+
+
 def _outputs(summary: dict[str, Any]) -> str:
     ending = f" of a last {summary['ending']}, verified on what it is applied to" if summary["ending"] else ""
     return f"{summary['outputs']} outputs{ending}"
@@ -126,6 +133,7 @@ def _text(summary: dict[str, Any]) -> str:
     neurons = sum(layer["neurons"] for layer in summary["layers"])
     lines += [
         f"input {summary['input_shape']}, {_outputs(summary)}, {summary['parameters']} parameters",
+        *(f"{what}: {_counted(summary[what])}" for what in ("takes", "gives") if len(summary[what]) > 1),
         f"neurons: {neurons} in {len(summary['layers'])} layers",
     ]
     for layer in summary["layers"]:

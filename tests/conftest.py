@@ -1,20 +1,51 @@
 """Options and fixtures for every test."""
 
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Each worker has a core: threads of their own would only get in each other's way. Read when torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--networks", type=int, default=40, help="random networks whose decisions are compared with an enumeration"
     )
+    parser.addoption(
+        "--graphs", type=int, default=200, help="random graphs of all operators that are asked what is just not true"
+    )
+    parser.addoption(
+        "--mutations",
+        type=int,
+        default=500,
+        help="changed ONNX files that are to be refused, or read as onnxruntime does",
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`network_seed`: one test for each of `--networks`."""
-    if "network_seed" in metafunc.fixturenames:
-        metafunc.parametrize("network_seed", range(metafunc.config.getoption("networks")))
+    """`network_seed`: one test for each of `--networks`; `graph_seed`: of `--graphs`."""
+    for name, option in (("network_seed", "networks"), ("graph_seed", "graphs")):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, range(metafunc.config.getoption(option)))
+
+
+@pytest.fixture(scope="session")
+def every_way(request: pytest.FixtureRequest) -> bool:
+    """Whether each case is tried in every way, as with `--graphs 2000`, or in one of them."""
+    return request.config.getoption("graphs") >= 2000
+
+
+@pytest.fixture(autouse=True)
+def nothing_compiled_for_the_next_test() -> Iterator[None]:
+    """Training turns the compiler on for its whole process; a verifier's test would wait seconds for each network."""
+    yield
+    compiled = sys.modules.get("glscert.verifier.ops.compiled")
+    if compiled is not None:
+        compiled.enable(False)
 
 
 @pytest.fixture(scope="session")

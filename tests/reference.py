@@ -88,7 +88,7 @@ UNARY = {
 }
 
 
-def deconvolve(x, weight, bias, *, strides, pads, dilations, group, extra):
+def deconvolve(x, weight, bias=None, *, strides, pads, dilations, group, extra):
     """Every input entry throws a weighted kernel onto the output; pads are cut from it."""
     top, left, bottom, right = pads
     batch, ins, height, width = x.shape
@@ -103,7 +103,8 @@ def deconvolve(x, weight, bias, *, strides, pads, dilations, group, extra):
                 rows = i * strides[0] + dilations[0] * np.arange(kernel[0])
                 columns = j * strides[1] + dilations[1] * np.arange(kernel[1])
                 y[:, channels, rows[:, None], columns] += x[:, c, i, j][:, None, None, None] * weight[c]
-    return y[:, :, top : size[0] - bottom, left : size[1] - right] + bias[:, None, None]
+    y = y[:, :, top : size[0] - bottom, left : size[1] - right]
+    return y if bias is None else y + bias[:, None, None]
 
 
 def forward(graph, params, x):

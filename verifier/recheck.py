@@ -23,7 +23,7 @@ def recheck(
 
     Raises InputError where an input is not classified as its verdict says, or a counterexample is none.
     """
-    many = inputs_per_pass(stages.network.graph, stages.settings.memory)
+    many = inputs_per_pass(stages.network.graph, stages.network.exact, stages.settings.memory)
     for first in range(0, len(cases), many):
         part = list(cases[first : first + many])
         for case, wrong in zip(part, stages.predict(part), strict=True):

@@ -2,8 +2,8 @@
 
     predict (onnxruntime) -> IBP -> DeepPoly -> attack -> α-CROWN -> attack -> branch and bound
 
-Inputs go through every stage together. `verified` is said only on float64 bounds that exceed a margin for rounding
-(`search.rounding`); `falsified` only after onnxruntime, on the file itself, confirmed the counterexample.
+Inputs go through every stage together. `verified` is said only on float64 bounds that exceed what may have rounded
+(`bounds.errors`); `falsified` only after onnxruntime, on the file itself, confirmed the counterexample.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from .network import load
 from .outcome import Outcome
 from .recheck import recheck
 from .region import check_inside
+from .search.boxes import proof_box
 from .search.memory import inputs_at_once, inputs_per_pass
 from .settings import Settings as Settings
 from .stages import Stages, through
@@ -29,6 +30,7 @@ from .stages import Stages, through
 Report = Callable[[Outcome], None]
 
 MOST_AT_ONCE = 1000
+_SEEN = 4  # inputs in whose regions the network is compared with its file
 
 
 class Verifier:
@@ -38,6 +40,11 @@ class Verifier:
         self.path = path = Path(path)
         self.network = load(path)
         self.graph = self.network.graph
+        if self.graph.reading is not None and len(self.graph.reading.outputs) > 1:
+            raise UnsupportedError(
+                f"{path}: it has the outputs {', '.join(self.graph.reading.outputs)}; robustness is checked on one "
+                "vector of class scores. Export it with the scores alone, or ask with --vnnlib."
+            )
         if self.graph.output_shape[0] < 2:
             raise UnsupportedError(
                 f"{path}: its output has shape {self.graph.output_shape}; robustness is checked on a vector of at "
@@ -98,7 +105,7 @@ class Verifier:
     def _cases(self, numbers: Sequence[int], x: np.ndarray, y: np.ndarray) -> list[Case]:
         unbounded = torch.full((self.classes - 1,), -torch.inf, dtype=torch.float64)
         numbered = zip(numbers, x, y.tolist(), strict=True)
-        return [Case(number, image, label, unbounded) for number, image, label in numbered]
+        return [Case(number, image, label, unbounded, unbounded > 0) for number, image, label in numbered]
 
     def _check(self, x: np.ndarray, y: np.ndarray, settings: Settings) -> None:
         classes = self.classes
@@ -117,18 +124,20 @@ class Verifier:
 
     def _outcomes(self, x: np.ndarray, y: np.ndarray, numbers: list[int], settings: Settings) -> Iterator[Outcome]:
         stages, network = Stages(self.network, settings), self.network
-        many = min(MOST_AT_ONCE, inputs_per_pass(self.graph, settings.memory))
+        ends = proof_box(x[:_SEEN], settings.eps, settings.low, settings.high, network.runtime.dtype)
+        network.check(*(end.numpy() for end in ends))
+        many = min(MOST_AT_ONCE, inputs_per_pass(self.graph, network.exact, settings.memory))
         few = min(many, inputs_at_once(self.graph, network.exact, settings.memory))
         left: list[Case] = []
         for first in range(0, len(x), many):
             chosen = slice(first, first + many)
             cases = self._cases(numbers[chosen], x[chosen], y[chosen])
             cases = yield from through(cases, stages.predict)
-            cases = yield from through(cases, stages.interval)
+            cases = yield from through(cases, stages.interval, settings.timeout)
             rest: list[Case] = []
             for start in range(0, len(cases), few):
-                rest += yield from through(cases[start : start + few], stages.deeppoly)
-            rest = yield from through(rest, lambda part: stages.attack(part, restarts=1, steps=20))
-            left += yield from through(rest, stages.exactly)
+                rest += yield from through(cases[start : start + few], stages.deeppoly, settings.timeout)
+            rest = yield from through(rest, lambda part: stages.attack(part, restarts=1, steps=20), settings.timeout)
+            left += yield from through(rest, stages.exactly, settings.timeout)
         if left:
             yield from Completion(stages, left).outcomes()

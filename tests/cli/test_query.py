@@ -109,8 +109,17 @@ def test_a_step_without_end_is_a_timeout(folder, monkeypatch):
     assert done.exit_code == 1
     sat, late = json.loads(done.stdout)["results"]
     assert (sat["verdict"], late["verdict"]) == ("sat", "timeout")
-    assert "in the middle of a step" in late["reason"]
+    assert late["reason"] == "timeout after 0.1 s"
     assert 0.1 <= late["seconds"] < 20
+
+
+def test_the_seconds_told_are_the_clocks(folder):
+    began = time.perf_counter()
+    done = invoke(folder / "model.onnx", "--vnnlib", folder / "properties" / "b.vnnlib.gz", "--json")
+    took = time.perf_counter() - began
+    (found,) = json.loads(done.stdout)["results"]
+    assert found["verdict"] == "unsat"
+    assert found["seconds"] <= took and found["seconds"] == pytest.approx(took, abs=0.3)
 
 
 def test_ctrl_c_keeps_what_is_known(folder, monkeypatch):
@@ -264,6 +273,19 @@ def test_a_query_of_version_1(folder):
     assert (done.exit_code, done.stdout) == (0, "unsat\n")
     done = invoke(folder / "properties" / "a.vnnlib", "--network", f"any={folder / 'model.onnx'}")
     assert done.stdout.startswith("sat\n((X_0 ")
+
+
+def test_a_fixed_decimal_is_named(folder):
+    fixed = folder / "fixed.vnnlib"
+    fixed.write_text(DECLARED + "(assert (= X_0 0.7)) (assert (= X_1 0.1)) (assert (>= Y_0 0.5))")
+    sentence = "no float32 number lies between the bounds of X_0, X_1"
+    done = invoke(folder / "model.onnx", "--vnnlib", fixed, "--json")
+    (result,) = json.loads(done.stdout)["results"]
+    assert result["verdict"] == "sat" and result["nearest"] == [0, 1]
+    assert result["witness"]["x"] == np.float32([0.7, 0.1]).tolist()
+    assert sentence in " ".join(done.stderr.split())
+    done = invoke(fixed, "--network", f"f={folder / 'model.onnx'}")
+    assert done.stdout.startswith("sat\n((X_0 ") and sentence in " ".join(done.stderr.split())
 
 
 def test_assignments_as_tensors(folder):

@@ -75,7 +75,7 @@ def test_exit_codes(files, arguments, code):
 
 
 def test_exit_3_where_something_stays_open(files):
-    consts = {"w": np.zeros((2, 2)), "b": np.array([1 + 1e-10, 1.0])}
+    consts = {"w": np.zeros((2, 2)), "b": np.array([1 + 2.0**-52, 1.0])}
     nodes = [node("MatMul", "x w", "m"), node("Add", "m b", "y")]
     (files / "model.onnx").write_bytes(make(nodes, ("batch", 2), consts, dtype=np.float64).SerializeToString())
     done = invoke(files, "--eps", "0.1", "--images", "0:2")

@@ -92,8 +92,8 @@ def test_the_range_cuts_the_ball(gap):
 
 
 def test_a_margin_of_rounding_size_is_not_proved(tmp_path):
-    """Class 0 leads by 1e-10 of scores of size 1, in float64: too little to trust a computed bound."""
-    consts = {"w": np.zeros((2, 2)), "b": np.array([1 + 1e-10, 1.0])}
+    """Class 0 leads by 2e-16 of scores of size 1, in float64: too little to trust a computed bound."""
+    consts = {"w": np.zeros((2, 2)), "b": np.array([1 + 2.0**-52, 1.0])}
     nodes = [node("MatMul", "x w", "m"), node("Add", "m b", "y")]
     verifier = Verifier(save(make(nodes, ("batch", 2), consts, dtype=np.float64), tmp_path / "m.onnx"))
     outcome = one(verifier, 0.1)
@@ -101,8 +101,8 @@ def test_a_margin_of_rounding_size_is_not_proved(tmp_path):
 
 
 def test_cancelling_weights_ask_for_a_larger_margin(tmp_path):
-    """h - h cancels to a lead of 1e-5, but through terms of size 1e8 whose rounding a bound cannot see."""
-    consts = {"w1": np.array([[1e8, 1e8]]), "w2": np.array([[1.0, 0], [-1.0, 0]]), "b": np.array([1e-5, 0])}
+    """h - h cancels to a lead of 1e-8, but through terms of size 1e8 whose rounding a bound cannot see."""
+    consts = {"w1": np.array([[1e8, 1e8]]), "w2": np.array([[1.0, 0], [-1.0, 0]]), "b": np.array([1e-8, 0])}
     nodes = [node("MatMul", "x w1", "h"), node("MatMul", "h w2", "m"), node("Add", "m b", "y")]
     verifier = Verifier(save(make(nodes, ("batch", 1), consts, dtype=np.float64), tmp_path / "m.onnx"))
     (outcome,) = verifier.verify(np.full((1, 1), 0.5, np.float32), ZERO, Settings(0.0))

@@ -1,0 +1,54 @@
+"""Every way in which a region may be closed, each by itself: with the attack off and the C programs on or off."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import inf, isfinite
+
+import pytest
+
+from glscert.verifier import pending
+from glscert.verifier.ops import compiled
+from glscert.verifier.search.falsify import Falsifier
+from glscert.verifier.search.refinement import Refiner
+from glscert.verifier.stages import Stages
+
+
+@dataclass(frozen=True)
+class Way:
+    """neurons: these are split, whatever the number of inputs. programs: those in C. refined: boxes of the neurons are
+    made tighter before anything else."""
+
+    neurons: bool = False
+    programs: bool = True
+    refined: bool = False
+
+
+WAYS = {
+    "inputs": Way(),
+    "inputs, without C": Way(programs=False),
+    "neurons": Way(neurons=True),
+    "neurons, without C": Way(neurons=True, programs=False),
+    "neurons, refined": Way(neurons=True, refined=True),
+    "neurons, refined without C": Way(neurons=True, refined=True, programs=False),
+}
+
+
+@contextmanager
+def only(way: Way) -> Iterator[None]:
+    """Networks loaded inside are searched this way and never attacked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Falsifier, "sample", lambda self, group, count: None)
+        patch.setattr(Falsifier, "descend", lambda self, clauses, **options: {})
+        patch.setattr(Falsifier, "replay", lambda self, group, x: None)
+        patch.setattr(Stages, "attack", lambda self, cases, **options: [None] * len(cases))
+        patch.setattr(Stages, "attack_rows", lambda self, cases, **options: [None] * len(cases))
+        patch.setattr(Stages, "replay", lambda self, case, point: None)
+        if way.neurons:
+            patch.setattr(pending, "FEW_INPUTS", -1)
+        if not way.programs:
+            patch.setattr(compiled, "library", lambda text: None)
+        if way.refined:
+            price = Refiner.price
+            patch.setattr(Refiner, "price", lambda self, *of: 1e-9 if isfinite(price(self, *of)) else inf)
+        yield

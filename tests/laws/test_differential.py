@@ -1,0 +1,173 @@
+"""Random networks of all operators, asked what is just not true: no way of closing a region may prove it.
+
+A point as low as descents or a mixed-integer program lead is planted: the property is broken there by a part of the
+row's own size, 2e-5 or less. The attack is off, so that it cannot answer before the bounds do. With it on, what is true
+by as much may not be answered `sat`.
+"""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import torch
+
+from closings import WAYS, Way, only
+from exact import least
+from glscert.verifier.decide import decide
+from glscert.verifier.decision import Answer
+from glscert.verifier.graph.translate import TRANSLATIONS
+from glscert.verifier.network import Network, load
+from glscert.verifier.outcome import Verdict
+from glscert.verifier.region import Norm
+from glscert.verifier.robustness import Verifier
+from glscert.verifier.settings import Effort, Settings
+from glscert.verifier.spec import Clause, Query, Row
+from random_models import CURVED, random_model, with_shift
+from reference import dense
+from truth import Project, lowest, outputs_at, within
+
+SLACKS = (2e-5, 2e-5, 1e-7, 1e-9)  # of the row's size
+SECONDS = 0.1
+FREE = 4  # inputs that may move: the truth is cheap
+
+
+class Asked(NamedTuple):
+    """A network and a box of inputs [n] float64."""
+
+    proto: onnx.ModelProto
+    path: Path
+    network: Network
+    lower: np.ndarray
+    upper: np.ndarray
+    rng: np.random.Generator
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.network.graph.input_shape
+
+    def query(self, factors: np.ndarray, offsets: list[Fraction]) -> Query:
+        """Whether all rows can be 0 or less together, for factors [M, K]."""
+        rows = zip(factors.tolist(), offsets, strict=True)
+        spelled = tuple(Row(tuple((k, Fraction(c)) for k, c in enumerate(own)), offset) for own, offset in rows)
+        ends = self.lower, self.upper
+        return Query(len(self.lower), factors.shape[1], (Clause(*ends, ends, spelled),))
+
+
+def drawn(seed: int, folder: Path, outputs: int, operators: set[str]) -> Asked:
+    rng, path = np.random.default_rng([seed, 10]), folder / "network.onnx"
+    while True:
+        proto = random_model(rng, operators, outputs)
+        path.write_bytes(proto.SerializeToString())
+        network = load(path)
+        count = int(np.prod(network.graph.input_shape))
+        centre = rng.uniform(-1, 1, count).astype(np.float32).astype(np.float64)
+        if np.abs(network.runtime.logits(centre.reshape(1, *network.graph.input_shape))).max() < 1e3:
+            break
+    radius = rng.choice([0.05, 0.3, 1.0]) * rng.uniform(0.2, 1, count)
+    radius[rng.permutation(count)[FREE:]] = 0.0
+    return Asked(proto, path, network, centre - radius, centre + radius, rng)
+
+
+def breaking(asked: Asked, factors: np.ndarray, offsets: np.ndarray, point: np.ndarray) -> list[Fraction]:
+    """Offsets lowered together until every row breaks at the point, by some slack at least."""
+    y, error = outputs_at(asked.proto, asked.network, point)
+    values, sizes = factors @ y + offsets, np.abs(factors) @ np.abs(y) + np.abs(offsets)
+    slack = max(asked.rng.choice(SLACKS) * sizes.max(), 4 * error * np.abs(factors).sum(1).max())
+    shift = Fraction(float(values.max())) + Fraction(float(slack))
+    return [Fraction(offset) - shift for offset in offsets.tolist()]
+
+
+def rows_for(asked: Asked, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Factors [M, K] and offsets [M]."""
+    given = asked.rng.normal(size=(count, asked.network.graph.output_shape[0] + 1))
+    return given[:, 1:], given[:, 0]
+
+
+def property_broken_at_a_point(asked: Asked, way: Way) -> None:
+    factors, offsets = rows_for(asked, int(asked.rng.integers(1, 3)))
+    given, start = torch.from_numpy(factors), torch.from_numpy(offsets)
+    anywhere: Project = lambda points: points  # noqa: E731
+    point = lowest(
+        asked.network, asked.lower, asked.upper, lambda y: (y @ given.T + start).amax(1), asked.rng, anywhere
+    )
+    query = asked.query(factors, breaking(asked, factors, offsets, point))
+    with only(way):
+        decision = decide(load(asked.path), query, Effort(timeout=SECONDS))
+    assert decision.verdict is not Answer.UNSAT, decision.reason
+
+
+def label_broken_at_a_point(asked: Asked, way: Way) -> None:
+    """The label's score is lowered until a point of the ball breaks it by a little."""
+    norm = list(Norm)[int(asked.rng.integers(3))]
+    centre, radius = (asked.lower + asked.upper) / 2, (asked.upper - asked.lower) / 2
+    x = centre.astype(np.float32)
+    label = int(asked.network.runtime.logits(x.reshape(1, *asked.shape))[0].argmax())
+    others = [k for k in range(asked.network.graph.output_shape[0]) if k != label]
+    ball = within(x.astype(np.float64), radius, norm)
+    point = lowest(
+        asked.network, asked.lower, asked.upper, lambda y: y[:, label] - y[:, others].amax(1), asked.rng, ball
+    )  # fmt: skip
+    y, error = outputs_at(asked.proto, asked.network, point)
+    slack = max(asked.rng.choice(SLACKS) * np.abs(y).max(), 8 * error)
+    shift = np.zeros(len(y))
+    shift[label] = y[others].max() - y[label] - slack
+    asked.path.write_bytes(with_shift(asked.proto, shift).SerializeToString())
+    with only(way):
+        settings = Settings(radius.reshape(asked.shape), -np.inf, np.inf, SECONDS, norm=norm)
+        (outcome,) = Verifier(asked.path).verify(x.reshape(1, *asked.shape), np.array([label]), settings)
+    assert outcome.verdict is not Verdict.VERIFIED, outcome.reason
+
+
+def property_beside_the_exact_minimum(asked: Asked, way: Way) -> None:
+    """Of a network of linear pieces: broken there by a little, and true by a little."""
+    factors, offsets = rows_for(asked, 1)
+    graph, params = asked.network.graph, {name: value.numpy() for name, value in asked.network.exact.items()}
+    ends = (end.reshape(asked.shape) for end in (asked.lower, asked.upper))
+    level, point = least(dense(graph, params), *ends, factors[0], offsets[0])
+    point = np.clip(point.ravel(), asked.lower, asked.upper)
+    broken = asked.query(factors, breaking(asked, factors, offsets, point))
+    with only(way):
+        decision = decide(load(asked.path), broken, Effort(timeout=SECONDS))
+    assert decision.verdict is not Answer.UNSAT, decision.reason
+    y, error = outputs_at(asked.proto, asked.network, point)
+    size = np.abs(factors) @ np.abs(y) + np.abs(offsets)
+    assert abs((factors @ y + offsets)[0] - level) < 1e-5 * size, "the program's optimum is not there"
+    safe = asked.query(factors, [Fraction(float(offsets[0] - level + 2e-5 * size[0]))])
+    assert decide(asked.network, safe, Effort(timeout=SECONDS)).verdict is not Answer.SAT
+
+
+def numbers_of_the_file(asked: Asked, way: Way) -> None:
+    """A single input: its own output is neither above nor below itself."""
+    point = asked.lower.astype(np.float32).astype(np.float64)
+    y, error = outputs_at(asked.proto, asked.network, point)
+    here = asked._replace(lower=point, upper=point)
+    for k in range(len(y)):
+        for sign in (1.0, -1.0):
+            factors = np.zeros((1, len(y)))
+            factors[0, k] = sign
+            slack = max(1e-9 * abs(y[k]), 1e-12, 4 * error)
+            query = here.query(factors, [Fraction(-sign * float(y[k])) - Fraction(float(slack))])
+            with only(way):
+                decision = decide(load(asked.path), query, Effort(timeout=SECONDS))
+            assert decision.verdict is not Answer.UNSAT, decision.reason
+
+
+KINDS = (property_broken_at_a_point, label_broken_at_a_point, property_beside_the_exact_minimum, numbers_of_the_file)
+
+
+def test_no_way_of_closing_proves_what_is_false(tmp_path: Path, graph_seed: int) -> None:
+    kind, way = KINDS[graph_seed % 4], list(WAYS.values())[graph_seed // 4 % len(WAYS)]
+    operators = set(TRANSLATIONS) - (set(CURVED) if kind is property_beside_the_exact_minimum else set())
+    kind(drawn(graph_seed, tmp_path, 2 + graph_seed % 2, operators), way)
+
+
+def test_every_operator_is_drawn() -> None:
+    missing = set(TRANSLATIONS)
+    for seed in range(1000):
+        proto = random_model(np.random.default_rng(seed), set(TRANSLATIONS), 2)
+        missing -= {node.op_type for node in proto.graph.node}
+        if not missing:
+            break
+    assert not missing

@@ -1,0 +1,106 @@
+"""What a small network does at a point, and where in a region it is lowest: footing for questions whose truth is known.
+
+Points are found on the loaded graph, by descents from many starts; what they are worth is said by onnx's own reference
+on the file in float64, or by onnxruntime where that does not know the file.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from glscert.verifier.network import Network
+from glscert.verifier.ops import evaluate
+from glscert.verifier.region import Norm
+
+STARTS, STEPS, ROUNDS = 64, 15, 14
+DOUBLE, SINGLE = 1e-12, 3e-6  # of the outputs' size: what the two sources may be wrong by
+DIFFER = 1e-4  # of the outputs' size, beyond which two sources contradict each other
+
+Project = Callable[[np.ndarray], np.ndarray]  # points [N, n] into the region
+Value = Callable[[torch.Tensor], torch.Tensor]  # outputs [N, K] -> what is to be low [N]
+
+
+class Outputs(NamedTuple):
+    """y [K] at a point, and how far off each may be."""
+
+    y: np.ndarray
+    error: float
+
+
+def outputs_at(proto: onnx.ModelProto, network: Network, x: np.ndarray) -> Outputs:
+    """For x [n] float64, in real arithmetic. onnxruntime's are those of the nearest float32 point, close by."""
+    single = network.runtime.logits(x.reshape(1, *network.graph.input_shape).astype(np.float32))[0].astype(np.float64)
+    size = max(1.0, float(np.abs(single).max()))
+    declared = proto.graph.input[0].type.tensor_type.shape.dim
+    shape = [dim.dim_value or 1 for dim in declared]
+    try:
+        (found,) = ReferenceEvaluator(doubled(proto)).run(None, {"x": x.reshape(shape)})
+    except Exception:  # whatever it does not know
+        return Outputs(single, SINGLE * size)
+    y = np.asarray(found).ravel()
+    if y.dtype != np.float64 or y.shape != single.shape or not np.abs(y - single).max() < DIFFER * size:
+        return Outputs(single, SINGLE * size)
+    return Outputs(y, DOUBLE * size)
+
+
+def doubled(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The same numbers in float64."""
+    model = onnx.ModelProto()
+    model.CopyFrom(proto)
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.DOUBLE
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if node.op_type == "Cast" and attribute.name == "to":
+                attribute.i = TensorProto.DOUBLE
+    return model
+
+
+def lowest(
+    network: Network, lower: np.ndarray, upper: np.ndarray, value: Value, rng: np.random.Generator, project: Project
+) -> np.ndarray:
+    """A point [n] of the region, which `project` maps into within the box, where `value` is as low as descents lead."""
+    width = upper - lower
+    share = rng.random((STARTS, len(lower)))
+    share[::2] = share[::2].round()
+    points = project(lower + width * share)
+    for step in range(STEPS):
+        x = torch.from_numpy(points.reshape(-1, *network.graph.input_shape)).requires_grad_()
+        with torch.enable_grad():
+            total = value(evaluate(network.graph, network.exact, x)).sum()
+            (slope,) = torch.autograd.grad(total, x)
+        stride = width * 0.5 * 0.7**step
+        points = project(np.clip(points - stride * slope.sign().numpy().reshape(points.shape), lower, upper))
+    radius = 0.1
+    for _ in range(ROUNDS):
+        best = points[np.argsort(_values(network, value, points))[:8]]
+        moves = radius * rng.normal(size=(8, 12, len(lower))) * (rng.random((8, 12, len(lower))) < 0.7)
+        near = np.clip(best[:, None] + width * moves, lower, upper).reshape(-1, len(lower))
+        points = np.concatenate([best, project(near)])
+        radius *= 0.35
+    return points[_values(network, value, points).argmin()]
+
+
+def _values(network: Network, value: Value, points: np.ndarray) -> np.ndarray:
+    x = torch.from_numpy(points.reshape(-1, *network.graph.input_shape))
+    return value(evaluate(network.graph, network.exact, x)).numpy()
+
+
+def within(centre: np.ndarray, radius: np.ndarray, norm: Norm) -> Project:
+    """Onto the ball around the centre [n], towards it; entries without a radius stay there."""
+
+    def project(points: np.ndarray) -> np.ndarray:
+        shares = np.divide(points - centre, radius, out=np.zeros_like(points), where=radius > 0)
+        order = {Norm.LINF: np.inf, Norm.L2: 2, Norm.L1: 1}[norm]
+        size = np.linalg.norm(shares, order, axis=1, keepdims=True)
+        return centre + shares / np.maximum(size, 1) * (1 - 1e-12) * radius
+
+    return project

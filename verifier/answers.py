@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from .decision import Answer, Decision, Witness
 from .errors import InputError
 from .record import ANSWERED, ANSWERED_BEFORE, check_target, checksum, contradicts, read_record, write_record
 from .replay import Runtime
@@ -62,6 +63,13 @@ class Answers:
                 self.path or Path(), f"the witness of {name} does not do in onnxruntime what it describes"
             )
         witness["y"] = y.tolist()
+
+    def decision(self, name: str) -> Decision:
+        """What was kept for this property."""
+        known = self.results[name]
+        ends = known["witness"] and Witness(*(np.array(known["witness"][end]) for end in ("x", "y")))
+        answer = Answer(known["verdict"])
+        return Decision(answer, known["reason"], known["seconds"], ends or None, known["visited"], known["bound"])
 
     def add(self, result: dict[str, Any]) -> None:
         self.results[result["property"]] = result
@@ -121,6 +129,7 @@ def _checked(result: dict[str, Any], schema: str) -> dict[str, Any]:
     witness, seconds = result["witness"], result["seconds"]
     usable = result["verdict"] in VERDICTS and isinstance(result["reason"], str) and isinstance(result["sha256"], str)
     usable = usable and isinstance(seconds, int | float) and isfinite(seconds) and seconds >= 0
+    usable = usable and isinstance(result["visited"], int) and isinstance(result["bound"], int | float | None)
     for values in () if witness is None else (witness["x"], witness["y"]):
         usable = usable and all(isinstance(value, int | float) and isfinite(value) for value in values)
     if not usable or schema not in (ANSWERED, ANSWERED_BEFORE):

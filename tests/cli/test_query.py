@@ -216,9 +216,8 @@ def test_a_kept_answer_is_written_as_a_new_one_is(answers, folder):
         texts = []
         for _ in range(2):
             written = folder / "result.txt"
-            invoke(
-                arguments[0], "--vnnlib", folder / "properties" / name, "--out", arguments[-1], "--result-file", written
-            )
+            files = ("--out", arguments[-1], "--result-file", written)
+            invoke(arguments[0], "--vnnlib", folder / "properties" / name, *files)
             texts.append(written.read_text())
             written.unlink()
         assert texts[0] == texts[1] and texts[0].startswith(first)

@@ -65,7 +65,7 @@ def run(
     first, last = parse_slice(request.images, len(inputs.x))
     x, y = inputs.x[first:last], inputs.y[first:last]
     data = {"source": source, "sha256": digest(x, y), "first": first, "last": last, "rounded": verifier.rounded(x)}
-    report = Report(_header(verifier, settings, data | {"label": inputs.label}), y, out)
+    report = Report(_header(verifier, settings, data | {"label": inputs.label}), y.tolist(), out)
     verifier.recheck(x, y, settings, first, report.images, report.counterexamples)
     _remark(report, inputs, source)
     interrupted = not _run(verifier, x, y, first, settings, report)

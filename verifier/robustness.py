@@ -91,10 +91,10 @@ class Verifier:
         check_inside(x, settings.low, settings.high, "inputs")
 
     def _outcomes(self, x: np.ndarray, y: np.ndarray, numbers: list[int], settings: Settings) -> Iterator[Outcome]:
-        stages, network = Stages(self.network, settings), self.network
-        many = min(MOST_AT_ONCE, inputs_per_pass(self.graph, network.exact, settings.memory))
+        stages, network, rows = Stages(self.network, settings), self.network, self.graph.output_shape[0] - 1
+        many = min(MOST_AT_ONCE, inputs_per_pass(self.graph, network.exact, settings.memory, rows=rows))
         few = min(many, inputs_at_once(self.graph, network.exact, settings.memory))
-        unbounded = torch.full((self.graph.output_shape[0] - 1,), -torch.inf, dtype=torch.float64)
+        unbounded = torch.full((rows,), -torch.inf, dtype=torch.float64)
         left: list[Case] = []
         for first in range(0, len(x), many):
             chosen = slice(first, first + many)

@@ -122,10 +122,10 @@ class Verifier:
         check_inside(x, settings.low, settings.high, "inputs")
 
     def _outcomes(self, x: np.ndarray, y: np.ndarray, numbers: list[int], settings: Settings) -> Iterator[Outcome]:
-        stages, network = Stages(self.network, settings), self.network
+        stages, network, rows = Stages(self.network, settings), self.network, self.graph.output_shape[0] - 1
         ends = proof_box(x[:_SEEN], settings.eps, settings.low, settings.high, network.runtime.dtype)
         network.check(*(end.numpy() for end in ends))
-        many = min(MOST_AT_ONCE, inputs_per_pass(self.graph, network.exact, settings.memory))
+        many = min(MOST_AT_ONCE, inputs_per_pass(self.graph, network.exact, settings.memory, rows=rows))
         few = min(many, inputs_at_once(self.graph, network.exact, settings.memory))
         left: list[Case] = []
         for first in range(0, len(x), many):

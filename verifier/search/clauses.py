@@ -17,7 +17,7 @@ from ..errors import UnsupportedError
 from ..spec import Clause, Row
 from ..spec.logits import on_logits
 
-MAX_NUMBERS = 2**27  # in the rows of all groups, written out
+_ROWS = 4 * 8  # bytes of a number in the rows of all groups, written out: kept, padded, in float32
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class Group:
         return bool((self.attack.lower <= self.attack.upper).all())
 
 
-def grouped(clauses: Sequence[Clause], outputs: int, ending: str | None = None) -> list[Group]:
+def grouped(clauses: Sequence[Clause], outputs: int, ending: str | None, memory: int) -> list[Group]:
     """The clauses by box, in order of their first appearance; those that hold nothing (with an empty box, or of an
     ArgMax without such a class) are left out. outputs: of the graph, which the file's `ending` follows.
 
-    Raises `UnsupportedError` where a clause cannot be read before the ending, or all take too much memory.
+    Raises `UnsupportedError` where a clause cannot be read before the ending, or all take more than `memory` bytes.
     """
     together: dict[tuple[bytes, int], list[tuple[Clause, list[tuple[Row, ...]]]]] = {}
     for clause in clauses:
@@ -76,10 +76,12 @@ def grouped(clauses: Sequence[Clause], outputs: int, ending: str | None = None) 
     found = [([clause for clause, _ in part], [rows for _, own in part for rows in own]) for part in together.values()]
     count = max((len(read) for _, read in found), default=0)
     most = max((len(rows) for _, read in found for rows in read), default=0)
-    if len(found) * count * max(1, most) * outputs > MAX_NUMBERS:
+    needed = len(found) * count * max(1, most) * outputs * _ROWS
+    if needed > memory:
         raise UnsupportedError(
             f"the property has {len(found)} boxes, up to {count} cases in each and up to {most} comparisons in each of "
-            f"these, of {outputs} outputs: more than {MAX_NUMBERS} numbers. Split it into several files."
+            f"these, of {outputs} outputs: that takes {-(-needed // 2**20)} MiB of the {memory // 2**20} allowed. Give "
+            "more with --memory, or split it into several files."
         )
     return [_group(tuple(members), read, outputs) for members, read in found]
 

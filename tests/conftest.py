@@ -13,7 +13,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--graphs", type=int, default=200, help="random graphs of all operators that are asked what is just not true"
     )
     parser.addoption(
-        "--mutations", type=int, default=500, help="changed ONNX files that are to be refused, or read as onnxruntime does"
+        "--mutations",
+        type=int,
+        default=500,
+        help="changed ONNX files that are to be refused, or read as onnxruntime does",
     )
 
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import onnx
-import pytest
 import torch
 
 from closings import WAYS, Way, only
@@ -90,7 +89,9 @@ def property_broken_at_a_point(asked: Asked, way: Way) -> None:
     factors, offsets = rows_for(asked, int(asked.rng.integers(1, 3)))
     given, start = torch.from_numpy(factors), torch.from_numpy(offsets)
     anywhere: Project = lambda points: points  # noqa: E731
-    point = lowest(asked.network, asked.lower, asked.upper, lambda y: (y @ given.T + start).amax(1), asked.rng, anywhere)
+    point = lowest(
+        asked.network, asked.lower, asked.upper, lambda y: (y @ given.T + start).amax(1), asked.rng, anywhere
+    )
     query = asked.query(factors, breaking(asked, factors, offsets, point))
     with only(way):
         decision = decide(load(asked.path), query, Effort(timeout=SECONDS))

@@ -207,10 +207,11 @@ def shuffle_the_nodes(m: Mutation) -> bool:
 CHANGES = (
     change_an_attribute, change_an_attribute, change_an_attribute, drop_an_attribute, add_an_attribute,
     add_an_attribute, add_an_attribute, change_dims, change_declared_output, swap_operands, repeat_an_operand,
-    empty_an_operand, read_another_value, change_the_operator, change_the_operator, change_the_domain, insert_an_operator,
-    insert_an_operator, remove_a_node, change_a_weight, change_a_weight, change_a_weight, listed_among_the_inputs,
-    weight_without_a_value, weight_from_a_node, change_the_opset, rename, rename, name_the_nodes, another_output,
-    an_earlier_output, a_dead_node, an_unused_output, change_the_type, shuffle_the_nodes,
+    empty_an_operand, read_another_value, change_the_operator, change_the_operator, change_the_domain,
+    insert_an_operator, insert_an_operator, remove_a_node, change_a_weight, change_a_weight, change_a_weight,
+    listed_among_the_inputs, weight_without_a_value, weight_from_a_node, change_the_opset, rename, rename,
+    name_the_nodes, another_output, an_earlier_output, a_dead_node, an_unused_output, change_the_type,
+    shuffle_the_nodes,
 )  # fmt: skip
 
 

@@ -43,11 +43,12 @@ def drop_an_attribute(m: Mutation) -> bool:
 ATTRIBUTES = {
     "auto_pad": WORDS, "mode": WORDS, "nearest_mode": WORDS, "coordinate_transformation_mode": WORDS,
     "ceil_mode": (0, 1), "count_include_pad": (0, 1), "keepdims": (0, 1), "noop_with_empty_axes": (0, 1),
-    "allowzero": (0, 1), "transA": (0, 1), "transB": (0, 1), "alpha": REAL, "beta": REAL, "axis": (-2, -1, 0, 1, 2), "group": (1, 2, 3),
-    "storage_order": (0, 1), "epsilon": REAL, "spatial": (0, 1), "training_mode": (0, 1), "momentum": REAL,
-    "exclude_outside": (0, 1), "cubic_coeff_a": REAL, "extrapolation_value": REAL, "to": (1, 7, 10, 11, 16),
-    "value": REAL, "keep_aspect_ratio_policy": ("stretch", "not_larger", "not_smaller"), "antialias": (0, 1),
-    "approximate": ("none", "tanh"), "num_outputs": (1, 2, 3), "min": REAL, "max": REAL, "ratio": REAL, "end": (1, 2),
+    "allowzero": (0, 1), "transA": (0, 1), "transB": (0, 1), "alpha": REAL, "beta": REAL, "axis": (-2, -1, 0, 1, 2),
+    "group": (1, 2, 3), "storage_order": (0, 1), "epsilon": REAL, "spatial": (0, 1), "training_mode": (0, 1),
+    "momentum": REAL, "exclude_outside": (0, 1), "cubic_coeff_a": REAL, "extrapolation_value": REAL,
+    "to": (1, 7, 10, 11, 16), "value": REAL, "keep_aspect_ratio_policy": ("stretch", "not_larger", "not_smaller"),
+    "antialias": (0, 1), "approximate": ("none", "tanh"), "num_outputs": (1, 2, 3), "min": REAL, "max": REAL,
+    "ratio": REAL, "end": (1, 2),
 }  # fmt: skip
 LISTS = (
     "strides",

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from glscert.verifier.graph import load_model
-from glscert.verifier.replay import Runtime
+from glscert.verifier.replay import opened
 from glscert.verifier.spec import read_query
 from glscert.verifier.spec.judge import unsafe
 
@@ -82,6 +82,6 @@ def objection(root: Path, instance: Instance, witness: dict[str, Any]) -> str:
     path = root / instance.onnx
     graph = load_model(path).graph
     x = np.array(witness["x"], np.float32)
-    y = Runtime(path).logits(x.reshape(1, *graph.input_shape))[0]
+    y = opened(path, graph).logits(x.reshape(1, *graph.input_shape))[0]
     clauses = read_query(root / instance.vnnlib, prod(graph.input_shape), graph.answers).clauses
     return "" if any(unsafe(clause, x, y) for clause in clauses) else "its witness does not fulfil the property"

@@ -6,37 +6,29 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from glscert.verifier.settings import Effort
+from glscert.verifier.deadline import OutOfTime as OutOfTime
 
-_LOADED = time.monotonic()
+from . import BEGAN
+
 _AGAIN = 0.01  # seconds
 _began: float | None = None  # where a process of its own runs one command
 
 
-class OutOfTime(BaseException):
-    """Raised by `alarm` wherever the work is; like Ctrl-C no `except Exception` swallows it."""
-
-
 @contextmanager
 def counting() -> Iterator[None]:
-    """Within, time counts from when this module was loaded, which is first."""
+    """Within, time counts from the process's begin."""
     global _began
-    _began = _LOADED
+    _began = BEGAN
     try:
         yield
     finally:
         _began = None
 
 
-def remaining(effort: "Effort") -> "Effort":
-    """With what is left of its time."""
-    if _began is None:
-        return effort
-    return replace(effort, timeout=max(0.0, effort.timeout - (time.monotonic() - _began)))
+def began() -> float:
+    """When the time of the only thing asked began, as `time.perf_counter` tells it."""
+    return time.perf_counter() if _began is None else _began
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from glscert.verifier.errors import InputError
+
 from . import render
 
 CHECKED_IMAGES = 256
@@ -21,6 +23,12 @@ def command(
         Path | None,
         typer.Option(help="Inputs to check the file on, .npz (x, y) or .csv.", show_default="the run's test inputs"),
     ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|first|last", help="The column of a .csv that holds the labels.", show_default="as in training"
+        ),
+    ] = None,
     format: Annotated[
         str | None,
         typer.Option(help="onnx, torchscript or program (torch.export).", show_default="by the file's name, else onnx"),
@@ -31,6 +39,8 @@ def command(
 
     Example: glscli export model.onnx
     """
+    import numpy as np
+
     from glscert import trainer
     from glscert.export import FORMATS, export_model
     from glscert.verifier.graph import read_bundle
@@ -38,14 +48,17 @@ def command(
 
     folder = runs_dir / run if run else trainer.newest_run(runs_dir)
     config = trainer.read_config(folder)
-    if format is None:
-        names = {name: known.default_name.partition(".")[2] for name, known in FORMATS.items()}
-        format = next((name for name, end in names.items() if output and output.name.endswith(f".{end}")), "onnx")
+    endings = {name: known.default_name.removeprefix("model") for name, known in FORMATS.items()}
+    format = _format(output, format, endings)
     target = output or Path(FORMATS[format].default_name if format in FORMATS else "model.onnx")
     bundle = trainer.model_folder(folder)
-    inputs = (
-        read_inputs(data, read_bundle(bundle).graph.input_shape).x if data else trainer.load_test(config, data_dir)[0]
-    )
+    if data is None:
+        inputs = trainer.load_test(config, data_dir)[0]
+    else:
+        graph = read_bundle(bundle).graph
+        column = label or (config.label if data.suffix.lower() == ".csv" else None)
+        given = read_inputs(data, graph.input_shape, label=column, classes=graph.output_shape[0])
+        inputs = given.x.astype(np.float32, copy=False)
     report = export_model(bundle, target, format, inputs[:CHECKED_IMAGES])
     if as_json:
         render.print_json(
@@ -66,3 +79,16 @@ def command(
         f"{report.images} images to {report.max_difference:.1e}",
         markup=False,
     )
+
+
+def _format(output: Path | None, given: str | None, endings: dict[str, str]) -> str:
+    """The format given, or that of the file's ending. Raises InputError: an ending of none, or of another."""
+    ends = [name for name, ending in endings.items() if output and output.name.lower().endswith(ending)]
+    if given is None and output is not None and not ends:
+        raise InputError(
+            f"{output.name} does not end as a format does: {', '.join(f'{end} ({n})' for n, end in endings.items())}. "
+            "Name it so, or choose with --format."
+        )
+    if given in endings and ends and given not in ends:
+        raise InputError(f"{output} ends as {ends[0]}, not as {given}; name it …{endings[given]}.")
+    return given or next(iter(ends), "onnx")

@@ -22,6 +22,14 @@ def command(
         Path | None,
         typer.Option(help="Inputs, .npz (x, y) or .csv; the first is taken.", show_default="the middle of the range"),
     ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|first|last",
+            help="The column of a .csv that holds the labels.",
+            show_default="the one called so, else the last",
+        ),
+    ] = None,
     range: Annotated[
         str | None, typer.Option(help="Valid input range low,high.", show_default="the model's own, else 0,1")
     ] = None,
@@ -42,7 +50,7 @@ def command(
         "problems": list(found.problems),
     }
     if found.model is not None:
-        summary |= _network(found.model) | _cost(found.model, eps, data, range)
+        summary |= _network(found.model) | _cost(found.model, eps, data, range, label)
     typer.echo(json.dumps(summary) if as_json else _text(summary))
     if found.problems:
         count = len(found.problems)
@@ -50,8 +58,11 @@ def command(
 
 
 def _network(model: "Model") -> dict[str, Any]:
+    takes, gives = model.graph.held or ({}, {})
     return {
         "input_shape": list(model.graph.input_shape),
+        "takes": takes,
+        "gives": gives,
         "outputs": model.graph.answers,
         "ending": model.graph.ending,
         "parameters": sum(array.size for array in model.params.values()),
@@ -59,7 +70,7 @@ def _network(model: "Model") -> dict[str, Any]:
     }
 
 
-def _cost(model: "Model", eps: str | None, data: Path | None, range: str | None) -> dict[str, Any]:
+def _cost(model: "Model", eps: str | None, data: Path | None, range: str | None, label: str | None) -> dict[str, Any]:
     """Neurons by layer, and with a radius those that are unstable, the time of a bound and what to expect."""
     import numpy as np
 
@@ -84,7 +95,7 @@ def _cost(model: "Model", eps: str | None, data: Path | None, range: str | None)
             f"--eps gives {radius.size} radii; the network takes {list(shape)}. Give one, or one for each."
         )
     if data is not None:
-        inputs = read_inputs(data, shape).x
+        inputs = read_inputs(data, shape, label=label, classes=model.graph.output_shape[0]).x
         if not len(inputs):
             raise InputError(f"{data} holds no inputs; give at least one.")
         point = inputs[0].astype(np.float64)
@@ -104,6 +115,10 @@ def _layer(layer: Any) -> dict[str, Any]:
     return {"value": layer.value, "shape": list(layer.shape), "neurons": layer.neurons, "unstable": layer.unstable}
 
 
+def _counted(tensors: dict[str, int]) -> str:
+    return "in this order " + ", ".join(f"{name} ({size} numbers)" for name, size in tensors.items())
+
+
 def _outputs(summary: dict[str, Any]) -> str:
     ending = f" of a last {summary['ending']}, verified on what it is applied to" if summary["ending"] else ""
     return f"{summary['outputs']} outputs{ending}"
@@ -118,6 +133,7 @@ def _text(summary: dict[str, Any]) -> str:
     neurons = sum(layer["neurons"] for layer in summary["layers"])
     lines += [
         f"input {summary['input_shape']}, {_outputs(summary)}, {summary['parameters']} parameters",
+        *(f"{what}: {_counted(summary[what])}" for what in ("takes", "gives") if len(summary[what]) > 1),
         f"neurons: {neurons} in {len(summary['layers'])} layers",
     ]
     for layer in summary["layers"]:

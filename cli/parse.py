@@ -81,7 +81,7 @@ def parse_numbers(given: str, option: str) -> list[float]:
 
 
 def parse_range(text: str) -> tuple[float, float]:
-    """The valid input range that a user states; its ends are taken as float32 numbers, as the inputs are."""
+    """The valid input range that a user states."""
     if text == "none":
         return float("-inf"), float("inf")
     lows, highs = read_ranges(text.replace(",", " "))
@@ -93,7 +93,7 @@ def parse_range(text: str) -> tuple[float, float]:
 def read_ranges(text: str) -> tuple[list[float], list[float]]:
     """Ends of the range, or of each entry's, from a model's metadata: low high low high …"""
     try:
-        ends = [_nearest_single(float(part)) for part in text.split()]
+        ends = [float(part) for part in text.split()]
     except ValueError:
         ends = []
     if not ends or len(ends) % 2:
@@ -116,10 +116,3 @@ def parse_slice(images: str | None, count: int) -> tuple[int, int]:
     if not 0 <= first < last or first >= count:
         raise InputError(f"--images {images} selects nothing of {count} inputs; write first:last within 0:{count}.")
     return first, min(last, count)
-
-
-def _nearest_single(value: float) -> float:
-    import numpy as np
-
-    with np.errstate(over="ignore"):
-        return float(np.float32(value))

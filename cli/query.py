@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".vnnlib", ".vnnlib.gz")
 EXIT_CODES = {"unsat": 0, "sat": 1, "unknown": 3, "timeout": 3}
-_MOST_SHOWN = 40  # numbers of a witness on the terminal
-_GLANCE, _GRACE = 0.25, 0.5  # seconds: of the first looks at all properties, and for the search to end on its own
+_MOST_SHOWN, _MOST_NAMED = 40, 8  # numbers of a witness on the terminal; inputs in a sentence
+_GLANCE, _GRACE = 0.25, 0.4  # seconds: of the first looks at all properties, and for the search to end on its own
 _ENDS, _READ = 4 * 8, 0.25  # bytes of a clause for each input; the part of memory for properties that wait
 
 
@@ -41,28 +41,36 @@ def run_queries(
 ) -> int:
     """The exit code. A single property has the process's time, each of a folder its own share of the work."""
     from glscert.verifier.answers import Answers
+    from glscert.verifier.record import check_target
 
-    paths = _properties(vnnlib)
+    began, paths = clock.began(), _properties(vnnlib)
     if result_file is not None:
         if vnnlib.is_dir():
             raise InputError("--result-file holds one answer; with a folder use --out FILE.json.")
         if not result_file.parent.is_dir():
             raise InputError(f"{result_file.parent} is not a folder; --result-file lies in a folder that exists.")
-    subject = Subject(model)
+    if out is not None:
+        check_target(out)
+    subject = Subject(model, paths[0])
     answers = Answers(_header(model, effort.timeout, effort.seed), out)
     digests = {path: _digest(path) for path in paths}
-    todo = [path for path in paths if not answers.decided(path.name, digests[path])]
+    known = {path: answers.decided(path.name, digests[path]) for path in paths}
+    todo = [path for path, verdict in known.items() if verdict is None]
+    _recheck(answers, subject, [path for path, verdict in known.items() if verdict == "sat"])
     errors: dict[Path, GlscertError] = {}
     interrupted = False
     try:
-        for path, found in answered(subject, todo, effort if vnnlib.is_dir() else clock.remaining(effort)):
+        for path, found in answered(subject, todo, effort, began=None if vnnlib.is_dir() else began):
             if isinstance(found, GlscertError):
                 if not vnnlib.is_dir():
                     raise found
                 errors[path] = found
             entry = _refused(found) if isinstance(found, GlscertError) else _entry(found)
             answers.add({"property": path.name, "sha256": digests[path], **entry})
-            if result_file is not None and not isinstance(found, GlscertError):
+            if isinstance(found, GlscertError):
+                continue
+            tell_nearest(path, found)
+            if result_file is not None:
                 _write_result(result_file, path, found)
     except KeyboardInterrupt:
         interrupted = True
@@ -79,14 +87,28 @@ def run_queries(
     return _exit_code(verdicts, [errors[path] for path in paths if path in errors])
 
 
+def _recheck(answers: "Answers", subject: "Subject", paths: list[Path]) -> None:
+    """Asks onnxruntime again for the witnesses that an earlier run kept; says what became of its file."""
+    from glscert.verifier.spec import read_query
+
+    graph = subject.model.graph
+    for path in paths:
+        query = read_query(path, prod(graph.input_shape), graph.answers, graph.held)
+        answers.recheck(path.name, query, graph.input_shape, subject.runtime)
+    for remark in answers.remarks:
+        render.logs().print(remark, markup=False)
+
+
 class Subject:
-    """A model file that properties are asked of; torch is loaded once a property needs it."""
+    """A model file that properties are asked of, such as `first`; torch is loaded once a property needs it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, first: Path) -> None:
         from glscert.verifier.graph import load_model
-        from glscert.verifier.replay import Runtime
+        from glscert.verifier.replay import opened
+        from glscert.verifier.spec import count_inputs
 
-        self.model, self.runtime = load_model(path), Runtime(path)
+        self.model = load_model(path, count_inputs(first))
+        self.runtime = opened(path, self.model.graph)
 
     @cached_property
     def network(self) -> "Network":
@@ -103,12 +125,16 @@ class _Asked(NamedTuple):
     seconds: float
 
 
-def answered(subject: Subject, paths: list[Path], effort: "Effort") -> Iterator[tuple[Path, "Decision | GlscertError"]]:
+def answered(
+    subject: Subject, paths: list[Path], effort: "Effort", *, began: float | None = None
+) -> Iterator[tuple[Path, "Decision | GlscertError"]]:
     """The properties with their answers, or what is wrong with them, as they come: from a glance where that suffices,
-    else from a search over many together; timeout where it does not end."""
+    else from a search over many together; timeout where it does not end. began: of the time of a single one; each of
+    several has the time of the work on it."""
     asked: list[_Asked] = []
     for path in paths:
-        found = _first_look(subject, path, effort, min(_GLANCE / len(paths), effort.timeout))
+        start = time.perf_counter() if began is None else began
+        found = _first_look(subject, path, effort, start, _GLANCE / len(paths))
         if not isinstance(found, _Asked):
             yield path, found
             continue
@@ -120,36 +146,59 @@ def answered(subject: Subject, paths: list[Path], effort: "Effort") -> Iterator[
         yield from _searched(subject, asked, effort)
 
 
-def _first_look(subject: Subject, path: Path, effort: "Effort", seconds: float) -> "_Asked | Decision | GlscertError":
+def _first_look(
+    subject: Subject, path: Path, effort: "Effort", began: float, seconds: float
+) -> "_Asked | Decision | GlscertError":
     from glscert.verifier.decision import Answer, Decision
     from glscert.verifier.glance import glance
     from glscert.verifier.spec import check_readable, read_query
 
-    began, graph = time.monotonic(), subject.model.graph
+    end, graph = began + effort.timeout, subject.model.graph
     shape, (logits,) = graph.input_shape, graph.output_shape
     try:
-        with clock.alarm(effort.timeout + _GRACE):
-            query = read_query(path, prod(shape), graph.answers)
+        with clock.alarm(max(0.0, end - time.perf_counter()) + _GRACE):
+            query = read_query(path, prod(shape), graph.answers, graph.held)
         check_readable(query, graph.ending, logits)
+        _warn(path, query)
     except clock.OutOfTime:
         reason = f"timeout after {effort.timeout:g} s, while the property was read"
-        return Decision(Answer.TIMEOUT, reason, time.monotonic() - began)
+        return Decision(Answer.TIMEOUT, reason, time.perf_counter() - began)
     except GlscertError as error:
         return error
+    seconds = min(seconds, max(0.0, end - time.perf_counter()))
     witness = glance(subject.runtime, shape, query, seed=effort.seed, seconds=seconds)
-    spent = time.monotonic() - began
-    return _Asked(path, query, spent) if witness is None else Decision(Answer.SAT, "random points", spent, witness)
+    spent = time.perf_counter() - began
+    if witness is None:
+        return _Asked(path, query, spent)
+    return Decision(Answer.SAT, "random points", spent, witness, nearest=query.nearest)
+
+
+def _warn(path: Path, query: "Query") -> None:
+    """A case without a condition on outputs is sat by any input of its box, whatever the network."""
+    free = sum(not any(row.terms for row in clause.rows) for clause in query.clauses)
+    if free:
+        part = "it" if free == len(query.clauses) else f"{free} of its {len(query.clauses)} cases"
+        render.logs().print(
+            f"{path.name}: {part} states no condition on the outputs, so any input of its box is sat: it says nothing "
+            "about the network.",
+            markup=False,
+        )
 
 
 def _searched(
     subject: Subject, asked: list[_Asked], effort: "Effort"
 ) -> Iterator[tuple[Path, "Decision | GlscertError"]]:
-    began = time.monotonic()
-    from glscert.verifier import decide
     from glscert.verifier.decision import Answer, Decision
 
+    began, reason = time.perf_counter(), f"timeout after {effort.timeout:g} s"
+    if all(each.seconds >= effort.timeout for each in asked):
+        for each in asked:
+            yield each.path, Decision(Answer.TIMEOUT, reason, each.seconds)
+        return
+    from glscert.verifier import decide
+
     network = subject.network  # outside the alarm, which would leave torch half loaded
-    loading = (time.monotonic() - began) / len(asked)
+    loading = (time.perf_counter() - began) / len(asked)
     spent = [each.seconds + loading for each in asked]
     timeouts = [max(0.0, effort.timeout - seconds) for seconds in spent]
     left = dict(enumerate(asked))
@@ -157,7 +206,7 @@ def _searched(
         queries = [each.query for each in asked]
         answers = decide.decide_many(network, queries, effort, timeouts=timeouts, progress=progress)
         while left:
-            began = time.monotonic()
+            began = time.perf_counter()
             try:
                 with clock.alarm(sum(timeouts[place] for place in left) + _GRACE):
                     place, found = next(answers)
@@ -166,10 +215,22 @@ def _searched(
             if not isinstance(found, GlscertError):
                 found = replace(found, seconds=spent[place] + found.seconds)
             yield left.pop(place).path, found
-    share = (time.monotonic() - began) / max(1, len(left))
-    reason = f"timeout after {effort.timeout:g} s, in the middle of a step"
+    share = (time.perf_counter() - began) / max(1, len(left))
     for place, each in left.items():
-        yield each.path, Decision(Answer.TIMEOUT, reason, spent[place] + share)
+        yield each.path, Decision(Answer.TIMEOUT, reason, spent[place] + share, nearest=each.query.nearest)
+
+
+def tell_nearest(path: Path, decision: "Decision") -> None:
+    """On stderr, for which inputs the nearest float32 number stands."""
+    if not decision.nearest:
+        return
+    some, more = decision.nearest[:_MOST_NAMED], len(decision.nearest) - _MOST_NAMED
+    named = ", ".join(f"X_{index}" for index in some) + (f" and {more} more" if more > 0 else "")
+    render.logs().print(
+        f"{path.name}: no float32 number lies between the bounds of {named}: the nearest stands for it, in a witness "
+        "that the exact number confirms, and a proof covers both.",
+        markup=False,
+    )
 
 
 def _write_result(path: Path, property: Path, decision: "Decision") -> None:
@@ -224,22 +285,23 @@ def _entry(decision: "Decision") -> dict[str, Any]:
         "seconds": round(decision.seconds, 3),
         "visited": decision.visited,
         "bound": bound if bound is not None and isfinite(bound) else None,
+        "nearest": list(decision.nearest),
         "witness": None if witness is None else {"x": witness.x.tolist(), "y": witness.y.tolist()},
     }
 
 
 def _refused(error: GlscertError) -> dict[str, Any]:
-    unknown = {"seconds": 0.0, "visited": 0, "bound": None, "witness": None}
+    unknown: dict[str, Any] = {"seconds": 0.0, "visited": 0, "bound": None, "nearest": [], "witness": None}
     return {"verdict": "error", "reason": str(error), **unknown}
 
 
 def _header(model: Path, timeout: float, seed: int) -> dict[str, Any]:
-    from importlib.metadata import version
+    from glscert.verifier.record import versions
 
     return {
         "model": {"path": str(model), "sha256": _digest(model)},
         "settings": {"timeout": timeout, "seed": seed},
-        "versions": {name: version(name) for name in ("glscert", "torch", "onnx", "numpy")},
+        "versions": versions(),
     }
 
 

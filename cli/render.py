@@ -50,6 +50,12 @@ def radius(eps: Any) -> str:
     return least if np.ndim(eps) == 0 else f"{least}…{most} by entry"
 
 
+def label_column(label: str, source: str) -> str:
+    """Which column of a table was taken for the labels."""
+    where = f"the {label} column" if label in ("first", "last") else f"the column {label!r}"
+    return f"labels: {where} of {source}; --label takes another."
+
+
 def print_json(value: Any) -> None:
     """One object on stdout, as strict JSON: no NaN, no colours."""
     import typer

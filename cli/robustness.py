@@ -1,11 +1,9 @@
 """Data-set mode of `glscli verify`: labelled inputs to verdicts, tables and JSON."""
 
-import hashlib
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +15,7 @@ from .parse import parse_eps, parse_norm, parse_range, parse_slice, read_ranges
 if TYPE_CHECKING:
     import numpy as np
 
+    from glscert.verifier.inputs import Inputs
     from glscert.verifier.region import Entries, Norm, Region
     from glscert.verifier.report import Report
     from glscert.verifier.robustness import Settings, Verifier
@@ -31,10 +30,11 @@ class Request(NamedTuple):
     eps: str | None
     eps_file: Path | None
     data: Path | None
-    data_dir: Path
+    data_dir: Path | None
     images: str | None
     norm: str | None
     range: str | None
+    label: str | None
 
 
 def run(
@@ -47,22 +47,27 @@ def run(
     as_json: bool,
 ) -> int:
     """The exit code, after everything is printed and kept."""
+    from glscert.verifier.record import check_target, digest
     from glscert.verifier.report import Report
     from glscert.verifier.robustness import Settings, Verifier
 
+    if out is not None:
+        check_target(out)
     if effort.threads is not None:
         import torch
 
         torch.set_num_threads(effort.threads)
     verifier = Verifier(model)
     norm = parse_norm(request.norm, verifier.network.metadata.get("norm"))
-    x, y, source, own = _inputs(verifier, request.data, request.data_dir)
-    radius, low, high = _region(verifier, own, request, norm).complete()
+    inputs, source = _inputs(verifier, request)
+    radius, low, high = _region(verifier, inputs, request, norm).complete()
     settings = Settings(radius, low, high, effort.timeout, memory=effort.memory, seed=effort.seed, norm=norm)
-    first, last = parse_slice(request.images, len(x))
-    x, y = x[first:last], y[first:last]
-    header = _header(verifier, settings, {"source": source, "sha256": _digest(x, y), "first": first, "last": last})
-    report = Report(header, len(x), out)
+    first, last = parse_slice(request.images, len(inputs.x))
+    x, y = inputs.x[first:last], inputs.y[first:last]
+    data = {"source": source, "sha256": digest(x, y), "first": first, "last": last, "rounded": verifier.rounded(x)}
+    report = Report(_header(verifier, settings, data | {"label": inputs.label}), y, out)
+    verifier.recheck(x, y, settings, first, report.images, report.counterexamples)
+    _remark(report, inputs, source)
     interrupted = not _run(verifier, x, y, first, settings, report)
     with _undisturbed():
         if as_json:
@@ -156,30 +161,46 @@ def _exit_code(summary: dict[str, Any], min_certified: float | None) -> int:
     return 3 if summary["unknown"] else 0
 
 
-def _inputs(verifier: "Verifier", data: Path | None, data_dir: Path) -> "tuple[np.ndarray, np.ndarray, str, Region]":
+def _remark(report: "Report", inputs: "Inputs", source: str) -> None:
+    """What is not seen in the verdicts: the column of labels, numbers that are rounded, an earlier run's record."""
+    said = list(report.remarks)
+    if inputs.label is not None:
+        said.append(render.label_column(inputs.label, source))
+    rounded = report.header["data"]["rounded"]
+    if rounded:
+        said.append(
+            f"no float32 numbers: {rounded} of the inputs' entries; balls stand around them as they are given, and "
+            "onnxruntime is fed the nearest float32."
+        )
+    for sentence in said:
+        render.logs().print(sentence, markup=False)
+
+
+def _inputs(verifier: "Verifier", request: Request) -> "tuple[Inputs, str]":
+    from glscert.verifier.arrays import laid_out
     from glscert.verifier.data import DATASETS, load_dataset
+    from glscert.verifier.inputs import Inputs, read_inputs
     from glscert.verifier.region import Region
 
-    name = verifier.network.metadata.get("dataset")
+    name, data, shape = verifier.network.metadata.get("dataset"), request.data, verifier.graph.input_shape
     if data is not None:
         if str(data) not in DATASETS:
-            from glscert.verifier.inputs import read_inputs
-
-            found = read_inputs(data, verifier.graph.input_shape)
-            return found.x, found.y, data.name, found.region
+            if request.data_dir is not None:
+                raise InputError(f"--data-dir names the folder of a data set, and {data} is a file; leave one out.")
+            return read_inputs(data, shape, label=request.label, classes=verifier.classes), data.name
         name = str(data)
     if name is None:
         raise InputError(
             f"{verifier.path} does not name a data set; give labelled inputs with --data FILE.npz or FILE.csv, or name "
             f"one: {', '.join(DATASETS)}."
         )
-    known, shape = load_dataset(name, "test", data_dir), verifier.graph.input_shape
-    if prod(known.x.shape[1:]) != prod(shape):
-        raise InputError(f"{name} holds inputs of shape {known.x.shape[1:]}; the network takes {shape}.")
-    return known.x.reshape(len(known.x), *shape), known.y, f"{name} test", Region()
+    if request.label is not None:
+        raise InputError(f"--label names a column of --data FILE.csv; {name} knows its labels.")
+    known = load_dataset(name, "test", request.data_dir)
+    return Inputs(laid_out(known.x, shape, name), known.y, Region()), f"{name} test"
 
 
-def _region(verifier: "Verifier", own: "Region", request: Request, norm: "Norm") -> "Region":
+def _region(verifier: "Verifier", inputs: "Inputs", request: Request, norm: "Norm") -> "Region":
     """What the command line says, else the file of radii, else the inputs' own file, else the model.
 
     The model's radius counts in the model's norm only.
@@ -197,8 +218,8 @@ def _region(verifier: "Verifier", own: "Region", request: Request, norm: "Norm")
     if eps is not None:
         found = found.over(region({"eps": _numbers(parse_eps(eps, None))}, shape, "--eps"))
     if eps_file is not None:
-        found = found.over(read_region(eps_file, shape))
-    found = found.over(own)
+        found = found.over(read_region(eps_file, shape, inputs.columns))
+    found = found.over(inputs.region)
     if found.eps is None:
         stated = parse_norm(None, metadata.get("norm"))
         if norm is not stated and "eps" in metadata:
@@ -221,10 +242,6 @@ def _numbers(values: list[float]) -> "Entries":
     return values[0] if len(values) == 1 else np.array(values)
 
 
-def _digest(x: "np.ndarray", y: "np.ndarray") -> str:
-    return hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()
-
-
 def _plain(entries: "Entries") -> Any:
     """A number, None for an infinite one, or a row-major list of them."""
     import numpy as np
@@ -234,9 +251,8 @@ def _plain(entries: "Entries") -> Any:
 
 
 def _header(verifier: "Verifier", settings: "Settings", data: dict[str, Any]) -> dict[str, Any]:
-    from importlib.metadata import version
+    from glscert.verifier.record import versions
 
-    packages = ("glscert", "torch", "onnx", "numpy")
     return {
         "model": {"path": str(verifier.path), "sha256": verifier.sha256},
         "property": {
@@ -246,5 +262,5 @@ def _header(verifier: "Verifier", settings: "Settings", data: dict[str, Any]) ->
         },
         "data": data,
         "settings": {"timeout": settings.timeout, "seed": settings.seed},
-        "versions": {name: version(name) for name in packages},
+        "versions": versions(),
     }

@@ -11,7 +11,7 @@ import typer
 from glscert.verifier.errors import GlscertError, InputError, UnsupportedError
 
 from . import clock
-from .query import EXIT_CODES, Subject, answered
+from .query import EXIT_CODES, Subject, answered, tell_nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,13 +25,14 @@ def run_standard(query: Path, networks: list[str], assignments: Path | None, eff
     """The exit code. Raises `InputError` where networks are missing or too many."""
     from glscert.verifier.spec import assignment, read_signature
 
-    declared = read_signature(query)
+    began, declared = clock.began(), read_signature(query)
     model = _network(networks, declared)
     if declared is not None:
         _check_types(query, declared)
-    ((_, decision),) = answered(Subject(model), [query], clock.remaining(effort))
+    ((_, decision),) = answered(Subject(model, query), [query], effort, began=began)
     if isinstance(decision, GlscertError):
         raise decision
+    tell_nearest(query, decision)
     verdict = decision.verdict.value
     typer.echo("timed-out" if verdict == "timeout" else verdict)
     if decision.witness is not None:
@@ -56,7 +57,7 @@ def _network(networks: list[str], declared: "Signature | None") -> Path:
 
 
 def _check_types(query: Path, declared: "Signature") -> None:
-    for tensor in (declared.input, declared.output):
+    for tensor in (*declared.inputs, *declared.outputs):
         if tensor.type not in ("Real", "real"):
             raise UnsupportedError(
                 f"{query}: {tensor.name} is declared {tensor.type}; proofs are about real arithmetic, in which the "
@@ -69,10 +70,11 @@ def _serialise(folder: Path, declared: "Signature | None", witness: "Witness") -
     from onnx import numpy_helper
 
     from glscert.verifier.files import replace_file
+    from glscert.verifier.spec import by_tensor
 
     tensors: dict[str, np.ndarray] = {"X": witness.x, "Y": witness.y}
     if declared is not None:
-        pairs = ((declared.input, witness.x), (declared.output, witness.y))
+        pairs = (*by_tensor(declared.inputs, witness.x), *by_tensor(declared.outputs, witness.y))
         tensors = {tensor.name: values.reshape(tensor.shape) for tensor, values in pairs}
     folder.mkdir(parents=True, exist_ok=True)
     for name, values in tensors.items():

@@ -26,7 +26,15 @@ def command(
         Path, typer.Option(help="Folder with the data set's files; missing ones are downloaded.")
     ] = Path("data"),
     data: Annotated[
-        Path | None, typer.Option(help="Your own inputs in place of a data set: .npz (x, y) or .csv (label last).")
+        Path | None, typer.Option(help="Your own inputs in place of a data set: .npz (x, y) or .csv.")
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|first|last",
+            help="The column of a .csv that holds the labels.",
+            show_default="the one called so, else the last",
+        ),
     ] = None,
     test_data: Annotated[
         Path | None, typer.Option(help="Test inputs to --data.", show_default="a fifth of the rows")
@@ -104,12 +112,13 @@ def command(
 
     On several processes or GPUs: torchrun --nproc-per-node 2 --no-python -- glscli train --dataset mnist
 
-    Your own table, its last column the label, one feature frozen: glscli train --data rows.csv --eps 0.1,0,0.05
+    Your own table, one feature frozen: glscli train --data rows.csv --eps 0.1,0,0.05
     """
     options: dict[str, Any] = {"dataset": dataset, "net": net, "method": method, "relaxation": relaxation}
     options |= {
         "options": parse_options(option) if option else None,
         "data": _absolute(data),
+        "label": label,
         "test_data": _absolute(test_data),
         "hidden": None if hidden is None else hidden.split(","),
         "eps": None if eps is None else parse_ratios(eps),
@@ -147,6 +156,8 @@ def command(
         together = f" in {group.size} processes" if group.size > 1 else ""
         if group.leads:
             render.logs().print(f"{'resuming' if resume else 'training'} {folder}{together}", markup=False)
+            if resolved.label and not resume:
+                render.logs().print(render.label_column(resolved.label, Path(str(resolved.data)).name), markup=False)
             if resolved.device == "cpu" and not compiled.enable():
                 render.logs().print(
                     "no C compiler is found, so bounds are taken without a compiled program, several times slower: "

@@ -38,8 +38,18 @@ def command(
         ),
     ] = None,
     data_dir: Annotated[
-        Path, typer.Option(help="Folder with the data set that the model names.", rich_help_panel=DATA)
-    ] = Path("data"),
+        Path | None,
+        typer.Option(help="Folder with the data set that the model names.", show_default="data", rich_help_panel=DATA),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|first|last",
+            help="The column of a .csv that holds the labels.",
+            show_default="the one called so, else the last",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     images: Annotated[
         str | None,
         typer.Option(help="Which inputs, as first:last (last left out).", show_default="all", rich_help_panel=DATA),
@@ -91,7 +101,7 @@ def command(
         ),
     ] = 60.0,
     out: Annotated[
-        Path | None, typer.Option(help="JSON file to keep results in; a stopped run goes on from it.")
+        Path | None, typer.Option(help="File .json to keep results in; a stopped run goes on from it.")
     ] = None,
     memory: Annotated[int, typer.Option(min=1, help="MiB for bounds and open subdomains.")] = 256,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default="all")] = None,
@@ -117,6 +127,20 @@ def command(
     """
     from glscert.verifier.settings import Effort
 
+    if vnnlib is not None or _is_query(model):
+        _refuse_ignored(
+            {
+                "--eps": eps,
+                "--eps-file": eps_file,
+                "--data": data,
+                "--data-dir": data_dir,
+                "--label": label,
+                "--images": images,
+                "--norm": norm,
+                "--range": range,
+                "--min-certified": min_certified,
+            }
+        )
     effort = Effort(timeout, memory * 2**20, seed, threads)
     if _is_query(model):
         from .standard import run_standard
@@ -137,8 +161,18 @@ def command(
         raise InputError("--result-file goes with --vnnlib PROPERTY; --out keeps the results of labelled inputs.")
     from .robustness import Request, run
 
-    request = Request(eps, eps_file, data, data_dir, images, norm, range)
+    request = Request(eps, eps_file, data, data_dir, images, norm, range, label)
     raise typer.Exit(run(model, request, effort, out=out, min_certified=min_certified, as_json=as_json))
+
+
+def _refuse_ignored(given: dict[str, object]) -> None:
+    """Raises InputError where options of labelled inputs stand beside a property, which says all of it."""
+    ignored = [name for name, value in given.items() if value is not None]
+    if ignored:
+        raise InputError(
+            f"{', '.join(ignored)} {'goes' if len(ignored) == 1 else 'go'} with labelled inputs; a property in VNN-LIB "
+            "states its own inputs and what must not happen. Leave one of the two out."
+        )
 
 
 def _is_query(path: Path) -> bool:

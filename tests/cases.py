@@ -7,8 +7,10 @@ import torch
 
 from glscert.verifier.bounds import Box, Spec
 from glscert.verifier.bounds.beta_crown import Cuts, Dual
+from glscert.verifier.bounds.errors import Errors
 from glscert.verifier.bounds.interval import nonlinearities
 from glscert.verifier.graph import Graph
+from glscert.verifier.search import intermediate
 from random_graphs import CURVED, GRAPHS
 from reference import REFERENCE, dense, forward
 
@@ -67,6 +69,12 @@ def sampled(case, count=200):
     values = {name: torch.from_numpy(v).reshape(*points.shape[:2], *v.shape[1:]) for name, v in values.items()}
     rows = torch.einsum("bmk,sbk->sbm", case.spec.rows, values[case.graph.output]) + case.spec.offset
     return values, rows
+
+
+def preactivations(case, base):
+    """The boxes of the nonlinearities' inputs as a search has them."""
+    errors = Errors(case.graph, case.params, base)
+    return intermediate.unstable_preactivations(case.graph, case.params, base, errors)
 
 
 def random_dual(pre, rows, scale=1.0):

@@ -1,8 +1,14 @@
 """Options and fixtures for every test."""
 
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Each worker has a core: threads of their own would only get in each other's way. Read when torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +37,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def every_way(request: pytest.FixtureRequest) -> bool:
     """Whether each case is tried in every way, as with `--graphs 2000`, or in one of them."""
     return request.config.getoption("graphs") >= 2000
+
+
+@pytest.fixture(autouse=True)
+def nothing_compiled_for_the_next_test() -> Iterator[None]:
+    """Training turns the compiler on for its whole process; a verifier's test would wait seconds for each network."""
+    yield
+    compiled = sys.modules.get("glscert.verifier.ops.compiled")
+    if compiled is not None:
+        compiled.enable(False)
 
 
 @pytest.fixture(scope="session")

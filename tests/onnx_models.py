@@ -48,9 +48,8 @@ def normal(*shape: int, dtype: type = np.float32) -> np.ndarray:
 
 
 def images(model: Model, count: int, seed: int = 0) -> np.ndarray:
-    """[count, *v] in [-1, 1], in the model's dtype."""
-    dtype = next(iter(model.params.values())).dtype
-    return np.random.default_rng(seed).uniform(-1, 1, (count, *model.graph.input_shape)).astype(dtype)
+    """[count, *v] float32 in [-1, 1]."""
+    return np.random.default_rng(seed).uniform(-1, 1, (count, *model.graph.input_shape)).astype(np.float32)
 
 
 def run_file(proto: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
@@ -60,13 +59,14 @@ def run_file(proto: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     (declared,) = (i for i in session.get_inputs() if i.name in ("x", "input", proto.graph.input[0].name))
     shape = [n if isinstance(n, int) else 1 for n in declared.shape]
+    x = x.astype(np.float64 if "double" in declared.type else np.float32)
     return np.stack([session.run(None, {declared.name: image.reshape(shape)})[0].ravel() for image in x])
 
 
 def run_loaded(model: Model, x: np.ndarray) -> np.ndarray:
-    """The loaded graph's outputs [B, K], in torch, all images at once."""
-    params = {name: torch.from_numpy(array) for name, array in model.params.items()}
-    return evaluate(model.graph, params, torch.from_numpy(x)).numpy()
+    """The loaded graph's outputs [B, K], in torch and float64, all images at once."""
+    params = {name: torch.from_numpy(array).double() for name, array in model.params.items()}
+    return evaluate(model.graph, params, torch.from_numpy(x).double()).numpy()
 
 
 def mlp_nodes() -> list[onnx.NodeProto]:

@@ -46,6 +46,7 @@ class TrainConfig(BaseModel):
 
     dataset: str
     data: str | None = None  # a user's own .npz or .csv in place of a data set
+    label: str | None = None  # the column of a .csv that holds the labels: its name, first or last
     test_data: str | None = None  # its test inputs; None: `test_share` of the rows, chosen by the seed
     test_share: float = Field(0.2, gt=0, lt=1)
     low: tuple[float | None, ...] = (0.0,)  # of the valid range: one number, or one per entry; None: no end

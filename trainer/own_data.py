@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from glscert.verifier.errors import InputError
+from glscert.verifier.errors import InputError, listed
 from glscert.verifier.inputs import Inputs, read_inputs
 from glscert.verifier.region import Entries, Region, read_region, region
 
@@ -42,6 +42,7 @@ def own_values(given: Mapping[str, Any], shape: tuple[int, ...] | None = None) -
     Raises InputError: unusable files, or a radius that is stated twice or not at all.
     """
     eps, file, values, stated = given.get("eps"), given.get("eps_file"), {}, Region()
+    columns: tuple[str, ...] | None = None
     listed = isinstance(eps, list | tuple)
     dataset = str(given.get("dataset"))
     if shape is None:
@@ -49,13 +50,19 @@ def own_values(given: Mapping[str, Any], shape: tuple[int, ...] | None = None) -
     if given.get("data"):
         if given.get("dataset", OWN) != OWN:
             raise InputError(f"data and dataset = {given['dataset']!r} both say what to train on; leave one out.")
-        inputs = _read(given["data"])
-        shape, stated = inputs.x.shape[1:], inputs.region
-        values = {"dataset": OWN, "net": given.get("net", "cnn3" if len(shape) == 3 else "mlp")}
+        inputs = _read(given["data"], label=given.get("label"))
+        shape, stated, columns = inputs.x.shape[1:], inputs.region, inputs.columns
+        net = given.get("net", "cnn3" if len(shape) == 3 else "mlp")
+        values = {"dataset": OWN, "net": net, "label": inputs.label}
+        _check_layout(given["data"], shape, net)
+    elif given.get("label") is not None:
+        raise InputError(f"label = {given['label']!r} names a column of a .csv file; give that as data.")
+    elif given.get("test_data") is not None:
+        raise InputError(f"test_data = {given['test_data']!r} goes with data of your own; give that too.")
     if file:
         if eps is not None:
             raise InputError("eps and eps_file both state the radius; leave one out.")
-        stated = read_region(Path(file), shape).over(stated)
+        stated = read_region(Path(file), shape, columns).over(stated)
     if listed:
         try:
             numbers = np.array(eps, np.float64)
@@ -73,22 +80,38 @@ def own_values(given: Mapping[str, Any], shape: tuple[int, ...] | None = None) -
     return values
 
 
+def _check_layout(data: object, shape: tuple[int, ...], net: object) -> None:
+    if len(shape) == 3 and net != "mlp" and shape[2] in (1, 3, 4) and shape[2] < min(shape[:2]):
+        raise InputError(
+            f"{data}: the images have shape {list(shape)}, channels last it seems; the network {net} takes [C, H, W]: "
+            "turn them by x.transpose(0, 3, 1, 2)."
+        )
+
+
 def _columns(eps: Entries) -> tuple[float, ...] | None:
     return tuple(np.ravel(eps).tolist()) if np.ndim(eps) else None
 
 
-def load_own(data: str, test_data: str | None, *, share: float, seed: int, normalise: bool) -> Splits:
-    """The rows of `data`, and of `test_data` or else a random `share` of the rows held out.
+def load_own(
+    data: str, test_data: str | None, *, share: float, seed: int, normalise: bool, label: str | None = None
+) -> Splits:
+    """The rows of `data`, and of `test_data` or else a random `share` of the rows held out. label: of tables, the
+    column of labels.
 
     Raises InputError: files that are unusable or do not fit each other, too few rows, labels that are not 0 … K - 1.
     """
-    train = _read(data)
-    test = None if test_data is None else _read(test_data, train.x.shape[1:])
+    train = _read(data, label=label)
+    test = None if test_data is None else _read(test_data, train.x.shape[1:], label=train.label)
+    if test is not None and test.columns and train.columns and test.columns != train.columns:
+        raise InputError(
+            f"the features of {test_data} are {listed(test.columns)}, those of {data} {listed(train.columns)}; give "
+            "both the same columns in the same order."
+        )
     train, test = train_and_test(train, test, data, share=share, seed=seed)
     classes = 1 + int(max(train.y.max(), test.y.max()))
     if min(train.y.min(), test.y.min()) < 0 or len(np.unique(train.y)) != classes or classes < 2:
         raise InputError(
-            f"the labels of {data} are {_some(np.unique(train.y))}; classes are numbered 0 … K - 1, at least two of "
+            f"the labels of {data} are {listed(np.unique(train.y))}; classes are numbered 0 … K - 1, at least two of "
             "them, each with rows to train on."
         )
     mean, std = _moments(train.x) if normalise else (None, None)
@@ -108,16 +131,13 @@ def train_and_test(train: Inputs, test: Inputs | None, what: str, *, share: floa
     return train, test
 
 
-def _read(path: str, shape: tuple[int, ...] | None = None) -> Inputs:
-    found = read_inputs(Path(path), shape)
+def _read(path: str, shape: tuple[int, ...] | None = None, *, label: str | None = None) -> Inputs:
+    """label: the column of labels, of a table; classes are counted in its rows."""
+    table = Path(path).suffix.lower() == ".csv"
+    found = read_inputs(Path(path), shape, label=label if table or shape is None else None)
     if found.x.ndim < 2:
         raise InputError(f"{path}: x has shape {found.x.shape}; give one row of numbers per input, [N, columns].")
-    return found
-
-
-def _some(labels: np.ndarray) -> str:
-    shown = ", ".join(map(str, labels[:12].tolist()))
-    return shown if len(labels) <= 12 else f"{shown}, …"
+    return found._replace(x=found.x.astype(np.float32, copy=False))
 
 
 def _moments(x: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

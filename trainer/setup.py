@@ -3,6 +3,7 @@
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -109,8 +110,8 @@ def load_splits(config: TrainConfig, data_dir: Path | None) -> Splits:
     if config.dataset == TENSORS:
         raise InputError("the run was given its inputs in Python, and they are not kept; give inputs with --data.")
     if config.data is not None:
-        share, seed = config.test_share, config.seed
-        return load_own(config.data, config.test_data, share=share, seed=seed, normalise=config.normalise)
+        how: dict[str, Any] = {"share": config.test_share, "seed": config.seed, "normalise": config.normalise}
+        return load_own(config.data, config.test_data, label=config.label, **how)
     train = load_dataset(config.dataset, "train", data_dir, as_bytes=True)
     test = load_dataset(config.dataset, "test", data_dir)
     return Splits(SOURCES[config.dataset], train.x, train.y, test.x, test.y)

@@ -6,7 +6,7 @@ from pathlib import Path
 from .decide import Decision, Progress, decide
 from .network import Network, load
 from .settings import Effort
-from .spec import Query, read_query
+from .spec import Query, count_inputs, read_query
 
 
 def verify(
@@ -24,7 +24,8 @@ def verify(
     timeout: seconds. memory: bytes for coefficients and open subdomains. threads: of torch; None leaves them as they
     are. progress: called with a sentence now and then. Raises `InputError` or `UnsupportedError` for unusable files.
     """
-    known = network if isinstance(network, Network) else load(network)
+    if not isinstance(network, Network):
+        network = load(network, query.inputs if isinstance(query, Query) else count_inputs(query))
     if not isinstance(query, Query):
-        query = read_query(query, prod(known.graph.input_shape), known.graph.answers)
-    return decide(known, query, Effort(timeout, memory, seed, threads), progress=progress)
+        query = read_query(query, prod(network.graph.input_shape), network.graph.answers, network.graph.held)
+    return decide(network, query, Effort(timeout, memory, seed, threads), progress=progress)

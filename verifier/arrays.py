@@ -1,8 +1,12 @@
-"""Arrays of numbers from a user's `.npz` file: sizes are read before memory is taken, nothing is unpickled."""
+"""Arrays of numbers that a user gives: from an `.npz` file, sizes read before memory is taken and nothing unpickled;
+kept exactly, whatever type they come in; and never laid out anew where that would move a number to another place.
+"""
 
 import zipfile
 import zlib
 from collections.abc import Sequence
+from itertools import permutations
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +27,10 @@ _UNREADABLE = (
 )
 
 
-def read_arrays(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
-    """The arrays named, `optional` ones where the file has them.
+def read_arrays(
+    path: Path, needed: Sequence[str], optional: Sequence[str] = (), *, text: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """The arrays named, `optional` ones where the file has them. text: those that may be of text or truth values.
 
     Raises InputError: not a readable file, more than 4 GiB, an array missing or not of numbers.
     """
@@ -46,6 +52,91 @@ def read_arrays(path: Path, needed: Sequence[str], optional: Sequence[str] = ())
     for name, array in found.items():
         if not isinstance(array, np.ndarray):
             raise InputError(f"{path}: {name} is not a NumPy array; write the file with numpy.savez.")
-        if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
+        known = name in text and array.dtype.kind in "USb"
+        if not known and (not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array)):
             raise InputError(f"{path}: {name} is {array.dtype} of shape {array.shape}; numbers are needed.")
     return found
+
+
+def exact(numbers: np.ndarray, what: str) -> np.ndarray:
+    """The same numbers in float32, where it holds every one of them, else in float64.
+
+    Raises InputError: no real numbers, NaN, beyond float32's range, or with more digits than float64 holds.
+    """
+    kind = numbers.dtype
+    if not np.issubdtype(kind, np.number) or np.iscomplexobj(numbers):
+        raise InputError(f"{what} are {kind}; real numbers are needed.")
+    if np.issubdtype(kind, np.integer) and numbers.size and max(int(numbers.max()), -int(numbers.min())) > 2**53:
+        raise InputError(f"{what} hold integers beyond 2^53, which float64 does not hold; scale them.")
+    with np.errstate(over="ignore"):
+        double = numbers.astype(np.float64, copy=False)
+        single = double.astype(np.float32)
+    if not np.isfinite(single).all():
+        raise InputError(f"{what} hold NaN or values beyond float32; remove them.")
+    if np.issubdtype(kind, np.floating) and kind.itemsize > 8 and not np.array_equal(double, numbers):
+        raise InputError(f"{what} are {kind} with more digits than float64 holds; give float64.")
+    return single if np.array_equal(single, double) else double
+
+
+def one_each(labels: np.ndarray, count: int, what: str) -> np.ndarray:
+    """Labels [count] as numbers, from a column [count, 1], text of whole numbers or truth values too.
+
+    Raises InputError: another shape, other text, no numbers.
+    """
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        raise InputError(f"{what} have shape {_listed(labels.shape)}; of one-hot rows or scores give y.argmax(1).")
+    if labels.ndim not in (1, 2):
+        raise InputError(f"{what} have shape {_listed(labels.shape)}; give one label per input, [N].")
+    labels = labels.reshape(-1)
+    if len(labels) != count:
+        raise InputError(f"{what} do not fit: {count} inputs but {len(labels)} labels; give one label per input.")
+    if labels.dtype.kind in "USO":
+        try:
+            return np.array([int(label) for label in labels.tolist()], np.int64)
+        except (ValueError, TypeError, OverflowError):
+            raise InputError(
+                f"{what} are text, such as {str(labels[0])[:40]!r}; a network's file does not name its classes: give "
+                "their numbers 0 … K - 1, in the order of its scores."
+            ) from None
+    if labels.dtype.kind == "b":
+        return labels.astype(np.int64)
+    if not np.issubdtype(labels.dtype, np.number) or np.iscomplexobj(labels):
+        raise InputError(f"{what} are {labels.dtype}; give integers.")
+    return labels
+
+
+def laid_out(x: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """x [N, ...] as [N, *shape]: it has that shape but for axes of length 1, or one side of the two is flat.
+
+    Raises InputError: another shape, or images with their channels last for a network of flat rows.
+    """
+    if x.ndim == 0:
+        raise InputError(f"{what} are a single number; rows of numbers are needed.")
+    given = x.shape[1:]
+    here, there = ([extent for extent in side if extent != 1] for side in (given, shape))
+    fits = prod(given) == prod(shape) and (here == there or len(here) < 2 or len(there) < 2)
+    if fits and len(here) > 2 and len(there) < 2 and here[-1] < min(here[:-1]):
+        raise InputError(
+            f"{what} have shape {_listed(given)}, channels last it seems, and the network takes rows of {prod(shape)} "
+            f"numbers; flatten them in the order that it was trained on, x.transpose(0, {len(given)}, "
+            f"{', '.join(map(str, range(1, len(given))))}).reshape(len(x), -1) or x.reshape(len(x), -1)."
+        )
+    if fits:
+        return x.reshape(len(x), *shape)
+    orders = permutations(range(1, x.ndim)) if sorted(here) == sorted(there) and x.ndim <= 7 else ()
+    turned = next((order for order in orders if _reorders(x.shape, order, there)), None)
+    if x.shape == shape:
+        advice = "a single input goes as x[None]"
+    elif turned is not None:
+        advice = f"turn them by x.transpose(0, {', '.join(map(str, turned))})"
+    else:
+        advice = "give that shape, or rows of as many numbers"
+    raise InputError(f"{what} have shape {_listed(given)}, the network takes {_listed(shape)}; {advice}.")
+
+
+def _reorders(shape: tuple[int, ...], order: tuple[int, ...], wanted: list[int]) -> bool:
+    return [shape[axis] for axis in order if shape[axis] != 1] == wanted
+
+
+def _listed(shape: Sequence[int]) -> str:
+    return f"[{', '.join(map(str, shape))}]"

@@ -12,19 +12,18 @@ from .outcome import Outcome, Verdict
 
 @dataclass(eq=False)
 class Case:
-    """lower: best float64 bounds of the specification rows [K-1]; pre: boxes of the ReLUs' inputs [*v], by value name.
-
-    needed: what a float64 bound must exceed to prove a row, for rounding.
+    """lower: best float64 bounds of the specification rows [K-1], and which of them prove their row, whatever rounded;
+    pre: boxes of the ReLUs' inputs [*v], by value name.
     """
 
     index: int
     x: np.ndarray
     label: int
     lower: torch.Tensor
+    proved: torch.Tensor
     seconds: float = 0.0
     margin: float | None = None
     pre: dict[str, Box] | None = None
-    needed: float = float("inf")
 
     def outcome(self, verdict: Verdict, reason: str, counterexample: np.ndarray | None = None) -> Outcome:
         return Outcome(self.index, self.label, verdict, self.margin, self.seconds, reason, counterexample)

@@ -1,18 +1,18 @@
 """What bounds and a short attack leave open: α-CROWN, a longer attack, branch and bound."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from operator import itemgetter
 
+from . import deadline
 from .bounds import Box
 from .case import Case, finite
 from .outcome import Outcome, Verdict
 from .search.frontier import Limits
 from .search.problem import Problem
 from .search.search import Search
-from .stages import Stages, through
-
-RESTARTS, STEPS = 5, 50  # of the longer attack
+from .stages import RESTARTS, STEPS, Stages, through
 
 
 class Completion:
@@ -20,20 +20,23 @@ class Completion:
 
     def __init__(self, stages: Stages, cases: list[Case]) -> None:
         self._stages, self._pending = stages, dict(enumerate(cases))
-        problems, needed = self._problems(cases)
-        network, limits = stages.network, Limits(stages.settings.timeout)
-        self._search = Search(network.graph, network.exact, network.single, problems, needed, limits)
+        problems = self._problems(cases)
+        network, limits = stages.network, Limits(stages.settings.timeout, memory=stages.settings.memory)
+        self._search = Search(network.graph, network.exact, network.single, problems, limits)
 
     def outcomes(self) -> Iterator[Outcome]:
         """One outcome for each case, in the order in which they are reached."""
         search = self._search
+        self._add_up()
         while search.has_roots() and search.can_split():
-            search.run_round()
-            yield from self._refuted()
-            yield from self._finished("alpha-CROWN")
+            yield from self._round("alpha-CROWN")
+        self._add_up()
         left = yield from through(
-            list(self._pending.values()), lambda part: self._stages.attack_rows(part, restarts=RESTARTS, steps=STEPS)
+            list(self._pending.values()),
+            lambda part: self._stages.attack_rows(part, restarts=RESTARTS, steps=STEPS),
+            self._stages.settings.timeout,
         )
+        self._add_up()
         if not search.can_split():
             yield from (
                 case.outcome(Verdict.UNKNOWN, "the bound is exact and within rounding of zero") for case in left
@@ -44,9 +47,28 @@ class Completion:
             search.stop_owner(owner, "falsified")
             del self._pending[owner]
         while search.is_open():
-            search.run_round()
-            yield from self._refuted()
-            yield from self._finished("branch and bound")
+            yield from self._round("branch and bound")
+
+    def _round(self, stage: str) -> Iterator[Outcome]:
+        """One of the search, and the outcomes that it leads to."""
+        began, search = time.perf_counter(), self._search
+        try:
+            with deadline.within(sum(search.seconds_left(owner) for owner in self._pending)):
+                search.run_round()
+        except deadline.OutOfTime:
+            share = (time.perf_counter() - began) / len(self._pending)
+            for owner in self._pending:
+                search.spend(owner, 0, share)
+                search.out_of_time(owner)
+        yield from self._refuted()
+        yield from self._finished(stage)
+
+    def _add_up(self) -> None:
+        """Counts the search's time among the inputs' own, and theirs towards the search's limit."""
+        for owner, case in self._pending.items():
+            for progress in self._search.of_owner(owner).values():
+                case.seconds, progress.seconds = case.seconds + progress.seconds, 0.0
+            self._search.elsewhere[owner] = case.seconds
 
     def _refuted(self) -> Iterator[Outcome]:
         """Falsified where a corner that gave a bound breaks the network itself."""
@@ -60,19 +82,18 @@ class Completion:
             del self._pending[owner]
             yield replace(outcome, seconds=case.seconds + spent, reason="branch and bound")
 
-    def _problems(self, cases: list[Case]) -> tuple[list[Problem], list[float]]:
-        """One problem for every specification row that DeepPoly left open, and its margin for rounding."""
+    def _problems(self, cases: list[Case]) -> list[Problem]:
+        """One problem for every specification row that DeepPoly left open."""
         (box, ball), spec = self._stages.proof_box(cases), self._stages.spec(cases)
-        problems, needed = [], []
+        problems = []
         for owner, case in enumerate(cases):
             if case.pre is None:
                 raise ValueError(f"input {case.index} was never bounded")
             own, own_ball = Box(box.lower[owner], box.upper[owner]), ball and ball.each(itemgetter(owner))
-            for row in (~(case.lower > case.needed)).nonzero().flatten().tolist():
+            for row in (~case.proved).nonzero().flatten().tolist():
                 given = spec.rows[owner, [row]], spec.offset[owner, [row]]
                 problems.append(Problem(owner, row, own, *given, case.pre, ball=own_ball))
-                needed.append(case.needed)
-        return problems, needed
+        return problems
 
     def _finished(self, stage: str) -> Iterator[Outcome]:
         """Outcomes of the inputs that the search is newly done with."""

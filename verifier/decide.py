@@ -3,17 +3,19 @@
     attack -> of few inputs: input splitting -> bounds of every box -> attack -> search (`search.search`)
 
 Queries of one network go through it together, each with its own share of the time. `unsat` is said only when float64
-bounds refute every clause on its whole box by more than rounding may move them (`search.rounding`), `sat` only after
-onnxruntime, on the file itself, confirmed a point inside the exact box.
+bounds refute every clause on its whole box by more than may have rounded in them (`bounds.errors`), or exact arithmetic
+does at the border, `sat` only of a point that onnxruntime, on the file itself, confirmed (`search.confirm`).
 """
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 
 import torch
 
+from . import deadline
 from .bounds import Box
 from .bounds.interval import nonlinear_inputs
 from .decision import Answer as Answer
@@ -23,6 +25,7 @@ from .errors import GlscertError, InputError
 from .graph.shapes import NONLINEAR
 from .network import Network
 from .pending import Pending, waves
+from .search.border import Border
 from .search.clauses import Group, grouped
 from .search.falsify import Falsifier
 from .search.frontier import Limits
@@ -36,7 +39,6 @@ from .spec import Query
 
 Progress = Callable[[str], None]
 Ended = tuple[int, Decision]  # of the query at that place
-Open = tuple[Problem, float]  # a clause to be proved, and what its bounds must exceed
 
 # Input splitting gives way after this part of the time where it leaves this part of the space open and still opens more
 # boxes than it closes.
@@ -77,8 +79,10 @@ def decide_many(
             continue
         timeout = settings.timeout if timeouts is None else timeouts[place]
         cases.append(Pending(place, groups, timeout, time.perf_counter() - began))
+    network.check_clauses([clause for case in cases for clause in queries[case.place].clauses[:1]])
     for wave in waves(cases, network.graph, int(_WAVE * settings.memory)):
-        yield from _Run(network, wave, settings, progress or (lambda message: None)).decisions()
+        for place, decision in _Run(network, wave, settings, progress or (lambda message: None)).decisions():
+            yield place, replace(decision, nearest=queries[place].nearest)
 
 
 def _groups(network: Network, query: Query) -> list[Group]:
@@ -100,13 +104,18 @@ class _Run:
         owners = [number for number, case in enumerate(cases) for _ in case.groups]
         self._case = [cases[number] for number in owners]  # of each group
         self._falsifier = Falsifier(network, self._groups, owners, memory=settings.memory, seed=settings.seed)
+        self._border = Border(network.graph, network.exact, self._groups)
         self._billed = time.perf_counter()  # up to when time was shared out
         self._until = float("inf")  # when all that the work is for are out of time
+        self._shares: Mapping[Pending, float] = {}  # of that work
 
     def decisions(self) -> Iterator[Ended]:
-        for ended in self._stages():
-            yield ended
-            self._billed = time.perf_counter()  # what is done with an answer is none of ours
+        try:
+            for ended in self._stages():
+                yield ended
+                self._billed = time.perf_counter()  # what is done with an answer is none of ours
+        finally:
+            deadline.set_limit()
 
     def _stages(self) -> Iterator[Ended]:
         for case in self._cases:
@@ -114,31 +123,52 @@ class _Run:
                 yield self._end(case, Answer.UNSAT, "nothing is unsafe: no clause has an input")
         every = [(number, clause) for number, group in enumerate(self._groups) for clause in range(len(group.rows))]
         self._progress(f"attack on {len(every)} clauses")
-        yield from self._attack(every, restarts=1, steps=10)
+        yield from self._timed(self._attack(every, restarts=1, steps=10))
+        yield from self._timed(self._refute_borders())
         few = [case for case in self._open(self._cases) if case.few_inputs]
         if few:
-            yield from self._split_inputs(few)
-        if self._open(self._cases):
-            yield from self._split_neurons()
+            yield from self._timed(self._split_inputs(few))
+        while self._open(self._cases) and (yield from self._timed(self._split_neurons())):
+            pass  # again for those that have time left
         for case in self._open(self._cases):
             yield self._end(case, Answer.UNKNOWN, "the bounds are as good as they get and within rounding of zero")
+
+    def _timed(self, stage: Iterator[Ended]) -> Generator[Ended, None, bool]:
+        """The stage's answers; and timeout for the queries that a step was for, if that did not end in time: true."""
+        try:
+            yield from stage
+            return False
+        except deadline.OutOfTime:
+            inside = self._open(self._shares) or self._open(self._cases)
+            self._bill(dict.fromkeys(inside, 1))
+            for case in inside:
+                yield self._timeout(case)
+            return True
+
+    def _timeout(self, case: Pending) -> Ended:
+        return self._end(case, Answer.TIMEOUT, f"timeout after {self._settings.timeout:g} s{case.reached()}")
 
     def _open(self, cases: Iterable[Pending]) -> list[Pending]:
         return [case for case in cases if not case.decided]
 
     def _end(self, case: Pending, verdict: Answer, reason: str, witness: Witness | None = None) -> Ended:
+        doubt = self._falsifier.doubt(self._cases.index(case))
+        if doubt is not None and verdict in (Answer.UNSAT, Answer.UNKNOWN):
+            verdict, reason = Answer.UNKNOWN, doubt
         return case.place, case.end(verdict, reason, witness)
 
     def _begin(self, shares: Mapping[Pending, float]) -> None:
         """Work for these queries; it may stop when all of them are out of time."""
-        whole = sum(shares.values())
+        self._shares, whole = shares, sum(shares.values())
         self._until = self._billed + max((case.timeout - case.seconds) * whole / own for case, own in shares.items())
+        deadline.set_limit(self._until)
 
     def _stop(self) -> bool:
         return time.perf_counter() > self._until
 
     def _bill(self, shares: Mapping[Pending, float]) -> None:
         """Shares out the time since the last bill."""
+        deadline.set_limit()
         now, whole = time.perf_counter(), sum(shares.values())
         for case, own in shares.items():
             case.seconds += (now - self._billed) * own / whole
@@ -148,7 +178,7 @@ class _Run:
         """Ends those whose time is over."""
         for case in self._open(cases):
             if case.late:
-                yield self._end(case, Answer.TIMEOUT, f"timeout after {self._settings.timeout:g} s")
+                yield self._timeout(case)
 
     def _attack(self, clauses: list[tuple[int, int]], *, restarts: int, steps: int) -> Iterator[Ended]:
         """On clauses, each by the number of its group and its own within that."""
@@ -156,6 +186,7 @@ class _Run:
             case = self._case[number]
             if case.decided:
                 continue
+            self._begin({case: 1})
             found = self._falsifier.sample(number, max(16, 1024 // len(case.groups)))
             self._bill({case: 1})
             if found is not None:
@@ -172,18 +203,34 @@ class _Run:
             yield self._end(self._cases[owner], Answer.SAT, "attack", witness)
         yield from self._late(shares)
 
+    def _refute_borders(self) -> Iterator[Ended]:
+        """Exact bounds, where a comparison is strict: of what cannot be below a border, that may be all there is."""
+        for case in self._open(self._cases):
+            for number in [number for number, owner in enumerate(self._case) if owner is case]:
+                alive = self._groups[number].alive.clone()
+                for clause in range(len(alive)):
+                    if not case.late and self._border.strict(number, clause) and self._border.refutes(number, clause):
+                        alive[clause] = False
+                    self._bill({case: 1})
+                self._groups[number] = replace(self._groups[number], alive=alive)
+            if not any(bool(self._groups[number].alive.any()) for number, own in enumerate(self._case) if own is case):
+                yield self._end(case, Answer.UNSAT, "exact bounds")
+            yield from self._late([case])
+
     def _split_inputs(self, cases: list[Pending]) -> Iterator[Ended]:
         """Input splitting, of each query until it is plain that it will not end in time."""
         graph, params, memory = self._network.graph, self._network.exact, self._settings.memory
         batch = max(1, min(4096, inputs_at_once(graph, params, memory)))
         neurons = sum(prod(graph.shapes[name]) for name in nonlinear_inputs(graph).values())
         most = max(batch, memory // (8 * (4 * prod(graph.input_shape) + 8) + neurons))
+        self._begin(dict.fromkeys(cases, 1))
         place = {case: number for number, case in enumerate(cases)}
         numbers = [number for number, case in enumerate(self._case) if case in place]
         groups, owners = [self._groups[number] for number in numbers], [place[self._case[n]] for n in numbers]
         search = InputSplitting(
-            graph, params, groups, owners, batch=batch, most=most, memory=memory // 8, stop=self._stop
-        )
+            graph, params, groups, owners, batch=batch, most=most, memory=memory // 8, stop=self._stop,
+            exact=lambda group, *part: self._border.refutes_part(numbers[group], *part),
+        )  # fmt: skip
         # Neuron splitting needs no more subdomains than there are patterns; boxes, which cost less, are without end
         # where the least value is taken along an edge between linear pieces.
         small = neurons < _FEW_NEURONS and all(node.op == "Relu" for node in graph.nodes if node.op in NONLINEAR)
@@ -222,8 +269,9 @@ class _Run:
 
     def _split_neurons(self) -> Iterator[Ended]:
         """DeepPoly on every box, then branch and bound on the clauses that it leaves open."""
-        problems: list[Open] = []
+        problems: list[Problem] = []
         unproved: set[Pending] = set()
+        lowest: dict[Pending, float] = {}
         todo = [number for number, case in enumerate(self._case) if not case.decided]
         last = {self._case[number]: number for number in todo}
         size = inputs_at_once(self._network.graph, self._network.exact, self._settings.memory)
@@ -233,16 +281,20 @@ class _Run:
                 continue
             shares = Counter(self._case[number] for number in numbers)
             self._begin(shares)
-            found = list(self._problems(numbers))
+            found = list(self._problems(numbers, lowest))
             self._bill(shares)
             problems += found
-            unproved.update(self._case[problem.owner] for problem, _ in found)
+            unproved.update(self._case[problem.owner] for problem in found)
             for case in shares:
-                if case not in unproved and last[case] <= numbers[-1]:
+                if last[case] > numbers[-1]:
+                    continue
+                if case in unproved:
+                    case.bound = max(case.bound, lowest[case])
+                else:
                     yield self._end(case, Answer.UNSAT, "DeepPoly")
             yield from self._late(shares)
         problems = self._left(problems)
-        yield from self._attack([(problem.owner, problem.number) for problem, _ in problems], restarts=5, steps=50)
+        yield from self._attack([(problem.owner, problem.number) for problem in problems], restarts=5, steps=50)
         problems = self._left(problems)
         search = self._search(problems)
         if not search.can_split():
@@ -253,14 +305,15 @@ class _Run:
             search, search.is_open, reasons, lambda case: f"branch and bound, {case.visited} subdomains"
         )
 
-    def _left(self, problems: list[Open]) -> list[Open]:
+    def _left(self, problems: list[Problem]) -> list[Problem]:
         """Those of queries without an answer."""
-        return [each for each in problems if not self._case[each[0].owner].decided]
+        return [each for each in problems if not self._case[each.owner].decided]
 
-    def _search(self, problems: list[Open]) -> Search:
+    def _search(self, problems: list[Problem]) -> Search:
         limits = Limits(float("inf"), domains=2**20, memory=self._settings.memory)
-        clauses, needed = [problem for problem, _ in problems], [margin for _, margin in problems]
-        return Search(self._network.graph, self._network.exact, self._network.single, clauses, needed, limits)
+        search = Search(self._network.graph, self._network.exact, self._network.single, problems, limits)
+        search.border = self._border
+        return search
 
     def _rounds(
         self, search: Search, more: Callable[[], bool], reasons: dict[Pending, str], proof: Callable[[Pending], str]
@@ -313,13 +366,13 @@ class _Run:
             elif case not in searched:
                 yield self._end(case, Answer.UNSAT, proof(case))
 
-    def _problems(self, numbers: list[int]) -> Iterator[Open]:
-        """The clauses of these groups that DeepPoly leaves open."""
+    def _problems(self, numbers: list[int], lowest: dict[Pending, float]) -> Iterator[Problem]:
+        """The clauses of these groups that DeepPoly leaves open; lowest: the least of their bounds, of each query."""
         groups = [self._groups[number] for number in numbers]
         rows, offset, alive = padded(groups)
         box = Box(*(torch.stack([group.proof[end] for group in groups]) for end in (0, 1)))
         memory = self._settings.memory
-        lines, pre = row_lines(
+        lines, pre, _ = row_lines(
             self._network.graph, self._network.exact, box, rows, offset, memory=memory // 8, stop=self._stop
         )
         shape = self._network.graph.input_shape
@@ -330,4 +383,6 @@ class _Run:
                 best = torch.zeros(rows.shape[2], dtype=torch.float64)
                 best[lines.lowest[place, clause].argmax()] = 1
                 given = (rows[place, clause], offset[place, clause])
-                yield Problem(number, clause, own, *given, own_pre, best), float(lines.needed[place])
+                bound = float(lines.best[place, clause].nan_to_num(nan=-torch.inf))
+                lowest[self._case[number]] = min(bound, lowest.get(self._case[number], bound))
+                yield Problem(number, clause, own, *given, own_pre, best)

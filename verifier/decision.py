@@ -15,7 +15,8 @@ class Answer(str, Enum):
 
 
 class Witness(NamedTuple):
-    """x [inputs] float32 inside the box, and y [outputs] as onnxruntime returns them for it."""
+    """x [inputs] float32 inside the box, or where no such number lies in an input's interval, the nearest; y [outputs]
+    as onnxruntime returns them for it."""
 
     x: np.ndarray
     y: np.ndarray
@@ -26,7 +27,8 @@ class Decision:
     """Whether the query's unsafe set can be reached.
 
     reason: what decided, or what stopped the search. witness: of `sat`. visited: subdomains bounded. bound: the lowest
-    bound of what stayed open, None where nothing did or nothing is known.
+    bound of what stayed open, None where nothing did or nothing is known. nearest: inputs for which the nearest float32
+    number stands in some case, since their interval holds none.
     """
 
     verdict: Answer
@@ -35,3 +37,4 @@ class Decision:
     witness: Witness | None = None
     visited: int = 0
     bound: float | None = None
+    nearest: tuple[int, ...] = ()

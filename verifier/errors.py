@@ -4,6 +4,8 @@ A message says what was found, what is supported and what to do next. A timeout 
 (`outcome.Verdict.UNKNOWN`), never an exception, and no exception is ever a verdict.
 """
 
+from collections.abc import Iterable
+
 
 class GlscertError(Exception):
     """Base of every error this package raises on purpose."""
@@ -22,3 +24,9 @@ class UnsupportedError(GlscertError):
     """A model asks for something that is not implemented: operator, attribute, shape or type."""
 
     exit_code = 4
+
+
+def listed(names: Iterable[object], most: int = 12) -> str:
+    """The first of them, for a sentence."""
+    shown = [str(name) for name in names]
+    return ", ".join(shown[:most]) + (", …" if len(shown) > most else "")

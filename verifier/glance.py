@@ -11,7 +11,6 @@ from .decision import Witness
 from .replay import Runtime
 from .spec import Clause, Query
 from .spec.judge import unsafe
-from .spec.query import inward
 
 _POINTS = 128  # of a box, per round
 _BOXES = 64
@@ -80,13 +79,14 @@ class _Box:
 
 
 def _boxes(clauses: tuple[Clause, ...]) -> list[_Box]:
-    """Those of the clauses that hold float32 points."""
+    """Those of the clauses whose inputs all have float32 numbers of their own: others need exact arithmetic too."""
     together: dict[bytes, list[Clause]] = {}
     for clause in clauses:
-        together.setdefault(b"".join(end.tobytes() for end in clause.inner), []).append(clause)
+        if not clause.between:
+            together.setdefault(b"".join(end.tobytes() for end in clause.inner), []).append(clause)
     found = []
     for members in together.values():
-        lower, upper = inward(*members[0].inner)
+        lower, upper = members[0].fed
         if (lower <= upper).all():
             found.append(_Box(members, lower, upper))
     return found

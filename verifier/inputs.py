@@ -4,99 +4,67 @@
 .csv    a label column and the features, one row per input
 """
 
-import csv
-from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from .arrays import MOST_BYTES, read_arrays
+from .arrays import exact, laid_out, one_each, read_arrays
 from .errors import InputError
 from .region import NAMES, Region, region
-
-_LABELS = ("y", "label", "class", "target")
+from .table import column_name, label_column, read_table
 
 
 class Inputs(NamedTuple):
-    """x [N, *v] float32, labels y [N] int64, and the region that the file states."""
+    """x [N, *v] as the file has them, float64 where some are no float32 numbers; labels y [N] int64; the region that
+    the file states. Of a table with a header `columns` are the names of its features; `label` is the column that the
+    labels were taken from, by its name or as first or last.
+    """
 
     x: np.ndarray
     y: np.ndarray
     region: Region
+    columns: tuple[str, ...] | None = None
+    label: str | None = None
 
 
-def read_inputs(path: Path, shape: tuple[int, ...] | None = None) -> Inputs:
-    """The inputs of `path`, rounded to float32; rows may come flattened where `shape` (*v) says what they are.
+def read_inputs(
+    path: Path, shape: tuple[int, ...] | None = None, *, label: str | None = None, classes: int | None = None
+) -> Inputs:
+    """The inputs of `path`; rows may come flattened where `shape` (*v) says what they are. label: a table's column of
+    labels, where `label_column` is not to find it for so many `classes`.
 
-    Raises InputError: no such file, another format, more than 4 GiB, rows that do not fit the shape, labels that are
-    not integers or not as many as inputs, values that are not finite, a region that is none.
+    Raises InputError: no such file, another format, more than 4 GiB, inputs that do not fit the shape, labels that are
+    not integers, not as many as inputs or in no certain column, values that are not finite, a region that is none.
     """
     kind = path.suffix.lower()
     if kind not in (".npz", ".csv"):
         raise InputError(f"{path}: inputs are read from .npz (arrays x and y) or .csv files.")
     if not path.is_file():
         raise InputError(f"{path} does not exist or is not a file.")
-    arrays = read_arrays(path, ("x", "y"), NAMES) if kind == ".npz" else _read_csv(path)
-    x, y = arrays["x"], arrays["y"]
-    if x.ndim == 0:
+    if kind == ".csv":
+        return _from_table(path, shape, label, classes)
+    if label is not None:
+        raise InputError(f"{path}: --label names a column of a .csv file; the labels of an .npz file are its array y.")
+    arrays = read_arrays(path, ("x", "y"), NAMES, text=("y",))
+    if arrays["x"].ndim == 0:
         raise InputError(f"{path}: x is a single number; numbers, one row per input, are needed.")
-    if y.ndim != 1 or not np.isfinite(y).all() or not np.array_equal(y, np.round(y)) or np.abs(y).max(initial=0) > 1e9:
-        raise InputError(f"{path}: labels must be one integer per input; got shape {y.shape} of {y.dtype}.")
-    if len(x) != len(y):
-        raise InputError(f"{path} holds {len(x)} inputs but {len(y)} labels; give one label per input.")
-    shape = x.shape[1:] if shape is None else shape
-    if x.shape[1:] != shape and prod(x.shape[1:]) != prod(shape):
-        raise InputError(f"{path} holds inputs of shape {x.shape[1:]}; the network takes {shape}.")
-    with np.errstate(over="ignore"):
-        x = x.reshape(len(x), *shape).astype(np.float32)
-    if not np.isfinite(x).all():
-        raise InputError(f"{path}: the inputs hold NaN or values beyond float32; remove them.")
-    return Inputs(x, y.astype(np.int64), region(arrays, shape, str(path)))
+    found = _checked(arrays["x"], arrays["y"], shape, path)
+    return found._replace(region=region(arrays, found.x.shape[1:], str(path)))
 
 
-def _read_csv(path: Path) -> dict[str, np.ndarray]:
-    """With a header the label column is named y, label, class or target; otherwise, or failing that, it is the last."""
-    if path.stat().st_size > MOST_BYTES:
-        raise InputError(f"{path} is larger than {MOST_BYTES} bytes; split it.")
-    rows: list[list[float]] = []
-    width, label = 0, -1
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            for cells in filter(None, reader):
-                if not width:
-                    width = len(cells)
-                    named = _label_column(cells)
-                    if named is not None:
-                        label = named
-                        continue
-                if len(cells) != width:
-                    raise InputError(f"{path}, line {reader.line_num}: {len(cells)} cells where the first has {width}.")
-                try:
-                    rows.append([float(cell) for cell in cells])
-                except ValueError as error:
-                    raise InputError(f"{path}, line {reader.line_num}: {error}; cells must be numbers.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is not a CSV text file ({error}).") from None
-    if not rows or width < 2:
-        raise InputError(f"{path} holds no rows of features and a label.")
-    table = np.array(rows)
-    return {"x": np.delete(table, label, axis=1), "y": table[:, label]}
+def _from_table(path: Path, shape: tuple[int, ...] | None, label: str | None, classes: int | None) -> Inputs:
+    table = read_table(path, label)
+    place = label_column(table, label, classes, path)
+    found = _checked(np.delete(table.values, place, axis=1), table.values[:, place], shape, path)
+    names = None if table.names is None else (*table.names[:place], *table.names[place + 1 :])
+    return found._replace(columns=names, label=column_name(table, place))
 
 
-def _label_column(cells: list[str]) -> int | None:
-    """Where a header has the labels; None where the row is no header: a cell is a number and none names the label."""
-    names = [cell.strip().lower() for cell in cells]
-    named = next((i for i, name in enumerate(names) if name in _LABELS), None)
-    if named is None and not any(map(_is_number, names)):
-        return -1
-    return named
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _checked(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...] | None, path: Path) -> Inputs:
+    y = one_each(y, len(x), f"{path}: labels")
+    if not np.isfinite(y).all() or not np.array_equal(y, np.round(y)) or np.abs(y).max(initial=0) > 1e9:
+        raise InputError(f"{path}: labels must be one integer per input; some are not whole numbers.")
+    if shape is not None:
+        x = laid_out(x, shape, f"{path}: inputs")
+    return Inputs(exact(x, f"{path}: inputs"), y.astype(np.int64), Region())

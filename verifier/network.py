@@ -1,15 +1,21 @@
 """A model file ready for the search: its graph, its weights in two precisions, and onnxruntime on the file itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from .agreement import check
 from .graph import Graph, Model, load_model
 from .ops import Params
-from .replay import Runtime
+from .replay import Runtime, opened
+from .spec import Clause
+
+_BOXES = ((0.0, 1.0), (-2.0, 2.0))  # in which it is compared with its file before anything is known of the question
+_AT_ONCE = 16  # boxes
+_MOST = 32  # clauses, or a few more, that show whether a network agrees where it is asked about
 
 
 @dataclass(frozen=True)
@@ -29,13 +35,38 @@ class Network:
             return given
         return np.eye(*self.graph.output_shape, dtype=np.float32)[given[:, 0].astype(np.int64)]
 
+    def check(self, lower: np.ndarray, upper: np.ndarray) -> None:
+        """Raises `UnsupportedError` where the graph does not compute what onnxruntime does on the file: at a
+        random point and a random corner of each box between lower and upper [P, *v]."""
+        random = np.random.default_rng(0)
+        for first in range(0, len(lower), _AT_ONCE):
+            low, high = (np.asarray(end[first : first + _AT_ONCE], np.float64) for end in (lower, upper))
+            share = random.random(low.shape)
+            points = np.concatenate([low + (high - low) * share, np.where(random.random(low.shape) < 0.5, low, high)])
+            with np.errstate(over="ignore"):
+                points = points.astype(np.float32)
+            check(self.graph, self.exact, self.runtime, points[np.isfinite(points.reshape(len(points), -1)).all(1)])
 
-def load(path: Path | str) -> Network:
-    """Raises `InputError` or `UnsupportedError` where the file cannot be used."""
-    return prepared(load_model(path), Runtime(Path(path)))
+    def check_clauses(self, clauses: Sequence[Clause]) -> None:
+        """As `check`, in the boxes of some of these clauses."""
+        some = clauses[:: max(1, len(clauses) // _MOST)]
+        if some:
+            shape = (len(some), *self.graph.input_shape)
+            lower, upper = (np.stack([getattr(each, end) for each in some]) for end in ("lower", "upper"))
+            self.check(lower.reshape(shape), upper.reshape(shape))
+
+
+def load(path: Path | str, entries: int | None = None) -> Network:
+    """Raises `InputError` or `UnsupportedError` where the file cannot be used. entries: as for `load_model`."""
+    model = load_model(path, entries)
+    return prepared(model, opened(Path(path), model.graph))
 
 
 def prepared(model: Model, runtime: Runtime) -> Network:
+    """Raises `UnsupportedError` where the two do not agree on a few points between 0 and 1, or a little beyond."""
     exact = {name: torch.tensor(value, dtype=torch.float64) for name, value in model.params.items()}
     single = {name: value.float() for name, value in exact.items()}
-    return Network(model.graph, exact, single, runtime, model.metadata)
+    network = Network(model.graph, exact, single, runtime, model.metadata)
+    for low, high in _BOXES:
+        network.check(*(np.full((1, *model.graph.input_shape), end) for end in (low, high)))
+    return network

@@ -20,8 +20,8 @@ class Outcome:
 
     margin: verified: a float64 lower bound of min over j != t of y_t - y_j on the box; unknown: the best found, of
     the search's float32; falsified, misclassified: the value at the point that onnxruntime evaluated. None where it is
-    not finite. reason: what decided, or for unknown what stopped the search. counterexample: float32 in the input's
-    shape, inside the box.
+    not finite. reason: what decided, or for unknown what stopped the search. counterexample: in the input's shape,
+    what onnxruntime was fed.
     """
 
     index: int

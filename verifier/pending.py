@@ -36,6 +36,12 @@ class Pending:
         """No box has many inputs that are free."""
         return all(int((group.proof.lower < group.proof.upper).sum()) <= FEW_INPUTS for group in self.groups)
 
+    def reached(self) -> str:
+        """Told where time ends the search."""
+        known = [f"{self.visited} subdomains bounded"] if self.visited else []
+        known += [f"the lowest open bound is {self.bound:.3g}"] if abs(self.bound) != float("inf") else []
+        return "".join(f", {each}" for each in known)
+
     def end(self, verdict: Answer, reason: str, witness: Witness | None = None) -> Decision:
         self.decided = True
         open_still = verdict in (Answer.UNKNOWN, Answer.TIMEOUT) and abs(self.bound) != float("inf")

@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 import torch
 
+from .bounds.errors import Errors
 from .bounds.interval import nonlinearities
 from .bounds.specification import Spec
 from .bounds.substitution import anchor, relax, spec_bound
@@ -46,7 +47,7 @@ def prospect(model: Model, lower: np.ndarray, upper: np.ndarray) -> Prospect:
     box = Box(*(torch.from_numpy(end.astype(np.float64))[None] for end in (lower, upper)))
     began = time.perf_counter()
     base = anchor(graph, params, box)
-    pre = unstable_preactivations(graph, params, base)
+    pre = unstable_preactivations(graph, params, base, Errors(graph, params, base))
     (outputs,) = graph.output_shape
     rows = torch.eye(outputs, dtype=torch.float64)[None, : min(outputs, 100)]
     spec_bound(graph, params, base, Spec(rows, rows.new_zeros(rows.shape[:2])), relax(graph, pre))

@@ -2,13 +2,14 @@
 
     .npz    arrays eps, low, high, each a single number or of the input's shape *v
     .csv    a header naming the columns eps, low, high (and others, which are passed over), one row per entry of the
-            input, row-major: for a table of features, one row per column
+            input, row-major; with a column `column`, one row per feature of a table, by its name
 
-A radius of 0 freezes an entry. Ends are taken as float32 numbers, as inputs are.
+A radius of 0 freezes an entry. An end whose nearest float32 lies outside gives way to it: float32 inputs reach it.
 """
 
 import csv
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from math import prod
 from pathlib import Path
@@ -16,10 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .arrays import read_arrays
-from .errors import InputError
+from .arrays import MOST_BYTES, read_arrays
+from .errors import InputError, listed
 
 NAMES = ("eps", "low", "high")
+_COLUMN = ("column", "feature", "name")  # what a file of radii calls the names of the features
 Entries = float | np.ndarray
 
 
@@ -63,18 +65,23 @@ def region(arrays: Mapping[str, Entries], shape: tuple[int, ...], where: str) ->
         raise InputError(f"{where}: eps must be finite and not negative in every entry.")
     if ("low" in stated) != ("high" in stated):
         raise InputError(f"{where} states one end of the range; state both low and high.")
-    low, high = (_single(stated[name]) if name in stated else None for name in ("low", "high"))
-    if low is not None and high is not None and not np.all(np.less(low, high)):
-        raise InputError(f"{where}: the range of some entry is empty; low must lie below high in every entry.")
+    low, high = (stated.get(name) for name in ("low", "high"))
+    if low is not None and high is not None:
+        if not np.all(np.less(low, high)):
+            raise InputError(f"{where}: the range of some entry is empty; low must lie below high in every entry.")
+        low, high = _outer(low, np.minimum), _outer(high, np.maximum)
     return Region(eps, low, high)
 
 
-def read_region(path: Path, shape: tuple[int, ...]) -> Region:
-    """The region in a file for inputs [*shape]. Raises InputError: no such file, another format, what `region` says."""
+def read_region(path: Path, shape: tuple[int, ...], columns: Sequence[str] | None = None) -> Region:
+    """The region in a file for inputs [*shape], features of a table with these `columns` where they have names.
+
+    Raises InputError: no such file, another format, names that are not those of the columns, what `region` says.
+    """
     if not path.is_file():
         raise InputError(f"{path} does not exist or is not a file.")
     if path.suffix.lower() == ".csv":
-        found: dict[str, np.ndarray] = _read_csv(path)
+        found: dict[str, np.ndarray] = _read_csv(path, columns)
     elif path.suffix.lower() == ".npz":
         found = read_arrays(path, (), NAMES)
     else:
@@ -103,17 +110,44 @@ def check_inside(x: np.ndarray, low: Entries, high: Entries, what: str) -> None:
         )
 
 
-def _read_csv(path: Path) -> dict[str, np.ndarray]:
+def _read_csv(path: Path, columns: Sequence[str] | None) -> dict[str, np.ndarray]:
+    if path.stat().st_size > MOST_BYTES // 16:
+        raise InputError(f"{path} is larger than {MOST_BYTES // 16} bytes; give radii as .npz.")
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = [row for row in csv.reader(file) if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} is not a CSV text file ({error}).") from None
     names = [cell.strip().lower() for cell in rows[0]] if rows else []
+    named = next((names.index(name) for name in _COLUMN if name in names), None)
+    rows = rows[1:]
     try:
-        return {name: np.array([float(row[names.index(name)]) for row in rows[1:]]) for name in NAMES if name in names}
+        if named is not None:
+            rows = _in_order(rows, [row[named].strip() for row in rows], columns, path)
+        return {name: np.array([float(row[names.index(name)]) for row in rows]) for name in NAMES if name in names}
     except (ValueError, IndexError) as error:
         raise InputError(f"{path}: {error}; every row needs a number under {', '.join(NAMES)}.") from None
+
+
+def _in_order(rows: list[list[str]], named: list[str], columns: Sequence[str] | None, path: Path) -> list[list[str]]:
+    """The rows in the order of the table's columns, whose names they give."""
+    if columns is None:
+        raise InputError(
+            f"{path} names columns, and the data have no header that does; leave the names out, one row per entry in "
+            "order, or give the data as .csv with a header."
+        )
+    for what, several in ((path, named), ("the data", columns)):
+        twice = [name for name, count in Counter(several).items() if count > 1]
+        if twice:
+            raise InputError(f"{what} has {twice[0]!r} more than once; columns are matched by their names.")
+    known, place = set(columns), {name: number for number, name in enumerate(named)}
+    unknown = [name for name in named if name not in known]
+    missing = [name for name in columns if name not in place]
+    if unknown or missing:
+        parts = [f"names {listed(unknown)}, which the data do not have as features"] if unknown else []
+        parts += [f"lacks {listed(missing)}"] if missing else []
+        raise InputError(f"{path} {' and '.join(parts)}; write one row for each of {listed(columns)}.")
+    return [rows[place[name]] for name in columns]
 
 
 def _entries(numbers: Entries, shape: tuple[int, ...], what: str) -> Entries:
@@ -127,7 +161,8 @@ def _entries(numbers: Entries, shape: tuple[int, ...], what: str) -> Entries:
     return array.astype(np.float64).reshape(shape)
 
 
-def _single(ends: Entries) -> Entries:
+def _outer(ends: Entries, outermost: Callable[..., np.ndarray]) -> Entries:
+    """The ends, or the float32 numbers that they are rounded to where those lie outside."""
     with np.errstate(over="ignore"):
-        rounded = np.asarray(ends, np.float32).astype(np.float64)
-    return float(rounded) if rounded.ndim == 0 else rounded
+        found = outermost(ends, np.asarray(ends, np.float32).astype(np.float64))
+    return float(found) if np.ndim(found) == 0 else found

@@ -1,13 +1,18 @@
 """The original file in onnxruntime on the CPU: the judge of every prediction and every counterexample."""
 
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from .errors import UnsupportedError
+from .graph import Graph
 from .graph.read import read_live
+from .graph.reading import Reading
 
 # They share no base of their own.
 _FAILURES = (
@@ -19,42 +24,109 @@ _FAILURES = (
     state.RuntimeException,
 )
 
+_ALIKE = 1e-4  # of the largest output, how far an image's answer may move for the company it is in
+
 
 class Runtime:
     """An onnxruntime session over a model file. Raises `UnsupportedError` where it cannot run it.
 
-    Nodes that the output does not depend on are left out: onnxruntime would run them, whatever they take.
+    Nodes that the outputs do not depend on are left out: onnxruntime would run them, whatever they take.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reading: Reading) -> None:
+        """reading: how the file is fed, as the graph made of it has it."""
+        self.reading, self.path = reading, path
+        self.dtype = np.dtype(reading.dtype)  # of what it is fed
+        self._session = self._opened(read_live(path))
+        self._inside: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
+
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """The file's outputs [N, K] for inputs [N, *v]; one by one where the file does not take many together.
+
+        Of several outputs the entries of all. Entries may be infinite or NaN: whatever the file's network answers.
+        """
+        rows = self._rows(x)
+        size = self.reading.batch if self.reading.batch is not None else 1
+        if size == 0:
+            size = len(rows) if len(rows) > 1 and self._takes_many else 1
+        if not len(rows):
+            return self._together(np.zeros_like(rows, shape=(1, rows.shape[1])), size)[:0]
+        return np.concatenate([self._together(rows[at : at + size], size) for at in range(0, len(rows), size)])
+
+    def single(self, x: np.ndarray) -> list[np.ndarray]:
+        """The file's outputs for one input [*v], each in its own shape, with a batch of one."""
+        return self._first(self._session, self._rows(x[None]))
+
+    def inside(self, names: Sequence[str], x: np.ndarray) -> list[np.ndarray]:
+        """As `single`, of values that the file computes on the way, by name."""
+        key = tuple(names)
+        if key not in self._inside:
+            model = onnx.load_model_from_string(read_live(self.path))
+            del model.graph.output[:]
+            model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(key))
+            self._inside[key] = self._opened(model.SerializeToString())
+        return self._first(self._inside[key], self._rows(x[None]))
+
+    @cached_property
+    def _takes_many(self) -> bool:
+        """Whether images given together get the answers that each gets alone: a file may hard-code a batch of one."""
+        rows = np.random.default_rng(0).random((3, self.reading.entries)).astype(self.reading.dtype)
+        alone = np.concatenate([self._together(row[None], 1) for row in rows])
+        try:
+            together = self._together(rows, len(rows))
+        except UnsupportedError:
+            return False
+        with np.errstate(all="ignore"):
+            near = np.abs(together - alone) <= _ALIKE * np.abs(alone).max(initial=0)
+        return bool((near | (together == alone) | (np.isnan(together) & np.isnan(alone))).all())
+
+    def _rows(self, x: np.ndarray) -> np.ndarray:
+        return x.reshape(len(x), self.reading.entries).astype(self.reading.dtype, copy=False)
+
+    def _together(self, rows: np.ndarray, size: int) -> np.ndarray:
+        """Outputs [N, K] of rows [N, n] in one run, which takes `size` images: the last is repeated."""
+        filled = rows if len(rows) == size else rows[np.minimum(np.arange(size), len(rows) - 1)]
+        outputs = self._run(self._session, filled)
+        if size > 1 and any(output.shape[:1] != (size,) for output in outputs):
+            shapes = ", ".join(str(list(output.shape)) for output in outputs)
+            raise UnsupportedError(
+                f"{self.path}: given {size} images, onnxruntime answers with {shapes}, which has no row for each. "
+                "Export the network with a batch of one, or with a symbolic one."
+            )
+        return np.concatenate([output.reshape(size, -1)[: len(rows)] for output in outputs], axis=1)
+
+    def _first(self, session: onnxruntime.InferenceSession, row: np.ndarray) -> list[np.ndarray]:
+        """The first image's part of what a session gives for row [1, n]."""
+        batch = self.reading.batch
+        outputs = self._run(session, np.repeat(row, batch, axis=0) if batch else row)
+        return [output[:1] if batch else output for output in outputs]
+
+    def _run(self, session: onnxruntime.InferenceSession, rows: np.ndarray) -> list[np.ndarray]:
+        feed, first = {}, 0
+        for port in self.reading.inputs:
+            dims = port.dims if self.reading.batch is None else (len(rows), *port.dims[1:])
+            feed[port.name] = rows[:, first : first + port.size].reshape(dims)
+            first += port.size
+        try:
+            return [np.asarray(output) for output in session.run(None, feed)]
+        except _FAILURES as error:
+            raise UnsupportedError(f"{self.path}: onnxruntime cannot run this model: {error}") from error
+
+    def _opened(self, data: bytes) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the processor to the bounds
-        self._path = path
         try:
-            data = read_live(path)
-            self._session = onnxruntime.InferenceSession(data, sess_options=options, providers=["CPUExecutionProvider"])
+            return onnxruntime.InferenceSession(data, sess_options=options, providers=["CPUExecutionProvider"])
         except _FAILURES as error:
-            raise UnsupportedError(f"{path}: onnxruntime cannot load this model: {error}") from error
-        self._input = self._session.get_inputs()[0]
+            raise UnsupportedError(f"{self.path}: onnxruntime cannot load this model: {error}") from error
 
-    def logits(self, x: np.ndarray) -> np.ndarray:
-        """The file's outputs [N, K] for inputs [N, *v]; one by one where the file's input has no free batch axis.
 
-        Entries may be infinite or NaN: whatever the file's network answers.
-        """
-        declared, dtype = self._input.shape, np.float64 if "double" in self._input.type else np.float32
-        x = x.astype(dtype, copy=False)
-        if len(declared) == x.ndim and not isinstance(declared[0], int):
-            return self._run(x).reshape(len(x), -1)
-        shape = [extent if isinstance(extent, int) and extent > 0 else 1 for extent in declared]
-        return np.stack([self._run(row.reshape(shape)).reshape(-1) for row in x])
-
-    def _run(self, x: np.ndarray) -> np.ndarray:
-        try:
-            return np.asarray(self._session.run(None, {self._input.name: x})[0])
-        except _FAILURES as error:
-            raise UnsupportedError(f"{self._path}: onnxruntime cannot run this model: {error}") from error
+def opened(path: Path, graph: Graph) -> Runtime:
+    """onnxruntime on the file that the graph was read from."""
+    if graph.reading is None:
+        raise ValueError("this graph was not read from a file")
+    return Runtime(path, graph.reading)
 
 
 def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

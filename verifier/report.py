@@ -1,45 +1,54 @@
 """The result of a verification run as one JSON object, written as it grows, so that a run can stop and go on.
 
-Schema `glscert/verify/1`:
-    schema, complete, model {path, sha256}, property {norm, eps, range}, data {source, sha256, first, last},
-    settings {timeout, seed}, versions, summary, images [{index, label, verdict, margin, seconds, reason}]
+Schema `glscert/verify/2`:
+    schema, complete, model {path, sha256}, property {norm, eps, range}, data {source, sha256, first, last, rounded,
+    label}, settings {timeout, seed}, versions, summary, images [{index, label, verdict, margin, seconds, reason}],
+    checksum
 norm: linf, l2 or l1. eps, and the two ends of range, are numbers (null: no end), or row-major lists with one for each
-entry of the input.
+entry of the input. data: sha256 of the inputs and labels that were used, first to last; rounded: how many of their
+entries onnxruntime is fed as the nearest float32; label: the column of a table that the labels are.
 summary: images, natural_accuracy, adversarial_accuracy (not misclassified nor falsified), certified_accuracy, the count
-of each verdict, seconds (of the whole run so far).
+of each verdict, seconds (of the whole run so far). checksum: SHA-256 of all else (`record`).
+
+Schema 1, of earlier versions, had no checksum; what it holds is decided again.
 """
 
-import json
-import zipfile
-import zlib
 from collections import Counter
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .arrays import read_arrays
 from .errors import InputError
 from .files import replace_file
 from .outcome import Outcome, Verdict
+from .record import check_target, checksum, contradicts, read_record, write_record
 
-SCHEMA = "glscert/verify/1"
-_IDENTITY = ("schema", "property", "data")
+SCHEMA = "glscert/verify/2"
+_EARLIER = ("glscert/verify/1",)
+_IDENTITY = ("property", "data")
+_OTHERS_REASONS = ("attack", "the network answers", "another class", "timeout")  # than a proof's
 
 
 class Report:
-    """Outcomes of one run over `count` inputs, in memory and, where `path` is given, on disk.
+    """Outcomes of one run over inputs with `labels` [N], in memory and, where `path` is given, on disk.
 
     Counterexamples go beside the JSON file, to the same name with `.counterexamples.npz` (index [N], x [N, *v]).
+    remarks: what a user should know of an earlier run's file.
     """
 
-    def __init__(self, header: dict[str, Any], count: int, path: Path | None) -> None:
-        self.header, self.count, self.path = {"schema": SCHEMA, **header}, count, path
+    def __init__(self, header: dict[str, Any], labels: np.ndarray, path: Path | None) -> None:
+        self.header, self.count, self.path = {"schema": SCHEMA, **header}, len(labels), path
+        first = header["data"]["first"]
+        self._labels = dict(enumerate(labels.tolist(), start=first))
         self.images: dict[int, dict[str, Any]] = {}
         self.counterexamples: dict[int, np.ndarray] = {}
         self.seconds = 0.0
+        self.remarks: list[str] = []
         if path is not None:
-            if not path.parent.is_dir():
-                raise InputError(f"{path.parent} is not a folder; --out names a file in a folder that exists.")
+            check_target(path)
             if path.exists():
                 self._resume(path)
 
@@ -51,7 +60,8 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         images = [self.images[index] for index in sorted(self.images)]
         complete = len(images) == self.count
-        return {**self.header, "complete": complete, "summary": self.summary(), "images": images}
+        found = {**self.header, "complete": complete, "summary": self.summary(), "images": images}
+        return {**found, "checksum": checksum(found)}
 
     def summary(self) -> dict[str, Any]:
         counts = Counter(image["verdict"] for image in self.images.values())
@@ -68,43 +78,83 @@ class Report:
         }
 
     def save(self) -> None:
-        """Write beside, then rename: the file is always whole."""
+        """Write beside, then rename: the files are always whole."""
         if self.path is None:
             return
-        text = json.dumps(self.as_json(), allow_nan=False, indent=1)
         if self.counterexamples or _beside(self.path).exists():
             indices = np.array(sorted(self.counterexamples), dtype=np.int64)
-            x = np.array([self.counterexamples[index] for index in indices.tolist()], dtype=np.float32)
+            x = np.array([self.counterexamples[index] for index in indices.tolist()])
             replace_file(_beside(self.path), lambda file: np.savez_compressed(file, index=indices, x=x))
-        replace_file(self.path, lambda file: file.write(text.encode()))
+        write_record(self.path, self.as_json())
 
     def _resume(self, path: Path) -> None:
-        """Take over what an earlier run decided; its unknowns are tried again."""
+        """Take over what an earlier run decided; its unknowns are tried again, and an older version's proofs."""
+        earlier = read_record(path, "a result of this command")
+        schema = earlier["schema"]
+        if schema not in (SCHEMA, *_EARLIER):
+            raise InputError(f"{path} is not a result of this command; name another file for --out.")
         try:
-            earlier = json.loads(path.read_bytes(), parse_constant=_refuse)
-            identity = {key: earlier[key] for key in _IDENTITY} | {"sha256": earlier["model"]["sha256"]}
-            images = {int(image["index"]): _checked(image) for image in earlier["images"]}
-            seconds = float(earlier["summary"]["seconds"])
-        except (ValueError, KeyError, TypeError, RecursionError):
+            self._check_identity(earlier, path, ("property",) if schema in _EARLIER else _IDENTITY)
+            if schema in _EARLIER:
+                self.remarks.append(f"{path} was written by an older version; all of it is decided again.")
+                return
+            images = {_checked(image)["index"]: image for image in earlier["images"]}
+            self.seconds, made_by = float(earlier["summary"]["seconds"]), earlier["versions"]["glscert"]
+            many, complete = len(earlier["images"]), earlier["complete"]
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise InputError(f"{path} is not a result of this command; name another file for --out.") from None
-        expected = {key: self.header[key] for key in _IDENTITY} | {"sha256": self.header["model"]["sha256"]}
+        self.images = images
+        for index, image in images.items():
+            why = self._contradiction(index, image)
+            if why:
+                raise contradicts(path, f"input {index} is {image['verdict']} {why}")
+        if many != len(images) or earlier["summary"] != self.summary() or complete != (many == self.count):
+            raise contradicts(path, "its summary does not count its images")
+        if earlier.get("checksum") != checksum(earlier):
+            raise contradicts(path, "its checksum is another")
+        self._keep(path, proofs=made_by == self.header["versions"]["glscert"], made_by=made_by)
+
+    def _check_identity(self, earlier: dict[str, Any], path: Path, keys: tuple[str, ...]) -> None:
+        identity = {key: earlier[key] for key in keys} | {"model": earlier["model"]["sha256"]}
+        expected = {key: self.header[key] for key in keys} | {"model": self.header["model"]["sha256"]}
         differs = [key for key in expected if identity[key] != expected[key]]
         if differs:
-            what = differs[0].replace("sha256", "model")
+            what = differs[0]
             raise InputError(
-                f"{path} holds results for another {what}: {_short(identity[differs[0]])}, not "
-                f"{_short(expected[differs[0]])}. Name "
-                "another file for --out, or delete it."
+                f"{path} holds results for another {what}: {_short(identity[what])}, not {_short(expected[what])}. "
+                "Name another file for --out, or delete it."
             )
-        self.seconds, self.counterexamples = seconds, _read_counterexamples(_beside(path))
-        self.images = {i: image for i, image in images.items() if self._keeps(i, image["verdict"])}
-        self.counterexamples = {i: x for i, x in self.counterexamples.items() if i in self.images}
 
-    def _keeps(self, index: int, verdict: str) -> bool:
-        """Unknowns are tried again, and so is what was falsified where the counterexample is gone."""
-        if verdict == Verdict.FALSIFIED.value:
-            return index in self.counterexamples
-        return verdict != Verdict.UNKNOWN.value
+    def _contradiction(self, index: int, image: dict[str, Any]) -> str:
+        """Why an entry of `images` cannot be true, if so."""
+        verdict, margin, reason = Verdict(image["verdict"]), image["margin"], image["reason"]
+        if index not in self._labels:
+            return "but not among the inputs"
+        if image["label"] != self._labels[index]:
+            return f"with the label {image['label']}, which is {self._labels[index]} in the data"
+        if not reason or image["seconds"] < 0:
+            return "without a reason" if not reason else "after less than no time"
+        if verdict is Verdict.VERIFIED and (margin is None or margin <= 0 or reason.startswith(_OTHERS_REASONS)):
+            return f"with the margin {margin} and the reason {_short(reason)!r}"
+        if verdict in (Verdict.FALSIFIED, Verdict.MISCLASSIFIED) and margin is not None and margin > 0:
+            return f"with the margin {margin}"
+        return ""
+
+    def _keep(self, path: Path, *, proofs: bool, made_by: str) -> None:
+        """Of the images those that need no second try: unknowns do, what was falsified where the counterexample is
+        gone, and proofs of another version."""
+        points = _read_counterexamples(_beside(path))
+        if not proofs and any(image["verdict"] == Verdict.VERIFIED.value for image in self.images.values()):
+            self.remarks.append(f"{path} was written by version {made_by}; what it calls verified is decided again.")
+        again = {Verdict.UNKNOWN.value} | (set() if proofs else {Verdict.VERIFIED.value})
+        gone = {Verdict.FALSIFIED.value}
+        self.images = {
+            index: image
+            for index, image in self.images.items()
+            if image["verdict"] not in again and (index in points or image["verdict"] not in gone)
+        }
+        falsified = {index for index, image in self.images.items() if image["verdict"] in gone}
+        self.counterexamples = {index: x for index, x in points.items() if index in falsified}
 
 
 def _short(value: Any) -> str:
@@ -112,21 +162,19 @@ def _short(value: Any) -> str:
     return text if len(text) <= 300 else f"{text[:300]}…"
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not strict JSON")
-
-
 def _checked(image: dict[str, Any]) -> dict[str, Any]:
     """An entry of `images` with the keys and types that `Outcome.as_json` gives."""
-    label, margin, seconds, reason = (image[key] for key in ("label", "margin", "seconds", "reason"))
+    index, label, margin, seconds, reason = (image[key] for key in ("index", "label", "margin", "seconds", "reason"))
     Verdict(image["verdict"])
     if not (
-        isinstance(label, int)
+        isinstance(index, int)
+        and isinstance(label, int | float)
         and isinstance(reason, str)
         and isinstance(seconds, int | float)
         and isinstance(margin, int | float | None)
+        and isfinite(seconds + (margin or 0))
     ):
-        raise ValueError(f"image {image['index']} has an entry of another type")
+        raise ValueError(f"image {index} has an entry of another type")
     return image
 
 
@@ -134,9 +182,9 @@ def _read_counterexamples(path: Path) -> dict[int, np.ndarray]:
     if not path.exists():
         return {}
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(zip(arrays["index"].tolist(), arrays["x"], strict=True))
-    except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, AttributeError, TypeError) as error:
+        arrays = read_arrays(path, ("index", "x"))
+        return dict(zip(arrays["index"].tolist(), arrays["x"], strict=True))
+    except (InputError, ValueError, TypeError) as error:
         raise InputError(f"{path} holds no counterexamples ({error}); delete it, or name another --out.") from None
 
 

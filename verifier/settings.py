@@ -34,7 +34,7 @@ class Settings:
     """eps: radius of the ball in the input's units; low, high: the valid range it is intersected with. Each is one
     number, or an array of the input's shape [*v] with one per entry. norm: of the ball.
 
-    timeout: seconds of search per input, of the work that all inputs share. memory: bytes for coefficients. seed: the
+    timeout: seconds per input, its share of the work after its prediction. memory: bytes for coefficients. seed: the
     attack's. Raises InputError where a value is out of its range.
     """
 

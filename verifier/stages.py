@@ -1,45 +1,62 @@
 """The steps of verification, each over many inputs together: prediction, IBP, DeepPoly, attack.
 
 A stage returns one entry per case: the outcome where it decides, None where the case stays open. A bound proves a row
-only where it exceeds the case's margin for rounding; NaN never does.
+only where it exceeds what may have rounded in it; NaN never does.
 """
 
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import torch
 
+from . import deadline
 from .bounds import Bounds, Box, Spec, margin_spec
 from .bounds.affine_images import with_affine_images
 from .bounds.ball import CutBall
+from .bounds.errors import Errors, analysed
 from .bounds.ibp import ibp
 from .bounds.substitution import anchor, relax, spec_bound
 from .case import Case, finite
 from .network import Network
+from .ops import evaluate
 from .outcome import Outcome, Verdict
 from .replay import margins
 from .search.attack import Region, part_of, pgd, robustness
-from .search.boxes import attack_ball, attack_box, drawn_in, proof_ball, proof_box
+from .search.boxes import attack_ball, attack_box, drawn_in, fed, proof_ball, proof_box
 from .search.intermediate import unstable_preactivations
 from .search.memory import inputs_per_pass
-from .search.rounding import rounding_margins
+from .search.proof import closer
 from .settings import Settings
 
 Decided = list[Outcome | None]
 
+RESTARTS, STEPS = 5, 50  # of the longer attack
 
-def through(cases: list[Case], stage: Callable[[list[Case]], Decided]) -> Generator[Outcome, None, list[Case]]:
-    """Runs a stage on all cases; yields what it decides, returns what stays open. Its time is shared out evenly."""
+
+def through(
+    cases: list[Case], stage: Callable[[list[Case]], Decided], timeout: float = inf
+) -> Generator[Outcome, None, list[Case]]:
+    """Runs a stage on all cases; yields what it decides, returns what stays open. Its time is shared out evenly; a case
+    that has then had more than `timeout` seconds is unknown, and so is every one where the stage does not end in time.
+    """
     if not cases:
         return []
-    began = time.perf_counter()
-    decided = stage(cases)
+    began, late = time.perf_counter(), False
+    decided: Decided = [None] * len(cases)
+    try:
+        with deadline.within(sum(max(0.0, timeout - case.seconds) for case in cases)):
+            decided = stage(cases)
+    except deadline.OutOfTime:
+        late = True
     share = (time.perf_counter() - began) / len(cases)
     rest = []
     for case, outcome in zip(cases, decided, strict=True):
         case.seconds += share
+        if outcome is None and (late or case.seconds > timeout):
+            outcome = case.outcome(Verdict.UNKNOWN, f"timeout after {timeout:g} s")
         if outcome is None:
             rest.append(case)
         else:
@@ -57,8 +74,8 @@ class Stages:
     def proof_box(self, cases: list[Case]) -> tuple[Box, CutBall | None]:
         """What is proved covers the box, or the part of it that the ball is cut to."""
         x, asked = np.stack([c.x for c in cases]), self.settings
-        box = proof_box(x, asked.eps, asked.low, asked.high)
-        return box, proof_ball(x, asked.eps, asked.norm, box)
+        box = proof_box(x, asked.eps, asked.low, asked.high, self.network.runtime.dtype)
+        return box, proof_ball(x, asked.eps, asked.norm, box, self._attack_box(x))
 
     def spec(self, cases: list[Case]) -> Spec:
         labels = torch.tensor([c.label for c in cases])
@@ -66,7 +83,8 @@ class Stages:
 
     def predict(self, cases: list[Case]) -> Decided:
         """Misclassified: the label does not win alone, which NaN among the scores rules out too."""
-        scores = self.network.scores(np.stack([c.x for c in cases]))
+        x = np.stack([c.x for c in cases])
+        scores = self.network.scores(fed(x, self._attack_box(x)))
         found = margins(scores, np.array([c.label for c in cases]))
         outcomes: Decided = []
         for case, own, margin in zip(cases, scores, found.tolist(), strict=True):
@@ -79,26 +97,32 @@ class Stages:
 
     def interval(self, cases: list[Case]) -> Decided:
         graph, params, (box, ball) = self.network.graph, self.network.exact, self.proof_box(cases)
-        known = None if ball is None else with_affine_images(graph, params, anchor(graph, params, box, ball)).boxes
-        return self._concluded(cases, box, ball, ibp(graph, params, box, self.spec(cases), boxes=known), "IBP")
+        base, spec = anchor(graph, params, box, ball), self.spec(cases)
+        known = None if ball is None else with_affine_images(graph, params, base).boxes
+        bounds = ibp(graph, params, box, spec, boxes=known)
+        needed = analysed(graph, params, base, bounds.pre, sound=False).rows(*spec)
+        return self._concluded(cases, bounds, needed, "IBP")
 
     def deeppoly(self, cases: list[Case]) -> Decided:
         graph, params, (box, ball) = self.network.graph, self.network.exact, self.proof_box(cases)
         base = anchor(graph, params, box, ball)
         if ball is not None:
             base = with_affine_images(graph, params, base)
-        pre = unstable_preactivations(graph, params, base)
-        lower = spec_bound(graph, params, base, self.spec(cases), relax(graph, pre))
-        return self._concluded(cases, box, ball, Bounds(lower, pre), "DeepPoly")
+        errors = Errors(graph, params, base)
+        pre, spec = unstable_preactivations(graph, params, base, errors, stop=deadline.over), self.spec(cases)
+        lower = spec_bound(graph, params, base, spec, relax(graph, pre))
+        needed = closer(graph, params, base, spec, pre, errors, lower)
+        return self._concluded(cases, Bounds(lower, pre), needed, "DeepPoly")
 
-    def _concluded(self, cases: list[Case], box: Box, ball: CutBall | None, bounds: Bounds, stage: str) -> Decided:
-        """Keeps the better of old and new bounds, row by row, and what the search will need of an open case."""
-        needed = rounding_margins(self.network.graph, self.network.exact, box, bounds.pre, ball).tolist()
+    def _concluded(self, cases: list[Case], bounds: Bounds, needed: torch.Tensor, stage: str) -> Decided:
+        """Keeps what is proved, row by row, the better of old and new bounds, and what the search will need of an open
+        case. needed [B, K-1]: what bounds must exceed."""
         outcomes: Decided = []
         for row, case in enumerate(cases):
-            case.lower, case.needed = torch.fmax(case.lower, bounds.lower[row]), needed[row]  # fmax passes NaN over
+            case.proved = case.proved | (bounds.lower[row] > needed[row])
+            case.lower = torch.fmax(case.lower, bounds.lower[row])  # fmax passes NaN over
             case.margin = finite(float(case.lower.min()))
-            if bool((case.lower > case.needed).all()):
+            if bool(case.proved.all()):
                 outcomes.append(case.outcome(Verdict.VERIFIED, stage))
                 continue
             # Copies: a view would keep the boxes of the whole batch alive.
@@ -106,9 +130,30 @@ class Stages:
             outcomes.append(None)
         return outcomes
 
+    def exactly(self, cases: list[Case]) -> Decided:
+        """Where a runtime is fed other numbers than the given ones, and only with those the label wins, no bound can
+        prove it: a longer attack, else unknown."""
+        x = np.stack([c.x for c in cases]).astype(np.float64)
+        changed = (fed(x, self._attack_box(x)) != x).reshape(len(x), -1).any(1).nonzero()[0].tolist()
+        outcomes: Decided = [None] * len(cases)
+        if not changed:
+            return outcomes
+        spec = self.spec([cases[place] for place in changed])
+        scores = evaluate(self.network.graph, self.network.exact, torch.from_numpy(x[changed]))
+        least = ((spec.rows * scores[:, None]).sum(-1) + spec.offset).amin(1)
+        lost = [place for place, margin in zip(changed, least.tolist(), strict=True) if margin <= 0]
+        found = self.attack_rows([cases[place] for place in lost], restarts=RESTARTS, steps=STEPS) if lost else []
+        why = "the label wins only at the nearest float32 numbers, which onnxruntime is fed, not at the input"
+        for place, outcome in zip(lost, found, strict=True):
+            outcomes[place] = outcome or cases[place].outcome(Verdict.UNKNOWN, why)
+        return outcomes
+
+    def _attack_box(self, x: np.ndarray) -> Box:
+        return attack_box(x, self.settings.eps, self.settings.low, self.settings.high, self.network.runtime.dtype)
+
     def _attacked(self, cases: list[Case]) -> Region:
         x, asked = np.stack([c.x for c in cases]), self.settings
-        box = attack_box(x, asked.eps, asked.low, asked.high)
+        box = self._attack_box(x)
         return attack_ball(x, asked.eps, asked.norm, box) or box
 
     def attack(self, cases: list[Case], *, restarts: int, steps: int) -> Decided:
@@ -119,7 +164,7 @@ class Stages:
 
     def attack_rows(self, cases: list[Case], *, restarts: int, steps: int) -> Decided:
         """One descent for each row that no bound has closed, towards its class."""
-        rows = [(n, r) for n, c in enumerate(cases) for r in (~(c.lower > c.needed)).nonzero().flatten().tolist()]
+        rows = [(n, r) for n, c in enumerate(cases) for r in (~c.proved).nonzero().flatten().tolist()]
         owners = torch.tensor([owner for owner, _ in rows])
         labels = torch.tensor([case.label for case in cases])[owners]
         targets = torch.tensor([row for _, row in rows])
@@ -135,14 +180,16 @@ class Stages:
         self, region: Region, labels: torch.Tensor, targets: torch.Tensor | None, restarts: int, steps: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`pgd` on as many inputs at a time as a pass may hold."""
-        graph, size = self.network.graph, inputs_per_pass(self.network.graph, self.settings.memory)
+        graph, network = self.network.graph, self.network
+        params = network.single if network.runtime.dtype == np.float32 else network.exact
+        size = inputs_per_pass(graph, params, self.settings.memory)
         parts = []
         for first in range(0, len(labels), size):
             here = slice(first, first + size)
             part = part_of(region, here)
             aim = robustness(labels[here], None if targets is None else targets[here])
             options: dict = {"steps": steps, "restarts": restarts, "generator": self._generator}
-            parts.append(pgd(graph, self.network.single, part, aim, **options))
+            parts.append(pgd(graph, params, part, aim, **options))
         points, margin = zip(*parts, strict=True)
         return torch.cat(points), torch.cat(margin)
 
@@ -152,7 +199,7 @@ class Stages:
         The point is first moved into the ball and the range, exactly.
         """
         asked = self.settings
-        box = attack_box(case.x, asked.eps, asked.low, asked.high)
+        box = self._attack_box(case.x)
         inside = drawn_in(point.detach().numpy(), case.x, asked.eps, asked.norm, box)
         if inside is None:
             return None

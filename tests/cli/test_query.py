@@ -12,6 +12,7 @@ import pytest
 from onnx import numpy_helper
 from typer.testing import CliRunner
 
+import records
 from glscert.cli.failures import describe
 from glscert.cli.main import app
 from glscert.verifier import decide as search
@@ -80,7 +81,7 @@ def test_a_proof(folder):
     done = invoke(folder / "model.onnx", "--vnnlib", folder / "properties" / "b.vnnlib.gz", "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
-    assert (found["schema"], found["complete"]) == ("glscert/query/1", True)
+    assert (found["schema"], found["complete"]) == ("glscert/query/2", True)
     (only,) = found["results"]
     assert (only["property"], only["verdict"], only["witness"]) == ("b.vnnlib.gz", "unsat", None)
 
@@ -108,8 +109,17 @@ def test_a_step_without_end_is_a_timeout(folder, monkeypatch):
     assert done.exit_code == 1
     sat, late = json.loads(done.stdout)["results"]
     assert (sat["verdict"], late["verdict"]) == ("sat", "timeout")
-    assert "in the middle of a step" in late["reason"]
+    assert late["reason"] == "timeout after 0.1 s"
     assert 0.1 <= late["seconds"] < 20
+
+
+def test_the_seconds_told_are_the_clocks(folder):
+    began = time.perf_counter()
+    done = invoke(folder / "model.onnx", "--vnnlib", folder / "properties" / "b.vnnlib.gz", "--json")
+    took = time.perf_counter() - began
+    (found,) = json.loads(done.stdout)["results"]
+    assert found["verdict"] == "unsat"
+    assert found["seconds"] <= took and found["seconds"] == pytest.approx(took, abs=0.3)
 
 
 def test_ctrl_c_keeps_what_is_known(folder, monkeypatch):
@@ -156,7 +166,7 @@ def test_a_folder_is_kept_and_gone_on_with(folder):
     assert {r["property"]: r["verdict"] for r in found["results"]} == {"a.vnnlib": "sat", "b.vnnlib.gz": "unsat"}
 
     found["results"][1]["reason"] = "kept"
-    out.write_text(json.dumps(found))
+    records.write(out, found)
     (folder / "properties" / "a.vnnlib").write_text(UNSAT)  # another property under the same name
     (folder / "properties" / "c.vnnlib").write_text("nonsense")
     done = invoke(*arguments, "--json")
@@ -168,6 +178,86 @@ def test_a_folder_is_kept_and_gone_on_with(folder):
     (folder / "model.onnx").write_bytes((folder / "model.onnx").read_bytes() + b"\x72\x00")  # another empty field
     done = invoke(*arguments)
     assert "answers for another model" in describe(done.exception)[0]
+
+
+@pytest.fixture
+def answers(folder):
+    """The command for a folder of a sat and an unsat property, and what it wrote."""
+    out = folder / "answers.json"
+    arguments = (folder / "model.onnx", "--vnnlib", folder / "properties", "--out", out)
+    assert invoke(*arguments).exit_code == 1
+    return arguments, json.loads(out.read_text())
+
+
+def test_proofs_of_another_version_are_decided_again(answers):
+    arguments, found = answers
+    assert [result["verdict"] for result in found["results"]] == ["sat", "unsat"]
+    for result in found["results"]:
+        result["reason"] = "kept"
+    found["versions"]["glscert"] = "0.0.1"
+    records.write(arguments[-1], found)
+    done = invoke(*arguments, "--json")
+    kept, again = json.loads(done.stdout)["results"]
+    assert (kept["reason"], again["verdict"]) == ("kept", "unsat") and again["reason"] != "kept"
+    assert "was written by version 0.0.1; what it calls unsat is decided again" in done.stderr
+
+
+def test_answers_of_the_first_schema_are_decided_again(answers):
+    arguments, found = answers
+    arguments[-1].write_text(json.dumps(found | {"schema": "glscert/query/1"}).replace('"sat"', '"unsat"'))
+    done = invoke(*arguments, "--json")
+    assert [result["verdict"] for result in json.loads(done.stdout)["results"]] == ["sat", "unsat"]
+    assert "written by an older version; all of it is decided again" in done.stderr
+
+
+def test_a_property_of_another_content_is_decided_anew(answers, folder):
+    """Under the same name, whatever its answer was."""
+    arguments, _ = answers
+    (folder / "properties" / "b.vnnlib.gz").write_bytes(gzip.compress(SAT.encode()))
+    assert [r["verdict"] for r in json.loads(invoke(*arguments, "--json").stdout)["results"]] == ["sat", "sat"]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    (
+        (lambda sat, unsat: sat.update(verdict="unsat", witness=None), "its summary does not count"),
+        (lambda sat, unsat: sat["witness"].update(x=[0.5, 0.25]), "does not do in onnxruntime"),
+        (lambda sat, unsat: sat["witness"].update(x=[1.5, 0.25]), "does not do in onnxruntime"),
+        (lambda sat, unsat: sat["witness"].update(x=[0.5]), "is no input of the network"),
+        (lambda sat, unsat: sat["witness"].update(x=[0.9, 1e300]), "is no input of the network"),
+        (lambda sat, unsat: sat.update(witness=None), "is sat without a witness"),
+        (lambda sat, unsat: unsat.update(witness=sat["witness"]), "is unsat with a witness"),
+        (lambda sat, unsat: unsat.update(reason="timeout after 3 s"), "is unsat for the reason"),
+        (lambda sat, unsat: unsat.update(seconds=-1), "holds no answers"),
+        (lambda sat, unsat: unsat.update(verdict="surely"), "holds no answers"),
+    ),
+)
+def test_answers_that_cannot_be_true_are_refused(answers, change, sentence):
+    arguments, found = answers
+    change(*found["results"])
+    records.write(arguments[-1], found)
+    before = arguments[-1].read_bytes()
+    said, code = describe(invoke(*arguments).exception)
+    assert (code, arguments[-1].read_bytes()) == (2, before) and sentence in said
+
+
+def test_answers_that_were_changed_are_refused(answers):
+    arguments, found = answers
+    found["results"][1]["seconds"] = found["results"][1]["seconds"]
+    found["results"][1]["visited"] += 1
+    arguments[-1].write_text(json.dumps(found))
+    assert "its checksum is another" in describe(invoke(*arguments).exception)[0]
+
+
+def test_a_property_without_a_condition_on_outputs_is_said_to_be_one(folder):
+    (folder / "free.vnnlib").write_text(DECLARED + BOX)
+    done = invoke(folder / "model.onnx", "--vnnlib", folder / "free.vnnlib")
+    assert done.exit_code == 1 and "says nothing about the network" in done.stderr
+    (folder / "half.vnnlib").write_text(DECLARED + BOX + "(assert (or (and (>= Y_0 5)) (and (<= X_0 0.5))))")
+    done = invoke(folder / "model.onnx", "--vnnlib", folder / "half.vnnlib")
+    assert "half.vnnlib: 1 of its 2 cases states no condition" in done.stderr
+    done = invoke(folder / "model.onnx", "--vnnlib", folder / "properties" / "a.vnnlib")
+    assert done.stderr == ""
 
 
 def test_the_standard_s_command_line(folder):
@@ -183,6 +273,19 @@ def test_a_query_of_version_1(folder):
     assert (done.exit_code, done.stdout) == (0, "unsat\n")
     done = invoke(folder / "properties" / "a.vnnlib", "--network", f"any={folder / 'model.onnx'}")
     assert done.stdout.startswith("sat\n((X_0 ")
+
+
+def test_a_fixed_decimal_is_named(folder):
+    fixed = folder / "fixed.vnnlib"
+    fixed.write_text(DECLARED + "(assert (= X_0 0.7)) (assert (= X_1 0.1)) (assert (>= Y_0 0.5))")
+    sentence = "no float32 number lies between the bounds of X_0, X_1"
+    done = invoke(folder / "model.onnx", "--vnnlib", fixed, "--json")
+    (result,) = json.loads(done.stdout)["results"]
+    assert result["verdict"] == "sat" and result["nearest"] == [0, 1]
+    assert result["witness"]["x"] == np.float32([0.7, 0.1]).tolist()
+    assert sentence in " ".join(done.stderr.split())
+    done = invoke(fixed, "--network", f"f={folder / 'model.onnx'}")
+    assert done.stdout.startswith("sat\n((X_0 ") and sentence in " ".join(done.stderr.split())
 
 
 def test_assignments_as_tensors(folder):
@@ -203,6 +306,7 @@ def test_assignments_as_tensors(folder):
         ({}, ["--network", "f"], 2, "is not NAME=FILE"),
         ({}, ["--network", "f=absent.onnx"], 2, "cannot read absent.onnx"),
         ({}, ["--network", "f=M", "--json"], 2, "its answer goes to stdout"),
+        ({}, ["--network", "f=M", "--eps", "0.1"], 2, "--eps goes with labelled inputs"),
         ({"X Real": "X float32"}, ["--network", "f=M"], 4, "X is declared float32; proofs are about real arithmetic"),
         ({"[1,2]": "[1,3]"}, ["--network", "f=M"], 2, "X has 3 elements, but the network has 2 inputs"),
     ),
@@ -226,6 +330,13 @@ def test_what_the_standard_wants_refused(folder, change, arguments, code, senten
         (["--result-file", "x"], "goes with --vnnlib"),
         (["--vnnlib", "a.vnnlib", "--result-file", "absent/x"], "absent is not a folder"),
         (["--vnnlib", "a.vnnlib", "--out", "absent/x"], "absent is not a folder"),
+        (["--vnnlib", "a.vnnlib", "--out", "x.csv"], "ends in .json"),
+        (["--vnnlib", "a.vnnlib", "--eps", "0.1"], "--eps goes with labelled inputs"),
+        (["--vnnlib", "a.vnnlib", "--norm", "2", "--images", "0:1"], "--images, --norm go with labelled inputs"),
+        (["--vnnlib", "a.vnnlib", "--data", "digits", "--data-dir", "x"], "--data, --data-dir go with"),
+        (["--vnnlib", "a.vnnlib", "--range", "none", "--label", "y"], "--label, --range go with"),
+        (["--vnnlib", "a.vnnlib", "--min-certified", "0"], "--min-certified goes with"),
+        (["--vnnlib", "a.vnnlib", "--eps-file", "e.csv"], "--eps-file goes with"),
         (["--vnnlib", ".", "--result-file", "x"], "holds no file that ends in|--result-file holds one answer"),
     ),
 )

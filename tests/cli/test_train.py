@@ -55,6 +55,7 @@ def test_own_rows_from_training_to_proof(tmp_path, kind):
     done = invoke("train", "--relaxation", "ibp", "--epochs", "20", "--threads", "1", *own, *stated, "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["eps_columns"] == [0.5, 0.0]
+    assert ("labels: the column 'label' of rows.csv" in done.stderr) is (kind == "csv")
     model = tmp_path / "m.onnx"
     assert invoke("export", model, "--runs-dir", tmp_path / "runs").exit_code == 0
     np.savez(tmp_path / "plain.npz", x=x[:5], y=y[:5])
@@ -121,6 +122,8 @@ def test_resume_of_a_finished_run_shows_it(tmp_path):
         (["--device", "abacus"], "device = 'abacus' cannot be used"),
         (["--dataset", "digits", "--net", "cnn5", "--lr", "0"], "lr = 0.0 must be greater"),
         (["--config", "none.toml"], "no configuration file"),
+        (["--label", "first"], "names a column of a .csv"),
+        (["--resume", "--label", "first"], "leave --label out"),
     ],
 )
 def test_a_bad_value_is_a_sentence(tmp_path, arguments, sentence):
@@ -148,6 +151,7 @@ def test_in_a_process_of_its_own_a_bad_value_ends_with_code_2_and_one_line(tmp_p
         ([], "no training run"),
         (["--run", "b"], "no training run"),
         (["--run", "a", "--format", "gguf"], "gguf"),
+        (["--run", "a", "--format", "program"], "ends as onnx, not as program; name it ….pt2"),
     ],
 )
 def test_export_refuses_with_a_sentence(tmp_path, arguments, sentence):
@@ -156,6 +160,19 @@ def test_export_refuses_with_a_sentence(tmp_path, arguments, sentence):
     done = invoke("export", tmp_path / "m.onnx", "--runs-dir", tmp_path, *arguments)
     assert isinstance(done.exception, InputError) and sentence in str(done.exception)
     assert not (tmp_path / "m.onnx").exists()
+
+
+def test_export_chooses_by_the_ending(digits_run, tmp_path):
+    runs = ["--runs-dir", digits_run.parent, "--run", digits_run.name]
+    for name in ("m.pt", "m.tflite", "m", "m.onnx.gz"):
+        done = invoke("export", tmp_path / name, *runs)
+        assert isinstance(done.exception, InputError) and not (tmp_path / name).exists()
+        assert f"{name} does not end as a format does: .onnx (onnx), .ts.pt (torchscript), .pt2" in str(done.exception)
+    for name, more, format in (("m.PT2", [], "program"), ("m.ts.pt", [], "torchscript"), ("m.bin", ["onnx"], "onnx")):
+        stated = ["--format", *more] if more else []
+        done = invoke("export", tmp_path / name, *runs, *stated, "--json")
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["format"] == format and (tmp_path / name).exists()
 
 
 def test_pgpe_starts_from_another_run_in_the_same_folder(tmp_path):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import records
 from glscert.cli.failures import describe
 from glscert.cli.main import app
 from glscert.cli.parse import parse_eps, parse_range, parse_slice, read_ranges
@@ -74,7 +75,7 @@ def test_exit_codes(files, arguments, code):
 
 
 def test_exit_3_where_something_stays_open(files):
-    consts = {"w": np.zeros((2, 2)), "b": np.array([1 + 1e-10, 1.0])}
+    consts = {"w": np.zeros((2, 2)), "b": np.array([1 + 2.0**-52, 1.0])}
     nodes = [node("MatMul", "x w", "m"), node("Add", "m b", "y")]
     (files / "model.onnx").write_bytes(make(nodes, ("batch", 2), consts, dtype=np.float64).SerializeToString())
     done = invoke(files, "--eps", "0.1", "--images", "0:2")
@@ -106,9 +107,9 @@ def test_a_file_of_radii(files, kind):
     """The range lets entry 0 move by 0.05 only, which leaves the label alone."""
     arguments = ["--images", "0:1", "--json"]
     if kind == "csv":
-        (files / "eps.csv").write_text("name,eps,low,high\nfirst,3,0.4,0.6\nsecond,0,0,1\n")
-        np.savez(files / "data.npz", x=np.array([[0.5, 0.5]]), y=np.array([0]))
-        arguments += ["--eps-file", str(files / "eps.csv")]
+        (files / "eps.csv").write_text("column,eps,low,high\nsecond,0,0,1\nfirst,3,0.4,0.6\n")
+        (files / "data.csv").write_text("first,class,second\n0.5,0,0.5\n")
+        arguments += ["--eps-file", str(files / "eps.csv"), "--data", str(files / "data.csv")]
     else:
         stated = {"eps": np.array([3.0, 0.0]), "low": np.array([0.4, 0.0]), "high": np.array([0.6, 1.0])}
         data = {"x": np.array([[0.5, 0.5]]), "y": np.array([0])}
@@ -117,7 +118,7 @@ def test_a_file_of_radii(files, kind):
         arguments += [] if kind == "the inputs' own" else ["--eps-file", str(files / "eps.npz")]
     found = summary(invoke(files, *arguments))
     assert found["property"]["eps"] == [3.0, 0.0]
-    assert found["property"]["range"] == [[float(np.float32(0.4)), 0.0], [float(np.float32(0.6)), 1.0]]
+    assert found["property"]["range"] == [[0.4, 0.0], [float(np.float32(0.6)), 1.0]]
     assert found["images"][0]["verdict"] == "verified"
     assert summary(invoke(files, *arguments, "--range", "none"))["images"][0]["verdict"] == "falsified"
 
@@ -201,7 +202,7 @@ def test_ranges():
     assert read_ranges("0.0 255.0") == ([0.0], [255.0])
     assert read_ranges("0 1 -inf 2") == ([0.0, -np.inf], [1.0, 2.0])
     assert parse_range("none") == (-np.inf, np.inf)
-    assert parse_range("0,0.1")[1] == np.float32(0.1)
+    assert parse_range("0,0.1")[1] == 0.1
     for text in ("1,0", "0,0", "0", "0,1,2", "0,1,0,2", "a,b", "nan,1", ""):
         with pytest.raises(InputError, match="range"):
             parse_range(text)
@@ -215,7 +216,14 @@ def test_ranges():
         (["erf.onnx", "--eps", "0.1"], 4, "Erf.*the_culprit|the_culprit.*Erf"),
         (["model.onnx", "--data", "data.npz"], 2, "give the radius with --eps"),
         (["model.onnx", "--eps", "0.1"], 2, "does not name a data set; give labelled inputs with --data"),
-        (["model.onnx", "--eps", "0.1", "--data", "short.npz"], 2, "holds 5 inputs but 3 labels"),
+        (["model.onnx", "--eps", "0.1", "--data", "short.npz"], 2, "5 inputs but 3 labels"),
+        (["model.onnx", "--eps", "0.1", "--data", "data.npz", "--out", "r.csv"], 2, "ends in .json"),
+        (["model.onnx", "--eps", "0.1", "--data", "data.npz", "--data-dir", "d"], 2, "data.npz is a file"),
+        (["model.onnx", "--eps", "0.1", "--data", "data.npz", "--label", "y"], 2, "names a column of a .csv"),
+        (["model.onnx", "--eps", "0.1", "--data", "digits", "--label", "y"], 2, "digits knows its labels"),
+        (["model.onnx", "--eps", "0.1", "--data", "digits"], 2, "digits have shape .1, 8, 8., the network takes .2."),
+        (["model.onnx", "--eps", "0.1", "--data", "first.csv"], 2, "looks like the labels .* by --label first"),
+        (["model.onnx", "--eps-file", "e.csv", "--data", "data.npz"], 2, "the data have no header"),
         (["model.onnx", "--eps", "0.1", "--data", "none.npz"], 2, "none.npz does not exist"),
         (["model.onnx", "--eps", "0.1", "--data", "data.npz", "--norm", "3"], 2, "supported: inf, 2, 1"),
         (["model.onnx", "--eps", "0.1", "--data", "data.npz", "--range", "0.6,1"], 2, "outside the valid range"),
@@ -233,6 +241,8 @@ def test_what_cannot_be_used_is_one_sentence(files, monkeypatch, arguments, code
         {"w": np.eye(2, dtype=np.float32)},
     )
     Path("erf.onnx").write_bytes(erf.SerializeToString())
+    Path("first.csv").write_text("0,0.5,0.5\n1,0.25,0.75\n")
+    Path("e.csv").write_text("column,eps\na,1\nb,1\n")
     with np.load("data.npz") as arrays:
         np.savez("short.npz", x=arrays["x"], y=arrays["y"][:3])
     done = CliRunner().invoke(app, ["verify", *arguments])
@@ -243,18 +253,163 @@ def test_what_cannot_be_used_is_one_sentence(files, monkeypatch, arguments, code
     assert re.search(sentence, printed), printed
 
 
+def test_the_column_of_labels_is_said(files):
+    (files / "data.csv").write_text("0,0.5,0.5\n1,0.25,0.75\n")
+    done = invoke(files, "--data", files / "data.csv", "--label", "first", "--eps", "0.01", "--json")
+    assert [i["verdict"] for i in summary(done)["images"]] == ["verified", "verified"]
+    assert "labels: the first column of data.csv" in done.stderr and summary(done)["data"]["label"] == "first"
+    assert "float32" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ("csv", "npz"))
+def test_inputs_that_float32_does_not_hold(tmp_path, kind):
+    """Class 1 scores relu(x - 2^24) and class 0 a half: all the ball around 2^24 + 1 is class 1, the nearest float32
+    class 0."""
+    consts = {"w": np.array([[0, 1]]), "c": np.array([0, -(2.0**24)]), "b": np.array([0.5, 0])}
+    nodes = [node("MatMul", "x w", "u"), node("Add", "u c", "v"), node("Relu", "v", "r"), node("Add", "r b", "y")]
+    if kind == "csv":
+        (tmp_path / "data.csv").write_text("label,a\n0,16777217\n")
+    else:
+        np.savez(tmp_path / "data.npz", x=np.array([[16777217]]), y=np.array([0]))
+    arguments = ["--data", tmp_path / f"data.{kind}", "--eps", "0.25", "--range", "none", "--json"]
+    for dtype, verdict in ((np.float32, "unknown"), (np.float64, "misclassified")):
+        typed = {name: array.astype(dtype) for name, array in consts.items()}
+        proto = make(nodes, ("batch", 1), typed, dtype=dtype)
+        (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
+        done = invoke(tmp_path, *arguments)
+        assert summary(done)["images"][0]["verdict"] == verdict
+        rounded = summary(done)["data"]["rounded"]
+        assert rounded == (dtype is np.float32)
+        assert ("no float32 numbers: 1 of the inputs' entries" in done.stderr) is bool(rounded)
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_inputs_may_lie_on_the_ends_of_the_range(files, dtype):
+    """Whether float32 rounds an end up or down, and whether it rounded the inputs."""
+    np.savez(files / "data.npz", x=np.array([[0.1, 0.7], [0.7, 0.1]], dtype), y=np.array([1, 1]))
+    found = summary(invoke(files, "--eps", "0.01", "--range", "0.1,0.7", "--json"))
+    assert [image["verdict"] for image in found["images"]] == ["verified"] * 2
+
+
+def stripped(images):
+    return [{key: value for key, value in image.items() if key != "seconds"} for image in images]
+
+
 def test_out_is_resumed_and_shows_the_same(files):
-    first = summary(invoke(files, "--eps", "0.05", "--out", files / "r.json", "--json"))
-    assert json.loads((files / "r.json").read_text()) == first
-    kept = json.loads((files / "r.json").read_text())
-    kept["images"] = kept["images"][:2]
-    (files / "r.json").write_text(json.dumps(kept))
-    again = summary(invoke(files, "--eps", "0.05", "--out", files / "r.json", "--json"))
-    strip = lambda images: [{k: v for k, v in i.items() if k != "seconds"} for i in images]  # noqa: E731
-    assert strip(again["images"]) == strip(first["images"])
+    out = files / "r.json"
+    first = summary(invoke(files, "--eps", "0.05", "--out", out, "--json"))
+    assert json.loads(out.read_text()) == first
+    records.write(out, records.counted({**first, "images": first["images"][:2], "complete": False}))
+    again = summary(invoke(files, "--eps", "0.05", "--out", out, "--json"))
+    assert stripped(again["images"]) == stripped(first["images"])
     assert again["images"][:2] == first["images"][:2]
-    other = invoke(files, "--eps", "0.06", "--out", files / "r.json", "--json")
+    other = invoke(files, "--eps", "0.06", "--out", out, "--json")
     assert isinstance(other.exception, InputError) and "another property" in str(other.exception)
+
+
+def all_verified(record):
+    for image in record["images"]:
+        image |= {"verdict": "verified", "margin": 0.1, "reason": "DeepPoly"}
+
+
+def entry(number, **changes):
+    return lambda record: record["images"][number].update(changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    (
+        (entry(2, verdict="verified"), "input 2 is verified with the margin -"),
+        (entry(2, verdict="verified", margin=None), "input 2 is verified with the margin None"),
+        (entry(2, verdict="verified", margin=0.1), "input 2 is verified with the margin 0.1 and the reason 'attack'"),
+        (entry(4, verdict="verified", margin=0.1), "the reason 'the network answers 0'"),
+        (all_verified, "input 4 is recorded as verified, and in onnxruntime the network answers 0"),
+        (entry(0, label=1), "with the label 1, which is 0 in the data"),
+        (entry(0, index=7), "input 7 is verified but not among the inputs"),
+        (entry(0, index=1), "its summary does not count its images"),
+        (entry(0, seconds=-1.0), "after less than no time"),
+        (entry(0, reason=""), "without a reason"),
+        (
+            entry(0, margin=-1.0, verdict="misclassified"),
+            "as misclassified, and in onnxruntime the label wins",
+        ),
+        (entry(1, margin=0.5, verdict="falsified"), "input 1 is falsified with the margin 0.5"),
+        (lambda record: record["summary"].update(certified_accuracy=1.0), "its summary does not count its images"),
+    ),
+)
+def test_a_record_that_cannot_be_true_is_refused(files, change, sentence):
+    out = files / "r.json"
+    record = summary(invoke(files, "--eps", "0.05", "--out", out, "--json"))
+    change(record)
+    records.write(out, record if "summary" in sentence else records.counted(record))
+    before = out.read_bytes()
+    done = invoke(files, "--eps", "0.05", "--out", out)
+    assert isinstance(done.exception, InputError) and sentence in str(done.exception), done.exception
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("point", "sentence"),
+    (
+        ([0.55, 0.65], "by a counterexample that is none"),  # inside, and the label wins there
+        ([0.1, 0.9], "by a counterexample that is none"),  # outside
+        ([[0.45, 0.75]], "by a counterexample that is none"),
+    ),
+)
+def test_a_counterexample_that_is_none_is_refused(files, point, sentence):
+    out = files / "r.json"
+    summary(invoke(files, "--eps", "0.05", "--out", out, "--json"))
+    np.savez(files / "r.counterexamples.npz", index=[2], x=np.array([point], np.float32))
+    done = invoke(files, "--eps", "0.05", "--out", out)
+    assert isinstance(done.exception, InputError) and sentence in str(done.exception)
+
+
+def test_a_record_that_was_changed_is_refused(files):
+    out = files / "r.json"
+    invoke(files, "--eps", "0.05", "--out", out)
+    out.write_text(out.read_text().replace('"timeout": 60.0', '"timeout": 61.0'))
+    done = invoke(files, "--eps", "0.05", "--out", out)
+    assert isinstance(done.exception, InputError) and "its checksum is another" in str(done.exception)
+
+
+def test_labels_are_part_of_the_data(files):
+    out = files / "r.json"
+    invoke(files, "--eps", "0.05", "--out", out)
+    with np.load(files / "data.npz") as arrays:
+        x = arrays["x"]
+    np.savez(files / "data.npz", x=x.astype(np.float64), y=np.array([[0], [0], [0], [0], [1]]))
+    assert invoke(files, "--eps", "0.05", "--out", out).exit_code == 1  # the same numbers in another type and shape
+    np.savez(files / "data.npz", x=x, y=np.array([0, 0, 0, 1, 1]))
+    done = invoke(files, "--eps", "0.05", "--out", out)
+    assert isinstance(done.exception, InputError) and "another data" in str(done.exception)
+
+
+def test_what_another_version_calls_verified_is_decided_again(files):
+    out = files / "r.json"
+    first = summary(invoke(files, "--eps", "0.05", "--out", out, "--json"))
+    changed = json.loads(json.dumps(first))
+    for image in changed["images"]:
+        image["seconds"] = 100.0
+    changed["images"][2] |= {"verdict": "verified", "margin": 1.0, "reason": "IBP"}  # what this one was wrong about
+    changed["versions"]["glscert"] = "0.0.9"
+    records.write(out, records.counted(changed))
+    done = invoke(files, "--eps", "0.05", "--out", out, "--json")
+    again = summary(done)
+    assert stripped(again["images"]) == stripped(first["images"])
+    assert [image["seconds"] == 100.0 for image in again["images"]] == [False, False, False, False, True]
+    assert "was written by version 0.0.9; what it calls verified is decided again" in done.stderr
+    assert again["versions"] == first["versions"]
+
+
+def test_a_record_of_the_first_schema_is_decided_again(files):
+    out = files / "r.json"
+    first = summary(invoke(files, "--eps", "0.05", "--out", out, "--json"))
+    old = json.loads(out.read_text()) | {"schema": "glscert/verify/1"}
+    all_verified(old)
+    out.write_text(json.dumps(old))
+    done = invoke(files, "--eps", "0.05", "--out", out, "--json")
+    assert stripped(summary(done)["images"]) == stripped(first["images"])
+    assert "was written by an older version; all of it is decided again" in done.stderr
 
 
 def hard(folder, count=3000):

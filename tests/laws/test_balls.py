@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cases import make_case, numpy_params
+from cases import make_case, numpy_params, preactivations
 from glscert.verifier.bounds.affine_images import with_affine_images
 from glscert.verifier.bounds.ball import cut_ball
 from glscert.verifier.bounds.beta_crown import dual_bound, start_dual
@@ -16,7 +16,6 @@ from glscert.verifier.bounds.substitution import anchor, relax, spec_bound
 from glscert.verifier.ops import Box, compiled, evaluate
 from glscert.verifier.ops.forms import Form
 from glscert.verifier.region import Norm
-from glscert.verifier.search.intermediate import unstable_preactivations
 from random_graphs import CURVED, GRAPHS, arbitrary_convs
 from reference import forward
 
@@ -73,7 +72,7 @@ def bounds_of(case, box, ball):
     """What the verifier computes: IBP's, DeepPoly's, and a dual bound of any slopes and none of the splits."""
     base = with_affine_images(case.graph, case.params, anchor(case.graph, case.params, box, ball))
     yield ibp(case.graph, case.params, box, case.spec, boxes=base.boxes)
-    pre = unstable_preactivations(case.graph, case.params, base)
+    pre = preactivations(case, base)
     yield Bounds(spec_bound(case.graph, case.params, base, case.spec, relax(case.graph, pre)), pre)
     dual = start_dual(case.graph, pre, case.spec.rows.shape[1])
     slopes = {name: torch.rand_like(slope) for name, slope in dual.slopes.items()}
@@ -115,7 +114,7 @@ def test_a_set_within_another_has_no_worse_bounds(name):
     box, large = ball_of(case, Norm.L2)
     small = cut_ball(Norm.L1, large.centre, large.radius, box)
     bases = [anchor(case.graph, case.params, box, ball) for ball in (None, large, small)]
-    pre = unstable_preactivations(case.graph, case.params, bases[0])
+    pre = preactivations(case, bases[0])
     found = [spec_bound(case.graph, case.params, base, case.spec, relax(case.graph, pre)) for base in bases]
     for looser, tighter in zip(found, found[1:], strict=False):
         assert (tighter >= looser - 1e-12 * looser.abs().clamp(min=1)).all()

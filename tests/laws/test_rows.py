@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cases import make_case, random_dual, random_splits, sampled
+from cases import make_case, preactivations, random_dual, random_splits, sampled
 from glscert.verifier.bounds import beta_crown
 from glscert.verifier.bounds.backward import lower_bound
 from glscert.verifier.bounds.beta_crown import dual_bound, look, split_impact, tighten
@@ -13,7 +13,6 @@ from glscert.verifier.ops import compiled
 from glscert.verifier.ops.forms import neurons
 from glscert.verifier.search import branching
 from glscert.verifier.search.branching import best_split
-from glscert.verifier.search.intermediate import unstable_preactivations
 from glscert.verifier.search.problem import Batch
 from random_graphs import CURVED, GRAPHS, Builder
 
@@ -40,7 +39,7 @@ def test_bounds_of_neurons(name, dtype, end):
     program = rows_of(case.graph, case.params, next(iter(base.radii)))
     assert program is not None
     earlier = {}
-    for value, box in unstable_preactivations(case.graph, case.params, base).items():
+    for value, box in preactivations(case, base).items():
         count = box.lower[0].numel()
         every = torch.arange(count).expand(3, -1)
         form = neurons(case.graph.shapes[value], every, box.lower)
@@ -56,7 +55,7 @@ def test_bounds_of_neurons(name, dtype, end):
 def split_case(name, seed, rows=3):
     case = make_case(name, seed, batch=4, rows=rows, radius=0.5)
     base = input_anchor(case.graph, case.params, case.box)
-    plain = unstable_preactivations(case.graph, case.params, base)
+    plain = preactivations(case, base)
     values, _ = sampled(case)
     pre, cuts = random_splits(case.graph, plain, values)
     return case, base, pre, cuts
@@ -132,7 +131,7 @@ def test_what_is_given_stays_as_it_is():
 
     case = make_case("one", 94, batch=16, rows=1, radius=2.0, make=one_neuron)
     base = input_anchor(case.graph, case.params, case.box)
-    pre, cuts = random_splits(case.graph, unstable_preactivations(case.graph, case.params, base), sampled(case)[0])
+    pre, cuts = random_splits(case.graph, preactivations(case, base), sampled(case)[0])
     dual = of_the_cuts(random_dual(pre, 1), cuts)
     before = {name: (dual.slopes[name].clone(), dual.multipliers[name].clone()) for name in pre}
     tighten(case.graph, case.params, base, case.spec, pre, dual, cuts, steps=5)

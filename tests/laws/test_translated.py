@@ -2,18 +2,20 @@
 onnxruntime computes on the file, no point of a box beats a bound, and on a point box the bound is the value."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
 
+from glscert.verifier import load
 from glscert.verifier.bounds import RELAXATIONS, Box, Spec
 from glscert.verifier.graph.load import from_proto
 from glscert.verifier.graph.shapes import NONLINEAR
 from glscert.verifier.graph.translate import TRANSLATIONS
 from glscert.verifier.ops import OPERATORS, Nonlinear, evaluate
-from onnx_models import make, node, normal, run_file
+from onnx_models import make, node, normal, run_file, run_loaded
 
 IMAGE = ("b", 2, 6, 5)
 
@@ -155,20 +157,21 @@ CASES: dict[str, Callable[[], onnx.ModelProto]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_forward_and_bounds(name: str) -> None:
+def test_forward_and_bounds(name: str, tmp_path: Path) -> None:
     proto = CASES[name]()
+    (tmp_path / "net.onnx").write_bytes(proto.SerializeToString())
+    load(tmp_path / "net.onnx")  # compared with onnxruntime by its own rule
     model = from_proto(proto)
     graph = model.graph
-    params = {key: torch.from_numpy(array) for key, array in model.params.items()}
+    exact = {key: torch.from_numpy(array).double() for key, array in model.params.items()}
     rng = np.random.default_rng(5)
     centre = rng.uniform(-1, 1, (1, *graph.input_shape)).astype(np.float32)
     points = torch.from_numpy(centre + rng.uniform(-0.3, 0.3, (16, *graph.input_shape)).astype(np.float32))
-    found = evaluate(graph, params, points)
+    found = evaluate(graph, exact, points.double())
     expected = run_file(proto, points.numpy())
     assert found.shape == expected.shape
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=2e-6)
 
-    exact = {key: value.double() for key, value in params.items()}
     middle = torch.from_numpy(centre).double()
     rows = torch.from_numpy(rng.normal(size=(1, 4, *graph.output_shape)))
     spec = Spec(rows, rows.new_zeros(1, 4))
@@ -196,9 +199,42 @@ def test_every_opset(opset: int) -> None:
     proto = make(nodes, IMAGE, {"k": normal(3, 2, 3, 3)}, opset)
     model = from_proto(proto)
     x = np.random.default_rng(opset).uniform(-1, 1, (3, *model.graph.input_shape)).astype(np.float32)
-    params = {key: torch.from_numpy(array) for key, array in model.params.items()}
-    found = evaluate(model.graph, params, torch.from_numpy(x)).numpy()
-    np.testing.assert_allclose(found, run_file(proto, x), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(run_loaded(model, x), run_file(proto, x), rtol=1e-5, atol=1e-6)
+
+
+def names(proto: onnx.ModelProto) -> set[str]:
+    nodes = [text for each in proto.graph.node for text in (each.name, *each.input, *each.output)]
+    return {*nodes, *(tensor.name for tensor in proto.graph.initializer), "x", "y"}
+
+
+def made(proto: onnx.ModelProto) -> list[str]:
+    """The names of parts that are none of the file's."""
+    model = from_proto(proto)
+    parts = [text for each in model.graph.nodes for text in (each.name, each.output)]
+    return sorted({*parts, *model.graph.shapes, *model.params} - names(proto))
+
+
+@pytest.mark.parametrize("turn", (0, 1))
+@pytest.mark.parametrize("name", CASES)
+def test_a_file_may_have_the_names_that_reading_it_would_make(name: str, turn: int) -> None:
+    """Before the network stand additions whose values and constants are named like the parts made of the network."""
+    proto = CASES[name]()
+    taken = [*dict.fromkeys([*made(proto), "output", "x.add"])][turn:]
+    last, first = "x", []
+    for constant, output in zip(taken[::2], taken[1::2], strict=False):
+        first.append(node("Add", "", output))
+        first[-1].input.extend([last, constant])
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(len(first) / 32), constant))
+        last = output
+    for each in proto.graph.node:
+        each.input[:] = [last if text == "x" else text for text in each.input]
+    first += proto.graph.node
+    del proto.graph.node[:]
+    proto.graph.node.extend(first)
+    model = from_proto(proto)
+    assert not set(made(proto)) & names(proto)
+    x = np.random.default_rng(7).uniform(-1, 1, (2, *model.graph.input_shape)).astype(np.float32)
+    np.testing.assert_allclose(run_loaded(model, x), run_file(proto, x), rtol=1e-5, atol=5e-6)
 
 
 def test_the_graph_knows_which_operators_are_nonlinear() -> None:

@@ -61,6 +61,93 @@ def test_every_column_moves_by_its_own_radius(rows, tmp_path, where):
     assert setup.metadata["eps"] == "0.1 0.0 0.2" and "dataset" not in setup.metadata
 
 
+def table(path, header, columns):
+    rows = [",".join(map(str, row)) for row in zip(*columns, strict=True)]
+    path.write_text("\n".join([*([",".join(header)] if header else []), *rows]))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "order", "values", "label"),
+    (
+        (("age", "sex", "label"), (0, 1, 2), {}, "label"),
+        (("digit", "age", "sex"), (2, 0, 1), {}, "digit"),
+        (("approved", "age", "sex"), (2, 0, 1), {"label": "approved"}, "approved"),
+        (("approved", "age", "sex"), (2, 0, 1), {"label": "first"}, "approved"),
+        ((), (2, 0, 1), {"label": "first"}, "first"),
+        ((), (0, 1, 2), {}, "last"),
+        ((), (0, 1, 2), {"label": "last"}, "last"),
+    ),
+)
+def test_the_label_is_no_feature(tmp_path, header, order, values, label):
+    """Whichever column it is: what is trained on are the others, and the configuration says which it was."""
+    columns = [X[:, 0], np.round(3 * X[:, 1]), Y]
+    path = table(tmp_path / "rows.csv", header, [columns[place] for place in order])
+    config = resolve({"data": path, "eps": 0.1, "low": 0.0, "high": 3.0}, values)
+    assert config.label == label
+    splits = load_splits(config, None)
+    x, y = np.concatenate([splits.train_x, splits.test_x]), np.concatenate([splits.train_y, splits.test_y])
+    assert x.dtype == np.float32 and np.array_equal(np.unique(x[:, 0]), np.unique(X[:, 0]))
+    assert np.array_equal(y, x[:, 0] > 0.5)
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "values", "message"),
+    (
+        ((), (Y, X[:, 0], X[:, 1]), {}, "first column looks like the labels .* by --label first"),
+        (("approved", "a", "b"), (Y, X[:, 0], 0 * Y), {}, r"first column \(approved\) looks like"),
+        ((), (Y, X[:, 0], 1 - Y), {}, "both hold class numbers 0 … k - 1"),
+        (("a", "b", "y"), (Y, X[:, 0], 1 - Y), {"label": "c"}, "no column 'c'"),
+    ),
+)
+def test_a_label_in_doubt_is_asked_for(tmp_path, header, columns, values, message):
+    with pytest.raises(InputError, match=message):
+        resolve({"data": table(tmp_path / "rows.csv", header, columns), "eps": 0.1} | values)
+
+
+def test_test_rows_have_the_columns_of_the_training_rows(tmp_path):
+    header, columns = ("age", "kind", "sex"), (X[:, 0], Y, X[:, 1])
+    data = table(tmp_path / "rows.csv", header, columns)
+    few = [column[:1] for column in columns]  # from which the label could not be told
+    stated = {"data": data, "label": "kind", "eps": 0.1}
+    config = resolve({**stated, "test_data": table(tmp_path / "few.csv", header, few)})
+    assert load_splits(config, None).test_y.tolist() == Y[:1].tolist()
+    turned = table(tmp_path / "turned.csv", header[::-1], columns[::-1])
+    with pytest.raises(InputError, match="are sex, age, those of .* age, sex"):
+        load_splits(resolve({**stated, "test_data": turned}), None)
+
+
+def test_a_label_without_a_table():
+    for given in ({"dataset": "digits", "label": "first"}, {"label": "y"}):
+        with pytest.raises(InputError, match="names a column of a .csv"):
+            resolve(given)
+
+
+def test_test_rows_without_training_rows():
+    with pytest.raises(InputError, match="goes with data of your own"):
+        resolve({"dataset": "digits", "test_data": "rows.npz"})
+
+
+def test_images_with_their_channels_last(rows):
+    images = rows(x=np.random.default_rng(1).uniform(0, 1, (50, 12, 12, 3)), eps=0.1)
+    with pytest.raises(InputError, match=r"turn them by x.transpose\(0, 3, 1, 2\)"):
+        resolve({"data": images})
+    assert resolve({"data": images, "net": "mlp"}).net == "mlp"
+
+
+def test_radii_go_by_the_names_of_columns(tmp_path):
+    data = table(tmp_path / "rows.csv", ("age", "label", "sex"), (X[:, 0], Y, X[:, 1]))
+    eps = tmp_path / "eps.csv"
+    eps.write_text("column,eps,low,high\nsex,0,0,1\nage,0.25,-1,2\n")
+    config = resolve({"data": data, "eps_file": str(eps)})
+    assert (config.eps_columns, config.low, config.high) == ((0.25, 0.0), (-1.0, 0.0), (2.0, 1.0))
+    eps.write_text("column,eps\nsex,0\nages,0.25\n")
+    with pytest.raises(InputError, match="names ages, which .* lacks age"):
+        resolve({"data": data, "eps_file": str(eps)})
+    with pytest.raises(InputError, match="data have no header"):
+        resolve({"dataset": "digits", "eps_file": str(eps)})
+
+
 def test_later_layers_win_over_the_radii_of_earlier_ones(rows, tmp_path):
     (tmp_path / "eps.csv").write_text("eps\n0.1\n0\n0.2\n")
     data = rows()

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from cases import make_case
 from glscert.verifier.bounds import Box
 from glscert.verifier.bounds.ball import cut_ball
+from glscert.verifier.bounds.errors import analysed
+from glscert.verifier.bounds.substitution import anchor
 from glscert.verifier.ops import evaluate
 from glscert.verifier.outcome import Verdict
 from glscert.verifier.region import Norm
 from glscert.verifier.robustness import Settings, Verifier
-from glscert.verifier.search.boxes import attack_box, drawn_in, in_ball
-from glscert.verifier.search.rounding import rounding_margins
+from glscert.verifier.search.boxes import attack_box, drawn_in, fed, in_ball, proof_ball, proof_box
 from onnx_models import make, node
 
 BALLS = (Norm.L2, Norm.L1)
@@ -178,6 +179,43 @@ def test_a_ball_within_another_is_no_harder(many):
 
 
 @pytest.mark.parametrize("norm", BALLS)
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+@given(seed=st.integers(0, 10**6), size=st.sampled_from((1e-9, 1e-6, 0.1)))
+def test_a_ball_around_given_numbers_holds_what_a_runtime_is_fed(norm, dtype, seed, size):
+    """Entries that float32 does not hold, some frozen: a proof covers the ball, and with it the nearest numbers."""
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(0, 1, (1, 12))
+    eps = size * rng.uniform(0.1, 1, 12) * (rng.random(12) > 0.3)
+    attacked = attack_box(x, eps, 0.0, 1.0, np.dtype(dtype))
+    box = proof_box(x, eps, 0.0, 1.0, np.dtype(dtype))
+    ball = proof_ball(x, eps, norm, box, attacked)
+    moves = rng.normal(size=12) * (eps > 0)
+    moves /= max(np.linalg.norm(moves, POWER[norm]), 1e-9)
+    own = [fed(x, attacked)[0], np.clip(x[0] + eps * moves * (1 - 1e-4), 0, 1)]  # x + … rounds
+    one = Box(*(end[0] for end in attacked))
+    drawn = drawn_in(x[0] + 2 * eps * moves, x[0], eps, norm, one)
+    for point in (*own, *([] if drawn is None else [drawn])):
+        inside = torch.from_numpy(point.astype(np.float64))[None]
+        assert ((box.lower <= inside) & (inside <= box.upper)).all()
+        shares = torch.where(ball.radius > 0, (inside - ball.centre).abs() / ball.radius, 0.0)
+        assert (shares ** POWER[norm]).sum() <= 1 + 1e-12
+        assert (shares <= torch.where(inside < ball.centre, ball.down, ball.up) + 1e-12).all()
+    assert drawn is None or drawn.dtype == dtype
+    if drawn is not None and dtype is np.float64:
+        assert exactly_inside(drawn, x[0], eps, norm)
+
+
+@pytest.mark.parametrize("norm", BALLS)
+@pytest.mark.parametrize(("eps", "verdict"), ((0.2499, Verdict.VERIFIED), (0.2501, Verdict.FALSIFIED)))
+def test_frozen_decimals_take_nothing_of_a_ball(gap, norm, eps, verdict):
+    """Entry 1 stays at 0.1, which no float32 is: |x0 - x1| reaches eps."""
+    outcome = one(gap(), np.array([eps, 0.0]), norm, np.array([[0.1, 0.1]]), low=-1.0)
+    assert outcome.verdict is verdict
+    if verdict is Verdict.FALSIFIED:
+        assert outcome.counterexample.dtype == np.float32 and outcome.counterexample[1] == np.float32(0.1)
+
+
+@pytest.mark.parametrize("norm", BALLS)
 @given(seed=st.integers(0, 10**6), size=st.sampled_from((1e-6, 1e-3, 0.1, 3.0)))
 def test_points_drawn_in_lie_inside_exactly(norm, seed, size):
     rng = np.random.default_rng(seed)
@@ -217,4 +255,6 @@ def test_the_margin_for_rounding_grows_with_a_radius_beyond_the_range(norm):
     x = torch.zeros_like(case.box.lower).requires_grad_()
     (slope,) = torch.autograd.grad(evaluate(case.graph, case.params, x)[:, 0].sum(), x)
     summed = (slope.abs() * radius).flatten(1).sum(1)
-    assert (rounding_margins(case.graph, case.params, case.box, {}, ball) >= 1e-12 * summed).all()
+    base = anchor(case.graph, case.params, case.box, ball)
+    margins = analysed(case.graph, case.params, base, {}).whole[case.graph.output][:, 0]
+    assert (margins >= 2**-52 * summed).all()

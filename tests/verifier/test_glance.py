@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from glscert.verifier.glance import glance
-from glscert.verifier.replay import Runtime
+from glscert.verifier.network import load
 from glscert.verifier.spec import Clause, Query, Row
 from glscert.verifier.spec.judge import unsafe
 from onnx_models import make, node
@@ -20,7 +20,7 @@ def runtime(request, tmp_path):
     consts = {"w1": np.float32([[1, -1], [-1, 1]]), "w2": np.float32([[1], [1]])}
     nodes = [node("MatMul", "x w1", "a"), node("Relu", "a", "b"), node("MatMul", "b w2", "y")]
     (tmp_path / "model.onnx").write_bytes(make(nodes, request.param, consts).SerializeToString())
-    return Runtime(tmp_path / "model.onnx")
+    return load(tmp_path / "model.onnx").runtime
 
 
 def clause(box, *rows):
@@ -76,6 +76,6 @@ def test_a_batch_of_one_behind_a_symbolic_one(tmp_path):
     nodes = [node("Reshape", "x shape", "r"), node("MatMul", "r w", "y")]
     (tmp_path / "model.onnx").write_bytes(make(nodes, ("batch", 2), consts).SerializeToString())
     wanted = clause(BOX, (-1, "1.5", False))
-    witness = look(Runtime(tmp_path / "model.onnx"), wanted, seconds=5)
+    witness = look(load(tmp_path / "model.onnx").runtime, wanted, seconds=5)
     assert witness is not None and unsafe(wanted, witness.x, witness.y)
     assert witness.y[0] == np.float32(witness.x.sum())

@@ -8,11 +8,43 @@ from glscert.verifier.region import Region, read_region, region
 
 
 def test_csv_and_npz_say_the_same(tmp_path):
-    (tmp_path / "a.csv").write_text("Column, EPS ,low,high\nage,2.5,0,100\nsex,0,0,1\n")
+    (tmp_path / "a.csv").write_text("what, EPS ,low,high\nage,2.5,0,100\nsex,0,0,1\n")
     np.savez(tmp_path / "a.npz", eps=np.array([2.5, 0]), low=0, high=np.array([100.0, 1.0]))
     for name in ("a.csv", "a.npz"):
         found = read_region(tmp_path / name, (2,))
         assert found.eps.tolist() == [2.5, 0] and found.high.tolist() == [100, 1] and np.all(found.low == 0)
+
+
+@pytest.mark.parametrize("header", ("Column", "name", " feature "))
+def test_rows_are_matched_by_the_names_of_columns(tmp_path, header):
+    (tmp_path / "a.csv").write_text(f"{header},eps\nsex,0\nage,2.5\n")
+    assert read_region(tmp_path / "a.csv", (2,), ("age", "sex")).eps.tolist() == [2.5, 0]
+
+
+@pytest.mark.parametrize(
+    ("names", "columns", "message"),
+    (
+        ("age,sex", None, "data have no header that does"),
+        ("age,six", ("age", "sex"), "names six, which the data do not have as features and lacks sex"),
+        ("age,sex,label", ("age", "sex"), "names label, which"),
+        ("sex", ("age", "sex"), "lacks age; write one row for each of age, sex"),
+        ("age,sex,age", ("age", "sex"), "'age' more than once"),
+        ("age,sex", ("age", "sex", "sex"), "the data has 'sex' more than once"),
+    ),
+)
+def test_names_that_do_not_fit(tmp_path, names, columns, message):
+    (tmp_path / "a.csv").write_text("column,eps\n" + "".join(f"{name},1\n" for name in names.split(",")))
+    with pytest.raises(InputError, match=message):
+        read_region(tmp_path / "a.csv", (2,), columns)
+
+
+def test_an_end_of_the_range_gives_way_to_float32_inputs_only():
+    """float32(0.1) lies above 0.1, float32(0.7) below 0.7: the range holds both, and nothing else beyond its ends."""
+    found = region({"low": np.float64(0.1), "high": np.float64(0.7)}, (2,), "here")
+    assert (found.low, found.high) == (0.1, 0.7)
+    found = region({"low": np.float64(0.7), "high": np.array([1.1, 1.5])}, (2,), "here")
+    assert found.low == float(np.float32(0.7)) < 0.7
+    assert found.high.tolist() == [float(np.float32(1.1)), 1.5] and found.high[0] > 1.1
 
 
 def test_entries_take_the_shape_of_the_input():
@@ -49,9 +81,9 @@ def test_regions_that_are_none(stated, message):
     [
         ("a.csv", "age,1\nsex,2\n", "states none of eps, low, high"),
         ("a.csv", "", "states none of eps, low, high"),
-        ("a.csv", "name,eps\nage,a\n", "needs a number"),
-        ("a.csv", "name,eps\nage\n", "needs a number"),
-        ("a.csv", "name,eps\nage,1\n", "1 numbers; the input has 2"),
+        ("a.csv", "what,eps\nage,a\n", "needs a number"),
+        ("a.csv", "what,eps\nage\n", "needs a number"),
+        ("a.csv", "what,eps\nage,1\n", "1 numbers; the input has 2"),
         ("a.npz", "no zip", "not a readable"),
         ("a.json", "{}", ".csv or .npz"),
     ],

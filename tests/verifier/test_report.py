@@ -9,22 +9,25 @@ import pytest
 
 from glscert.verifier.errors import InputError
 from glscert.verifier.outcome import Outcome, Verdict
+from glscert.verifier.record import checksum
 from glscert.verifier.report import Report
 
 HEADER = {
     "model": {"path": "m.onnx", "sha256": "ab"},
     "property": {"norm": "linf", "eps": 0.1, "range": [0.0, 1.0]},
     "data": {"source": "s", "sha256": "cd", "first": 0, "last": 4},
+    "versions": {"glscert": "1.0"},
 }
+LABELS = np.full(4, 7)
 POINT = np.array([0.25, 0.5], np.float32)
 
 
 def outcome(index, verdict, point=None):
-    return Outcome(index, 7, verdict, None, 0.5, "why", point)
+    return Outcome(index, 7, verdict, 0.25 if verdict is Verdict.VERIFIED else None, 0.5, "why", point)
 
 
-def filled(path, count=4):
-    report = Report(HEADER, count, path)
+def filled(path):
+    report = Report(HEADER, LABELS, path)
     report.add(outcome(3, Verdict.UNKNOWN))
     report.add(outcome(0, Verdict.VERIFIED))
     report.add(outcome(2, Verdict.MISCLASSIFIED))
@@ -44,8 +47,8 @@ def strict(path):
 def test_schema(tmp_path):
     filled(tmp_path / "r.json")
     found = strict(tmp_path / "r.json")
-    assert found["schema"] == "glscert/verify/1"
-    assert found["complete"] is True
+    assert found["schema"] == "glscert/verify/2"
+    assert found["complete"] is True and found["checksum"] == checksum(found)
     assert [image["index"] for image in found["images"]] == [0, 1, 2, 3]
     assert set(found["images"][0]) == {"index", "label", "verdict", "margin", "seconds", "reason"}
     expected = {"images": 4, "natural_accuracy": 0.75, "adversarial_accuracy": 0.5, "certified_accuracy": 0.25}
@@ -54,7 +57,7 @@ def test_schema(tmp_path):
 
 
 def test_nothing_yet_is_strict_json_too(tmp_path):
-    report = Report(HEADER, 4, tmp_path / "r.json")
+    report = Report(HEADER, LABELS, tmp_path / "r.json")
     report.save()
     found = strict(tmp_path / "r.json")
     assert found["complete"] is False and found["summary"]["certified_accuracy"] is None and found["images"] == []
@@ -62,7 +65,7 @@ def test_nothing_yet_is_strict_json_too(tmp_path):
 
 def test_resumed_without_the_unknowns(tmp_path):
     filled(tmp_path / "r.json")
-    again = Report(HEADER, 4, tmp_path / "r.json")
+    again = Report(HEADER, LABELS, tmp_path / "r.json")
     assert sorted(again.images) == [0, 1, 2]
     assert again.seconds == 2.0
     assert np.array_equal(again.counterexamples[1], POINT)
@@ -75,13 +78,13 @@ def test_resumed_without_the_unknowns(tmp_path):
 def test_falsified_without_its_counterexample_is_tried_again(tmp_path):
     filled(tmp_path / "r.json")
     (tmp_path / "r.counterexamples.npz").unlink()
-    assert sorted(Report(HEADER, 4, tmp_path / "r.json").images) == [0, 2]
+    assert sorted(Report(HEADER, LABELS, tmp_path / "r.json").images) == [0, 2]
 
 
 def test_counterexamples_of_an_older_run_do_not_stay(tmp_path):
     filled(tmp_path / "r.json")
     (tmp_path / "r.json").unlink()
-    Report(HEADER, 4, tmp_path / "r.json").save()
+    Report(HEADER, LABELS, tmp_path / "r.json").save()
     with np.load(tmp_path / "r.counterexamples.npz") as arrays:
         assert len(arrays["index"]) == 0
 
@@ -98,14 +101,14 @@ def test_results_of_something_else_are_refused(tmp_path, change, what):
     filled(tmp_path / "r.json")
     before = (tmp_path / "r.json").read_bytes()
     with pytest.raises(InputError, match=what):
-        Report({**HEADER, **change}, 4, tmp_path / "r.json")
+        Report({**HEADER, **change}, LABELS, tmp_path / "r.json")
     assert (tmp_path / "r.json").read_bytes() == before
 
 
 def test_a_moved_model_is_the_same_model(tmp_path):
     filled(tmp_path / "r.json")
     moved = {**HEADER, "model": {"path": "elsewhere.onnx", "sha256": "ab"}}
-    assert len(Report(moved, 4, tmp_path / "r.json").images) == 3
+    assert len(Report(moved, LABELS, tmp_path / "r.json").images) == 3
 
 
 @pytest.mark.parametrize(
@@ -115,6 +118,10 @@ def test_a_moved_model_is_the_same_model(tmp_path):
         ('"verified"', '"sure"'),
         ('"margin": null', '"margin": NaN'),
         ('"margin": null', '"margin": "low"'),
+        ('"margin": null', '"margin": 1e999'),
+        ('"index": 3', '"index": "3"'),
+        ('"glscert/verify/2"', '"glscert/verify/3"'),
+        ('"versions": {', '"version": {'),
         ('"label": 7', '"label": null'),
         ('"images": [', '"pictures": ['),
         ('"seconds": 2.0', '"seconds": "long"'),
@@ -126,26 +133,62 @@ def test_a_file_of_another_kind_is_refused(tmp_path, before, after):
     assert before in content
     (tmp_path / "r.json").write_text(content.replace(before, after))
     with pytest.raises(InputError, match="not a result of this command"):
-        Report(HEADER, 4, tmp_path / "r.json")
+        Report(HEADER, LABELS, tmp_path / "r.json")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    (
+        ('"unknown": 1', '"unknown": 0'),
+        ('"verified"', '"misclassified"'),
+        ('"complete": true', '"complete": false'),
+        ('"reason": "why"', '"reason": "because"'),
+        ('"label": 7', '"label": 6'),
+        ('"index": 3', '"index": 4'),
+        ('"index": 3', '"index": 2'),
+        ('"path": "m.onnx"', '"path": "n.onnx"'),
+        ('"checksum"', '"check"'),
+    ),
+)
+def test_a_file_that_was_changed_is_refused(tmp_path, before, after):
+    filled(tmp_path / "r.json")
+    content = (tmp_path / "r.json").read_text()
+    assert before in content
+    (tmp_path / "r.json").write_text(content.replace(before, after))
+    with pytest.raises(InputError, match="contradicts itself"):
+        Report(HEADER, LABELS, tmp_path / "r.json")
 
 
 @pytest.mark.parametrize("content", (b"", b"\xff\xfe", b"[]", b"3", b"[" * 100_000))
 def test_other_bytes_are_refused(tmp_path, content):
     (tmp_path / "r.json").write_bytes(content)
     with pytest.raises(InputError, match="not a result of this command"):
-        Report(HEADER, 4, tmp_path / "r.json")
+        Report(HEADER, LABELS, tmp_path / "r.json")
 
 
 def test_a_damaged_file_of_counterexamples_is_refused(tmp_path):
     filled(tmp_path / "r.json")
     (tmp_path / "r.counterexamples.npz").write_bytes(b"PK nothing")
     with pytest.raises(InputError, match="delete it"):
-        Report(HEADER, 4, tmp_path / "r.json")
+        Report(HEADER, LABELS, tmp_path / "r.json")
 
 
 def test_a_folder_that_does_not_exist_is_said_at_once(tmp_path):
     with pytest.raises(InputError, match="not a folder"):
-        Report(HEADER, 4, tmp_path / "none" / "r.json")
+        Report(HEADER, LABELS, tmp_path / "none" / "r.json")
+
+
+def test_another_ending_is_said_at_once(tmp_path):
+    with pytest.raises(InputError, match="ends in .json"):
+        Report(HEADER, LABELS, tmp_path / "r.csv")
+
+
+def test_counterexamples_keep_the_type_of_the_network(tmp_path):
+    report = Report(HEADER, LABELS, tmp_path / "r.json")
+    report.add(outcome(1, Verdict.FALSIFIED, np.array([0.1, 16777217.0])))
+    report.save()
+    again = Report(HEADER, LABELS, tmp_path / "r.json")
+    assert again.counterexamples[1].tolist() == [0.1, 16777217.0]
 
 
 @pytest.mark.parametrize("full", (".r.json.part", ".r.counterexamples.npz.part"))
@@ -166,4 +209,4 @@ def test_a_full_disk_keeps_the_earlier_file(tmp_path, monkeypatch, full):
     monkeypatch.setattr(os, "replace", real)
     assert (tmp_path / "r.json").read_bytes() == before["r.json"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(before)
-    assert sorted(Report(HEADER, 4, tmp_path / "r.json").images) == [0, 1, 2]
+    assert sorted(Report(HEADER, LABELS, tmp_path / "r.json").images) == [0, 1, 2]

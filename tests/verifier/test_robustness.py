@@ -10,6 +10,7 @@ import pytest
 from glscert.verifier.data import load_dataset
 from glscert.verifier.errors import InputError, UnsupportedError
 from glscert.verifier.outcome import Verdict
+from glscert.verifier.region import Norm
 from glscert.verifier.robustness import Settings, Verifier
 from onnx_models import make, mlp, node
 
@@ -91,8 +92,8 @@ def test_the_range_cuts_the_ball(gap):
 
 
 def test_a_margin_of_rounding_size_is_not_proved(tmp_path):
-    """Class 0 leads by 1e-10 of scores of size 1, in float64: too little to trust a computed bound."""
-    consts = {"w": np.zeros((2, 2)), "b": np.array([1 + 1e-10, 1.0])}
+    """Class 0 leads by 2e-16 of scores of size 1, in float64: too little to trust a computed bound."""
+    consts = {"w": np.zeros((2, 2)), "b": np.array([1 + 2.0**-52, 1.0])}
     nodes = [node("MatMul", "x w", "m"), node("Add", "m b", "y")]
     verifier = Verifier(save(make(nodes, ("batch", 2), consts, dtype=np.float64), tmp_path / "m.onnx"))
     outcome = one(verifier, 0.1)
@@ -100,8 +101,8 @@ def test_a_margin_of_rounding_size_is_not_proved(tmp_path):
 
 
 def test_cancelling_weights_ask_for_a_larger_margin(tmp_path):
-    """h - h cancels to a lead of 1e-5, but through terms of size 1e8 whose rounding a bound cannot see."""
-    consts = {"w1": np.array([[1e8, 1e8]]), "w2": np.array([[1.0, 0], [-1.0, 0]]), "b": np.array([1e-5, 0])}
+    """h - h cancels to a lead of 1e-8, but through terms of size 1e8 whose rounding a bound cannot see."""
+    consts = {"w1": np.array([[1e8, 1e8]]), "w2": np.array([[1.0, 0], [-1.0, 0]]), "b": np.array([1e-8, 0])}
     nodes = [node("MatMul", "x w1", "h"), node("MatMul", "h w2", "m"), node("Add", "m b", "y")]
     verifier = Verifier(save(make(nodes, ("batch", 1), consts, dtype=np.float64), tmp_path / "m.onnx"))
     (outcome,) = verifier.verify(np.full((1, 1), 0.5, np.float32), ZERO, Settings(0.0))
@@ -235,9 +236,59 @@ def test_gzip_is_read_like_the_file(gap, tmp_path):
     assert_counterexample(plain, MIDDLE[0], outcome, 0.13)
 
 
+def near_2_24(tmp_path, dtype):
+    """Class 1 scores relu(x - 2^24), class 0 a half: at 2^24 + 1, which float32 does not hold, it is class 1."""
+    consts = {"w": np.array([[0, 1]]), "c": np.array([0, -(2.0**24)]), "b": np.array([0.5, 0])}
+    nodes = [node("MatMul", "x w", "u"), node("Add", "u c", "v"), node("Relu", "v", "r"), node("Add", "r b", "y")]
+    consts = {name: array.astype(dtype) for name, array in consts.items()}
+    return Verifier(save(make(nodes, ("batch", 1), consts, dtype=dtype), tmp_path / "m.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "x", "label", "eps", "verdict"),
+    (
+        (np.float32, 2**24 + 1, 0, 0.25, Verdict.UNKNOWN),  # the runtime is fed 2^24
+        (np.float32, 2**24 + 1, 0, 0.0, Verdict.UNKNOWN),
+        (np.float32, 2**24 + 1, 1, 0.25, Verdict.MISCLASSIFIED),
+        (np.float32, 2**24 + 1, 0, 1.5, Verdict.FALSIFIED),  # the ball holds 2^24 + 2
+        (np.float32, 2**24 + 3, 1, 0.25, Verdict.VERIFIED),  # both 2^24 + 3 and 2^24 + 4 are class 1
+        (np.float64, 2**24 + 1, 0, 0.25, Verdict.MISCLASSIFIED),
+        (np.float64, 2**24 + 1, 1, 0.25, Verdict.VERIFIED),
+        (np.float64, 2**24 + 1, 1, 0.6, Verdict.FALSIFIED),  # at 2^24 + 0.4
+        (np.float64, 2**24 + 0.25, 0, 0.2, Verdict.VERIFIED),
+    ),
+)
+@pytest.mark.parametrize("norm", Norm)
+def test_balls_stand_around_the_numbers_given(tmp_path, dtype, x, label, eps, verdict, norm):
+    verifier = near_2_24(tmp_path, dtype)
+    given = np.array([[x]], np.float64)
+    everything = {"low": -np.inf, "high": np.inf, "norm": norm, "timeout": 5.0}
+    outcome = one(verifier, eps, given, label, **everything)
+    assert outcome.verdict is verdict
+    if verdict is Verdict.FALSIFIED:
+        assert outcome.counterexample.dtype == dtype
+        assert abs(Fraction(float(outcome.counterexample[0])) - x) <= Fraction(eps)
+    if verdict is Verdict.UNKNOWN:
+        assert "only at the nearest float32" in outcome.reason
+
+
+def test_shapes_and_labels_from_python(gap):
+    verifier = gap()
+    x = np.full((2, 1, 2, 1), 0.5)
+    for labels in (np.array([[0], [0]]), np.array(["0", "0"]), np.array([False, False]), [0, 0]):
+        assert [o.verdict for o in verifier.verify(x, labels, Settings(0.1))] == [Verdict.VERIFIED] * 2
+    assert Verifier(str(verifier.path)).sha256 == verifier.sha256
+
+
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     (
+        (np.array([["a", "b"]]), ZERO, "real numbers are needed"),
+        (np.full(2, 0.5), ZERO, r"a single input goes as x\[None\]"),
+        (np.float64(3), ZERO, "a single number"),
+        (MIDDLE, np.array(["cat"]), "are text, such as 'cat'"),
+        (MIDDLE, np.array([[1, 0]]), r"y.argmax\(1\)"),
+        (MIDDLE, np.array(0), "one label per input"),
         (np.zeros((1, 3), np.float32), ZERO, "the network takes"),
         (MIDDLE, np.zeros(2, np.int64), "one label per input"),
         (MIDDLE, np.array([2]), "classes 0 to 1"),

@@ -14,6 +14,7 @@ from collections.abc import Callable, Container, Mapping
 import torch
 from torch import Tensor
 
+from .. import deadline
 from ..graph import Graph, Node
 from ..ops import OPERATORS, Affine, Box, Lines, Params, compiled
 from ..ops.chain import Chain, Step, StepLines, substitution
@@ -65,7 +66,8 @@ def carried(
 ) -> tuple[Tensor, dict[str, Form]]:
     """What `lower_bound` knows before it meets the radii: the rows' values [B, M] at the centre, and the forms left.
 
-    fused: parts of the way may be taken in one pass, radius and all; False leaves every form to be seen.
+    fused: parts of the way may be taken in one pass, radius and all; False leaves every form to be seen. Raises
+    `OutOfTime` past the deadline, where one is set.
     """
     forms: dict[str, Form] = {start: form}
     boxed = {name: extent for name, extent in radii.items() if isinstance(extent, Tensor)}  # a ball is met at the end
@@ -73,6 +75,7 @@ def carried(
     for node in reversed(graph.nodes):
         if node.output not in forms or node.output in radii:
             continue
+        deadline.check()
         form, operator = forms.pop(node.output), OPERATORS[node.op]
         settled = node.output in centres
         if isinstance(operator, Affine):

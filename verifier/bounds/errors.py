@@ -1,61 +1,176 @@
-"""A running error analysis of back-substitution: what rounding may have added to a bound.
+"""A running error analysis of bounds: what rounding may have added to them.
 
-    error of a row <= unit · (sum over linings of |A_a| · E  +  |row| · M  +  |A_x| · (|centre| + radius))
+Back-substitution carries a row A over v = W a + b to the row A W over a, and that over a = f(z) to a row over z by
+lines of f. What rounds on the way is a part of the terms' magnitudes (a sum of n products errs by at most n·u times the
+sum of their magnitudes, Higham 2002, section 3.1):
 
-A_a met the lines of a = f(z), E = slope · M_z + |starts|, and M_z = |W| |a'| + |b| with a' the boxes of the layer
-before: what rounds in one layer's step (n·u times the sum of n magnitudes, Higham 2002, section 3.1) is multiplied with
-the values there, which are bounded, not with the weights of all that lies below.
+    e(x) = u n |x|                                                         the input: A x + |A| radius
+    e(v) = |W| e(a) + u n (|W| |a| + |b|)                                  v = W a + b
+    e(a) = L e(z) + u n (L |z| + |start|),    L >= every slope of a line   a = f(z)
+
+An error passes f with its steepest slope, whatever the size of f: a Sigmoid's is 1, its input's error may be larger.
+|a|, |z| come from the boxes found so far. e bounds what rounds in any back-substitution, in interval arithmetic and in
+a forward pass, whatever slopes were chosen: a row's error is at most |row| e (`rows`). Through many layers e grows with
+the product of all weights; where the coefficients that met the lines are known, they stand in for all that lies above
+(`met`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
+from math import prod
 
+import torch
 from torch import Tensor, maximum
 
 from ..graph import Graph, Node
-from ..ops import OPERATORS, Affine, Box, Lines, Params
+from ..ops import OPERATORS, Affine, Box, Nonlinear, Params
+from .interval import nonlinearities
+from .substitution import Anchor
 from .zonotope import Zonotope
+
+_SLACK = 1.01  # this analysis rounds too
+_ROOM = 8  # operations on a value beside the sums
+_BALL = 4  # a dual norm costs a few times what a radius does
+_BENT = 32  # operations on an entry of a zonotope, at a nonlinearity
 
 
 class Errors:
-    """How far rounding may carry bounds over boxes [B, *v] of the input, in units of `unit`; grown node by node.
+    """How far rounding may carry bounds for the inputs of an anchor; grown node by node (`reach`).
 
-    sizes [B, *v]: largest magnitudes of values, and of what is summed to them, over the boxes of the layer before.
+    By value name, each [B, *v]: sizes, the largest magnitudes of what is summed to a value; own, what rounds below it
+    down to the last nonlinearity; whole, what rounds all the way down. lining, by name of a nonlinearity's input: what
+    rounds at its lines and below, for a coefficient of one that meets them.
     """
 
-    def __init__(self, graph: Graph, params: Params, box: Box, unit: float) -> None:
-        self.unit = unit
-        self.sizes = {graph.input: magnitude(box)}
+    def __init__(
+        self,
+        graph: Graph,
+        params: Params,
+        base: Anchor,
+        *,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        """dtype: of the bounds' arithmetic."""
         self._graph, self._params = graph, params
+        self._unit, self._least = _SLACK * torch.finfo(dtype).eps / 2, torch.finfo(dtype).tiny
+        reach, terms = magnitude(base.boxes[graph.input]), prod(graph.input_shape) + _ROOM
+        if base.ball is not None:
+            reach, terms = reach + base.ball.centre.abs() + base.ball.radius, _BALL * terms
+        first = self._unit * terms * reach + self._least
+        self.sizes, self.own, self.whole = {graph.input: reach}, {graph.input: first}, {graph.input: first}
+        self.lining: dict[str, Tensor] = {}
 
     def reach(self, node: Node, box: Box | None) -> None:
-        """Goes on to a node's output; box [B, *v] of a nonlinearity's input."""
+        """Goes on to a node's output; box [B, *v] of a nonlinearity's input, which holds whatever rounded."""
         operator = OPERATORS[node.op]
         if isinstance(operator, Affine):
-            sizes = [self.sizes[name] for name in node.inputs]
-            self.sizes[node.output] = summed(self._graph, self._params, node, operator, sizes)
+            self._affine(node, operator)
         elif box is not None:
-            self.sizes[node.output] = magnitude(operator.interval(node, self._params, box))
+            self._bent(node, operator, box)
+
+    def _affine(self, node: Node, operator: Affine) -> None:
+        parts = [torch.stack([part[name] for part in (self.sizes, self.own, self.whole)]) for name in node.inputs]
+        spread = operator.spread(node, self._params, *(part.flatten(0, 1) for part in parts))
+        size, own, whole = spread.unflatten(0, parts[0].shape[:2])
+        shapes, out = tuple(self._graph.shapes[name] for name in node.inputs), self._graph.shapes[node.output]
+        local = self._unit * (operator.terms(node, self._params, shapes, out) + _ROOM) * size + self._least
+        offset = operator.offset(node, self._params, shapes)
+        if offset is not None:
+            size, local = size + offset.abs(), local + self._summed(out) * offset.abs()
+        self.sizes[node.output], self.own[node.output], self.whole[node.output] = size, own + local, whole + local
+
+    def _bent(self, node: Node, operator: Nonlinear, box: Box) -> None:
+        name = node.inputs[0]
+        steepest, reached = operator.steepest(box), magnitude(operator.interval(node, self._params, box))
+        if operator.kinked:
+            start = operator.lines(box, None).upper_start.squeeze(1).abs()
+        else:
+            start = reached + steepest * magnitude(box)
+        local = self._unit * _ROOM * (steepest * self.sizes[name] + reached)
+        local = local + self._summed(self._graph.shapes[name]) * start + self._least
+        self.lining[name] = steepest * self.own[name] + local
+        self.sizes[node.output], self.own[node.output] = reached, torch.zeros_like(reached)
+        self.whole[node.output] = steepest * self.whole[name] + local
+
+    def _summed(self, shape: tuple[int, ...]) -> float:
+        """For a constant of every entry: all are added to the row's, and this to those of other values."""
+        return self._unit * (prod(shape) + len(self._graph.nodes) + _ROOM)
+
+    def of(self, index: Tensor) -> "Errors":
+        """Of some of the boxes."""
+        found = copy(self)
+        for kind in ("sizes", "own", "whole", "lining"):
+            setattr(found, kind, {name: part[index] for name, part in getattr(self, kind).items()})
+        return found
 
     def widened(self, name: str, box: Box) -> Box:
-        """What interval arithmetic found, by as much as it may have rounded."""
-        most = self.unit * self.sizes[name]
-        return Box(box.lower - most, box.upper + most)
+        """What was found from the boxes of the last nonlinearities' outputs, by as much as it may have rounded."""
+        return Box(box.lower - self.own[name], box.upper + self.own[name])
 
-    def of_lines(self, name: str, lines: Lines) -> Tensor:
-        """E [B, entries] of lines [B, 1, *v]."""
-        low, low_start, up, up_start = lines
-        slope = maximum(low.abs(), up.abs()).clamp(min=1).squeeze(1)  # also of slopes that climbed, within [0, 1]
-        found = slope * self.sizes[name] + up_start.abs().squeeze(1)
-        return (found if low_start is None else found + low_start.abs().squeeze(1)).flatten(1)
+    def rows(self, rows: Tensor, offset: Tensor) -> Tensor:
+        """What bounds of rows [B, M, K] over the output, offset [B, M], must exceed to prove anything: [B, M]."""
+        return self._above(rows, offset, self.whole[self._graph.output])
 
-    def beyond(self, node: Node, before: list[Zonotope], after: Zonotope) -> Zonotope:
-        """The zonotope of a node's output with what rounding may have left out."""
-        operator = OPERATORS[node.op]
+    def met(
+        self,
+        rows: Tensor,
+        offset: Tensor,
+        met: Mapping[str, Tensor],
+    ) -> Tensor:
+        """The same of one back-substitution: met [B, M, *v], the coefficients that met the lines, by name of the
+        nonlinearity's input."""
+        found = self._above(rows, offset, self.own[self._graph.output])
+        for name, coef in met.items():
+            found = found + _SLACK * (coef.abs().flatten(2) @ self.lining[name].flatten(1).unsqueeze(2)).squeeze(2)
+        return found
+
+    def multiplied(self, multipliers: Mapping[str, Tensor], *, met: bool) -> Tensor:
+        """What multipliers [B, M, *v] of splits add to `rows`, or to `met`: [B, M]."""
+        found = torch.zeros(())
+        for name, multiplier in multipliers.items():
+            error = (self.own if met else self.whole)[name]
+            error = error + self._summed(self._graph.shapes[name]) * self.sizes[name]
+            found = found + (multiplier.abs().flatten(2) @ error.flatten(1).unsqueeze(2)).squeeze(2)
+        return found
+
+    def _above(self, rows: Tensor, offset: Tensor, error: Tensor) -> Tensor:
+        unit = self._summed((rows.shape[2],))
+        each = error.flatten(1) + unit * self.sizes[self._graph.output].flatten(1)
+        return (rows.abs() @ each.unsqueeze(2)).squeeze(2) + unit * offset.abs() + self._least
+
+    def beyond(self, node: Node, before: Sequence[Zonotope], after: Zonotope, box: Box | None) -> Zonotope:
+        """The zonotope of a node's output with what rounding may have left out; box as in `reach`."""
+        operator, reached = OPERATORS[node.op], [_reached(each) for each in before]
+        count = after.generators.shape[1]
         if isinstance(operator, Affine):
-            size = summed(self._graph, self._params, node, operator, [_reached(each) for each in before])
-        else:
-            size = _reached(before[0]) + _reached(after)
-        return after._replace(deviation=after.deviation + self.unit * size)
+            shapes, out = tuple(self._graph.shapes[name] for name in node.inputs), self._graph.shapes[node.output]
+            size = summed(self._graph, self._params, node, operator, reached)
+            terms = operator.terms(node, self._params, shapes, out) + _ROOM
+        elif box is not None:
+            size, terms = operator.steepest(box) * (reached[0] + magnitude(box)) + _reached(after), _BENT
+        error = self._unit * (terms + count) * size + self._least
+        return after._replace(deviation=after.deviation + error)
+
+
+def analysed(
+    graph: Graph,
+    params: Params,
+    base: Anchor,
+    pre: Mapping[str, Box],
+    *,
+    sound: bool = True,
+) -> Errors:
+    """The analysis up to the output, for boxes pre [B, *v] of the nonlinearities' inputs. Not `sound`: these are
+    interval images as they were computed, which may have rounded themselves."""
+    errors = Errors(graph, params, base)
+    kinds = nonlinearities(graph)
+    for node in graph.nodes:
+        name = node.inputs[0]
+        known = pre.get(name) if name in kinds else None
+        if known is not None and not sound:
+            known = Box(known.lower - errors.whole[name], known.upper + errors.whole[name])
+        errors.reach(node, known)
+    return errors
 
 
 def summed(graph: Graph, params: Params, node: Node, operator: Affine, sizes: Sequence[Tensor]) -> Tensor:

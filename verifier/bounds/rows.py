@@ -18,7 +18,6 @@ from .specification import Spec
 from .substitution import Anchor
 
 _RATE = 0.25  # of a climb
-_ROOM_FOR_STEPS = 4
 _MOST_WEIGHTS = 1 << 24  # the program keeps them twice in each dtype
 _MOST_ENTRIES = 1 << 21  # of all values together: each thread has a vector for every one of them, or two
 
@@ -32,29 +31,21 @@ class Rows(NamedTuple):
     end: str
     output: str
 
-    def linings(self, lines: Mapping[str, Lines]) -> list[Lining | None]:
+    def linings(self, lines: Mapping[str, Lines], errors: Errors | None = None) -> list[Lining | None]:
         """Lines [B, 1, *v] that all rows of a box share; None for a nonlinearity without."""
         found: list[Lining | None] = [None] * len(self.lining)
         for name, place in self.lining.items():
             if name in lines:
                 low, start, up, up_start = lines[name]
                 start = None if start is None else start.flatten(1)
-                found[place] = Lining(low.flatten(1), start, up.flatten(1), up_start.flatten(1))
+                error = None if errors is None else errors.lining[name].flatten(1)
+                found[place] = Lining(low.flatten(1), start, up.flatten(1), up_start.flatten(1), error=error)
         return found
 
     def neighbours(self, name: str, neuron: Tensor, box: Tensor | int = 0) -> Tensor:
         """The order [n] that puts entries of the value `name` side by side which see much the same of those below."""
         _, height, width = self.program.plan.values[self.number[name]].shape
         return (box * (height * width) + neuron % (height * width)).argsort(stable=True)
-
-    @property
-    def unit(self) -> float:
-        """What a sum of the program may lose to rounding, as a part of its terms' magnitudes; with room for the few
-        operations that lie between two nonlinearities."""
-        plan = self.program.plan
-        terms = [each.weight.shape[0] * max(each.weight.shape[1:]) for op in plan.ops for each in (*op.back, *op.forth)]
-        count = sum(prod(value.shape) for value in plan.values) + max(terms, default=0)
-        return _ROOM_FOR_STEPS * torch.finfo(self.program.dtype).eps * count
 
     def neuron_bounds(
         self,
@@ -69,14 +60,11 @@ class Rows(NamedTuple):
         """Lower bounds [n] of sign · v, for entries neuron [n] (flat) of the value `name` in boxes number box [n]; less
         what rounding may have added, where `errors` are given."""
         order = self.neighbours(name, neuron, box)
-        picked, linings = (neuron[order], sign[order]), self.linings(lines)
-        for each, place in self.lining.items():
-            lining = linings[place]
-            if errors is not None and lining is not None:
-                linings[place] = lining._replace(error=errors.of_lines(each, lines[each]))
-        job = Job(self.number[name], linings, *self.ends(base), neurons=picked, box=box[order])
-        if errors is not None:
-            job = job._replace(error=errors.sizes[name].flatten(1), unit=errors.unit)
+        error = None if errors is None else errors.own[name].flatten(1)
+        job = Job(
+            self.number[name], self.linings(lines, errors), *self.ends(base), neurons=(neuron[order], sign[order]),
+            box=box[order], error=error,
+        )  # fmt: skip
         found = self.program.bounds(job)
         return found.bound.new_empty(len(order)).index_copy_(0, order, found.bound)
 
@@ -91,16 +79,19 @@ class Rows(NamedTuple):
         *,
         slopes: Mapping[str, Tensor] | None = None,
         steps: int = 0,
+        errors: Errors | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Lower bounds [n] of sign · v in the one box of `base`, every row with lower slopes of its own for the entries
-        live [m]: `slopes` [n, m], or those of `lines` after so many steps of ascent, which come with it."""
-        count, own = len(neuron), self.linings(lines)
+        live [m]: `slopes` [n, m], or those of `lines` after so many steps of ascent, which come with it. errors: as in
+        `neuron_bounds`."""
+        count, own = len(neuron), self.linings(lines, errors)
         for each, place in self.lining.items():
             lining = own[place]
             if lining is not None:
                 start = lining.low[0, live[each]].expand(count, -1) if slopes is None else slopes[each]
                 own[place] = lining._replace(slope=start, live=live[each])
-        job = Job(self.number[name], own, *self.ends(base), neurons=(neuron, sign))
+        error = None if errors is None else errors.own[name].flatten(1)
+        job = Job(self.number[name], own, *self.ends(base), neurons=(neuron, sign), error=error)
         found = self.program.bounds(job, steps=steps, rate=_RATE)
         return found.bound, {each: found.low[place] for each, place in self.lining.items() if own[place] is not None}
 

@@ -27,6 +27,11 @@ class Anchor(NamedTuple):
         """The radii of boxes; none where back-substitution ends on a ball, which no compiled program knows."""
         return {name: extent for name, extent in self.radii.items() if isinstance(extent, Tensor)}
 
+    @property
+    def ball(self) -> CutBall | None:
+        """Where it ends on one."""
+        return next((extent for extent in self.radii.values() if isinstance(extent, CutBall)), None)
+
     def each(self, change: Callable[[Tensor], Tensor]) -> "Anchor":
         """The same with each tensor changed."""
         return Anchor(

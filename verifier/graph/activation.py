@@ -14,6 +14,8 @@ from .builder import Builder, Value, broadcast, refusal, size
 from .proto import OnnxNode
 from .spread import expanded
 
+_ORDINARY = 2**16  # a limit up to here loses no more than that many last places of a value beside it
+
 
 def pointwise(builder: Builder, node: OnnxNode) -> None:
     """Relu, Sigmoid, Softplus."""
@@ -22,7 +24,7 @@ def pointwise(builder: Builder, node: OnnxNode) -> None:
 
 
 def leaky_relu(builder: Builder, node: OnnxNode) -> None:
-    _leaky(builder, node, np.array(node.attrs.get("alpha", 0.01), builder.dtype))
+    _leaky(builder, node, np.array(node.number("alpha", 0.01)))
 
 
 def prelu(builder: Builder, node: OnnxNode) -> None:
@@ -46,12 +48,13 @@ def absolute(builder: Builder, node: OnnxNode) -> None:
 
 
 def clip(builder: Builder, node: OnnxNode) -> None:
-    """Between min and max, either of which may be left out: attributes before opset 11, inputs since."""
+    """Between min and max, either of which may be left out: attributes before opset 11, inputs since.
+
+    Where min is above max all become max, as the standard has it.
+    """
     value, name = builder.value(node.inputs[0]), builder.value(node.inputs[0]).name
     least = _end(builder, node, "min", 1)
     most = _end(builder, node, "max", 2)
-    if least is not None and most is not None and least > most:
-        raise refusal(node, f"clips to [{least}, {most}], an empty range", "Export a sound network")
     if least is not None:
         name = at_least(builder, node, name, least)
     if most is not None:
@@ -62,8 +65,8 @@ def clip(builder: Builder, node: OnnxNode) -> None:
 def hard_sigmoid(builder: Builder, node: OnnxNode) -> None:
     """max(0, min(1, alpha x + beta))."""
     value = builder.value(node.inputs[0])
-    line = scaled(builder, node, value.name, node.attrs.get("alpha", 0.2))
-    line = shifted(builder, node, line, node.attrs.get("beta", 0.5))
+    line = scaled(builder, node, value.name, node.number("alpha", 0.2))
+    line = shifted(builder, node, line, node.number("beta", 0.5))
     builder.bind(node, at_most(builder, node, at_least(builder, node, line, 0), 1), value.dims)
 
 
@@ -72,7 +75,7 @@ def hard_swish(builder: Builder, node: OnnxNode) -> None:
     value = builder.value(node.inputs[0])
     middle = at_most(builder, node, at_least(builder, node, value.name, -3), 3)
     square = builder.emit(node, "Square", [shifted(builder, node, middle, 1.5)])
-    bowl = scaled(builder, node, shifted(builder, node, square, -2.25), 1 / 6)
+    bowl = divided(builder, node, shifted(builder, node, square, -2.25), 6)
     beyond = builder.emit(node, "Relu", [shifted(builder, node, value.name, -3)])
     builder.bind(node, builder.emit(node, "Add", [bowl, beyond]), value.dims)
 
@@ -90,6 +93,7 @@ def extremum(builder: Builder, node: OnnxNode) -> None:
         limit = np.broadcast_to(arrays[0], dims)
         for array in arrays[1:]:
             limit = np.minimum(limit, array) if smallest else np.maximum(limit, array)
+        limit = np.asarray(limit, np.float64)
         best = at_least(builder, node, best, (-limit if smallest else limit).reshape(builder.shapes[best]))
     builder.bind(node, scaled(builder, node, best, -1) if smallest else best, dims)
 
@@ -128,31 +132,45 @@ def largest(builder: Builder, node: OnnxNode, names: Sequence[str]) -> str:
 
 
 def at_least(builder: Builder, node: OnnxNode, name: str, limit: float | np.ndarray) -> str:
-    """max(x, limit)."""
-    above = builder.emit(node, "Relu", [shifted(builder, node, name, -np.asarray(limit, builder.dtype))])
-    return shifted(builder, node, above, limit)
+    """max(x, limit) = limit + relu(x - limit), or x + relu(limit - x) for a limit that would swallow x."""
+    limit = np.asarray(limit)
+    if (np.abs(limit) <= _ORDINARY).all():
+        return shifted(builder, node, builder.emit(node, "Relu", [shifted(builder, node, name, -limit)]), limit)
+    below = builder.emit(node, "Relu", [shifted(builder, node, scaled(builder, node, name, -1), limit)])
+    return builder.emit(node, "Add", [name, below])
 
 
 def at_most(builder: Builder, node: OnnxNode, name: str, limit: float | np.ndarray) -> str:
-    """min(x, limit) = limit - relu(limit - x)."""
-    room = builder.emit(node, "Relu", [shifted(builder, node, scaled(builder, node, name, -1), limit)])
-    return shifted(builder, node, scaled(builder, node, room, -1), limit)
+    """min(x, limit) = limit - relu(limit - x), or x - relu(x - limit) for a limit that would swallow x."""
+    limit = np.asarray(limit)
+    if (np.abs(limit) <= _ORDINARY).all():
+        room = builder.emit(node, "Relu", [shifted(builder, node, scaled(builder, node, name, -1), limit)])
+        return shifted(builder, node, scaled(builder, node, room, -1), limit)
+    above = builder.emit(node, "Relu", [shifted(builder, node, name, -limit)])
+    return builder.emit(node, "Sub", [name, above])
 
 
 def scaled(builder: Builder, node: OnnxNode, name: str, factor: float | np.ndarray) -> str:
     return _with(builder, node, "Mul", name, factor, 1)
 
 
+def divided(builder: Builder, node: OnnxNode, name: str, divisor: float | np.ndarray) -> str:
+    """By a number whose reciprocal would be rounded."""
+    return _with(builder, node, "Div", name, divisor, 1)
+
+
 def shifted(builder: Builder, node: OnnxNode, name: str, amount: float | np.ndarray) -> str:
     return _with(builder, node, "Add", name, amount, 0)
 
 
+_HINTS = {"Mul": "factor", "Div": "divisor", "Add": "shift"}
+
+
 def _with(builder: Builder, node: OnnxNode, op: str, name: str, constant: float | np.ndarray, neutral: float) -> str:
-    array = np.asarray(constant, builder.dtype)
+    array = np.asarray(constant, np.float64)
     if (array == neutral).all():
         return name
-    hint = f"{node.outputs[0]}.{'factor' if op == 'Mul' else 'shift'}"
-    return builder.emit(node, op, [name], [builder.param(node, hint, array)])
+    return builder.emit(node, op, [name], [builder.param(node, f"{node.outputs[0]}.{_HINTS[op]}", array)])
 
 
 def _leaky(builder: Builder, node: OnnxNode, slope: np.ndarray) -> None:
@@ -162,7 +180,7 @@ def _leaky(builder: Builder, node: OnnxNode, slope: np.ndarray) -> None:
         raise refusal(node, f"has slopes {list(slope.shape)} for {list(value.dims)}", "Export the network again")
     # with every axis spelled out, in the value's canonical shape
     slope = slope if slope.size == 1 else np.broadcast_to(slope, dims).reshape(builder.shapes[value.name])
-    slope = slope.reshape(()) if slope.size == 1 else slope
+    slope = (slope.reshape(()) if slope.size == 1 else slope).astype(np.float64)
     line = scaled(builder, node, value.name, slope)
     bend = scaled(builder, node, builder.emit(node, "Relu", [value.name]), 1 - slope)
     builder.bind(node, builder.emit(node, "Add", [line, bend]), value.dims)
@@ -176,7 +194,7 @@ def _end(builder: Builder, node: OnnxNode, key: str, place: int) -> float | None
         end = float(array.ravel()[0])
     else:
         end = float(node.attrs.get(key, -np.inf if key == "min" else np.inf))
-    outwards, most = (-end if key == "min" else end), np.finfo(np.float32).max
+    outwards, most = (-end if key == "min" else end), np.finfo(builder.dtype).max
     if not outwards > -most:  # NaN too
         raise refusal(node, f"has {end:g} for its {key}", "Export a sound network")
     return end if outwards < most else None

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .activation import scaled, shifted
 from .builder import Builder, Value, broadcast, refusal, size
 from .convolution import constant
 from .proto import OnnxNode
@@ -27,7 +28,7 @@ def gemm(builder: Builder, node: OnnxNode) -> None:
             "Flatten the value from axis 1",
         )
     weight = matrix if node.attrs.get("transB", 0) else matrix.T
-    alpha, beta = (builder.dtype.type(node.attrs.get(key, 1.0)) for key in ("alpha", "beta"))
+    alpha, beta = (np.float64(node.number(key, 1)) for key in ("alpha", "beta"))
     weight = np.ascontiguousarray(weight if alpha == 1 else alpha * weight)
     if several:
         _many_rows(builder, node, value, weight, beta)
@@ -81,7 +82,10 @@ def matmul(builder: Builder, node: OnnxNode) -> None:
 
 
 def batch_normalization(builder: Builder, node: OnnxNode) -> None:
-    """Mul by scale / sqrt(variance + epsilon), then Add; both computed in float64 and rounded once."""
+    """(x - mean) · factor + shift, of which only the factor scale / sqrt(variance + epsilon) is rounded, in float64.
+
+    The shift less mean · factor, as one number, would carry the error of the factor to where x is small.
+    """
     if node.attrs.get("training_mode", 0) or any(node.outputs[1:]):
         raise refusal(node, "is in training mode", "Call model.eval() before exporting")
     value = builder.value(node.inputs[0])
@@ -94,15 +98,14 @@ def batch_normalization(builder: Builder, node: OnnxNode) -> None:
             "channel of [batch,C,…]",
             "Export the network again",
         )
-    if (variance + node.attrs.get("epsilon", 1e-5) <= 0).any():
+    spread = variance + node.number("epsilon", 1e-5)
+    if not (spread > 0).all():
         raise refusal(node, "has a variance that is not positive", "Export a sound checkpoint")
-    factor = scale / np.sqrt(variance + node.attrs.get("epsilon", 1e-5))
+    name = builder.reshape(node, value.name, value.dims[1:])
     shape = (len(scale),) + (1,) * (len(value.dims) - 2)
-    base = node.outputs[0]
-    factors = builder.param(node, f"{base}.scale", factor.reshape(shape).astype(builder.dtype))
-    shifts = builder.param(node, f"{base}.shift", (shift - mean * factor).reshape(shape).astype(builder.dtype))
-    scaled = builder.emit(node, "Mul", [builder.reshape(node, value.name, value.dims[1:])], [factors])
-    builder.bind(node, builder.emit(node, "Add", [scaled], [shifts]), value.dims)
+    name = shifted(builder, node, name, -mean.reshape(shape))
+    name = scaled(builder, node, name, (scale / np.sqrt(spread)).reshape(shape))
+    builder.bind(node, shifted(builder, node, name, shift.reshape(shape)), value.dims)
 
 
 def _linear(builder: Builder, node: OnnxNode, value: str, params: list[str], dims: Shape) -> None:

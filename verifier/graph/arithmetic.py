@@ -1,9 +1,11 @@
 """Add, Sub, Mul, Div of a computed value with a constant; Add, Sub and Mul of two computed values; Neg."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from .activation import product
-from .builder import Builder, broadcast, refusal
+from .builder import Builder, Value, broadcast, refusal
 from .proto import OnnxNode
 from .spread import expanded
 
@@ -13,7 +15,7 @@ def add(builder: Builder, node: OnnxNode) -> None:
     if builder.const(a) is not None:
         a, b = b, a
     if builder.const(b) is not None:
-        with_constant(builder, node, a, b)
+        with_constant(builder, node, builder.value(a), b)
     else:
         _two_values(builder, node)
 
@@ -22,10 +24,10 @@ def sub(builder: Builder, node: OnnxNode) -> None:
     """x - c, x - z, and c - x as (-1) x + c."""
     a, b = node.inputs
     if builder.const(b) is not None:
-        with_constant(builder, node, a, b)
+        with_constant(builder, node, builder.value(a), b)
     elif builder.const(a) is not None:
-        negate(builder, node, b)
-        with_constant(builder, OnnxNode("Add", node.name, (), node.outputs), node.outputs[0], a)
+        minus = Value(negative(builder, node, b), builder.value(b).dims)
+        with_constant(builder, replace(node, op="Add"), minus, a)
     else:
         _two_values(builder, node)
 
@@ -37,7 +39,7 @@ def mul(builder: Builder, node: OnnxNode) -> None:
     if builder.const(b) is None:
         product(builder, node, builder.value(a), builder.value(b))
     else:
-        with_constant(builder, node, a, b)
+        with_constant(builder, node, builder.value(a), b)
 
 
 def div(builder: Builder, node: OnnxNode) -> None:
@@ -49,23 +51,22 @@ def div(builder: Builder, node: OnnxNode) -> None:
         )
     if not divisor.all():
         raise refusal(node, "divides by a constant with a zero in it", "Export a network whose divisors are not 0")
-    with_constant(builder, node, a, b)
+    with_constant(builder, node, builder.value(a), b)
 
 
 def neg(builder: Builder, node: OnnxNode) -> None:
-    negate(builder, node, node.inputs[0])
+    builder.bind(node, negative(builder, node, node.inputs[0]), builder.value(node.inputs[0]).dims)
 
 
-def negate(builder: Builder, node: OnnxNode, x: str) -> None:
-    """Binds the output of `node` to -x, for the moment."""
-    value = builder.value(x)
+def negative(builder: Builder, node: OnnxNode, x: str) -> str:
+    """-x."""
     minus = builder.param(node, "minus_one", np.array(-1, builder.dtype))
-    builder.bind(node, builder.emit(node, "Mul", [value.name], [minus]), value.dims)
+    return builder.emit(node, "Mul", [builder.value(x).name], [minus])
 
 
-def with_constant(builder: Builder, node: OnnxNode, x: str, c: str) -> None:
+def with_constant(builder: Builder, node: OnnxNode, value: Value, c: str) -> None:
     """x (op) c, where c broadcasts against x; the constant loses the batch axis."""
-    value, constant = builder.value(x), builder.consts[c]
+    constant = builder.consts[c]
     dims = broadcast(node, value.dims, constant.shape)
     if builder.dynamic and (len(dims) != len(value.dims) or dims[0] != 1):
         raise refusal(

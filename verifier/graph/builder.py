@@ -2,10 +2,13 @@
 
 A name of the file stands for a constant or for a computed value. A computed value has two shapes: `dims`, the file's
 own, with a batch of one; and the canonical one, which leaves the batch axis out. Row-major, both hold the same numbers.
+
+Constants are exact, or float64 numbers within their last bit: what a float32 runtime rounds on the way (1/3, the root
+of a variance) is not rounded to float32 here.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -13,7 +16,9 @@ import numpy as np
 
 from ..errors import InputError, UnsupportedError
 from .ir import Node
-from .proto import DeclaredInput, OnnxNode
+from .names import Names
+from .proto import OnnxNode
+from .reading import Reading
 from .shapes import Shape, value_shape
 
 
@@ -29,34 +34,66 @@ MAX_GROWTH = 2**28  # bytes that evaluated constants may take beyond the largest
 
 
 class Builder:
-    def __init__(self, declared: DeclaredInput, consts: dict[str, np.ndarray]) -> None:
-        self.dynamic = declared.dynamic
-        self.dtype = declared.dtype
+    def __init__(self, reading: Reading, consts: dict[str, np.ndarray], names: Names) -> None:
+        self.batch = reading.batch
+        self.dynamic = reading.batch is not None  # the first axis of every value is the batch, and stays apart
+        self.dtype = reading.dtype
         self.consts = consts
+        self.names = names
         self.nodes: list[Node] = []
         self.params: dict[str, np.ndarray] = {}
-        self.shapes: dict[str, Shape] = {declared.name: self.without_batch(declared.dims)}
-        self._values = {declared.name: Value(declared.name, declared.dims)}
-        self._names = {declared.name}
-        self._node_names: set[str] = set()
+        self.shapes: dict[str, Shape] = {}
+        self.input = ""  # the canonical graph's
+        self.origins: dict[str, OnnxNode] = {}  # of every value and constant of the file that a node computes
+        self._values: dict[str, Value] = {}
+        self._rounded: dict[str, np.ndarray] = {}
+        self._stored: dict[tuple[str, bool], list[str]] = {}
+        self._parts: set[str] = set()  # values that no name of the file stands for yet
         self._growth = 0
+        self._take(reading)
+
+    def _take(self, reading: Reading) -> None:
+        """The file's only input is the graph's; of several each is its part of one vector."""
+        if len(reading.inputs) == 1:
+            (port,) = reading.inputs
+            self.input = port.name
+            self.shapes[self.input] = self.without_batch(port.dims)
+            self._values[port.name] = Value(self.input, port.dims)
+            return
+        self.input = self.names.fresh("inputs")
+        self.shapes[self.input] = (reading.entries,)
+        first = 0
+        for port in reading.inputs:
+            origin = OnnxNode("Split", port.name, (), (port.name,))
+            indices = tuple(range(first, first + port.size))
+            part = self.emit(origin, "Gather", [self.input], attrs={"axis": 0, "indices": indices})
+            self._values[port.name] = Value(self.reshape(origin, part, self.without_batch(port.dims)), port.dims)
+            first += port.size
+        self._parts.clear()
 
     def without_batch(self, dims: Shape) -> Shape:
-        """A leading 1 is the batch axis, except where it is the only axis there is."""
-        return dims[1:] if self.dynamic or (len(dims) > 1 and dims[0] == 1) else dims
+        """A leading 1 is the batch axis, except where it is the only axis there is; a single number is one of [1]."""
+        return (dims[1:] if self.dynamic or (len(dims) > 1 and dims[0] == 1) else dims) or (1,)
 
     def const(self, name: str) -> np.ndarray | None:
         return self.consts.get(name)
 
-    def fold(self, name: str, array: np.ndarray, sources: Sequence[np.ndarray]) -> None:
+    def rounded(self, name: str) -> np.ndarray:
+        """A constant in the file's types: about what a runtime has there, and what its type is."""
+        return self._rounded.get(name, self.consts[name])
+
+    def fold(self, name: str, exact: np.ndarray, rounded: np.ndarray, sources: Sequence[np.ndarray]) -> None:
         """Says that `name` is a constant made of others. Raises `InputError` where such take too much memory."""
-        self._growth += max(0, array.nbytes - max(source.nbytes for source in sources))
+        held = [rounded] if np.array_equal(exact, rounded) else [exact, rounded]
+        self._growth += max(0, sum(array.nbytes for array in held) - max(source.nbytes for source in sources))
         if self._growth > MAX_GROWTH:
             raise InputError(
                 f"the file's constants, evaluated, take more than {MAX_GROWTH} bytes beyond what it holds. Export it "
                 "with constants folded."
             )
-        self.consts[name] = array
+        self.consts[name] = held[0]
+        if len(held) > 1:
+            self._rounded[name] = rounded
 
     def value(self, name: str) -> Value:
         if name in self.consts:
@@ -71,6 +108,10 @@ class Builder:
             )
         return self._values[name]
 
+    def bound(self) -> Mapping[str, Value]:
+        """The file's names of computed values, in the order in which they were read."""
+        return self._values
+
     def emit(
         self,
         origin: OnnxNode,
@@ -79,37 +120,52 @@ class Builder:
         params: Sequence[str] = (),
         attrs: Mapping[str, Any] | None = None,
     ) -> str:
-        """Appends a canonical node made from `origin`; the name of its value."""
-        own = origin.op == op
-        name = _fresh(origin.outputs[0] if own else f"{origin.outputs[0]}.{op.lower()}", self._names)
-        label = _fresh(origin.name if own else f"{origin.name}.{op.lower()}", self._node_names)
+        """Appends a canonical node made from `origin`; the name of its value, one that the file does not have."""
+        names = self.names
+        name = names.fresh(f"{origin.outputs[0]}.{op.lower()}")
+        label = names.own("node", origin.name) if origin.op == op else names.fresh(f"{origin.name}.{op.lower()}")
         node = Node(op, label, tuple(inputs), name, tuple(params), dict(attrs or {}))
         shape = value_shape(node, [self.shapes[i] for i in inputs], [self.params[p].shape for p in params])
         self.nodes.append(node)
         self.shapes[name] = shape
+        self._parts.add(name)
         return name
 
     def reshape(self, origin: OnnxNode, value: str, shape: Shape) -> str:
         """`value` in another canonical shape; nothing is added where it has that shape already."""
+        shape = shape or (1,)
         if self.shapes[value] == shape:
             return value
-        if len(shape) == 1 and self.shapes[value]:
+        if len(shape) == 1:
             return self.emit(origin, "Flatten", [value])
         return self.emit(origin, "Reshape", [value], attrs={"shape": shape})
 
     def bind(self, origin: OnnxNode, value: str, dims: Shape) -> None:
-        """Says that the first output of `origin` is `value`, of shape `dims` in the file."""
+        """Says that the first output of `origin` is `value`, of shape `dims` in the file.
+
+        The node that computes it, where it is the last one, takes the file's name for it.
+        """
         if self.dynamic and (len(dims) < 2 or dims[0] != 1):
             raise refusal(
                 origin,
                 f"gives shape {list(dims)} for a batch of one: it moves or drops the batch axis",
                 "Keep the batch as the first axis",
             )
-        self._values[origin.outputs[0]] = Value(self.reshape(origin, value, self.without_batch(dims)), dims)
+        name, own = self.reshape(origin, value, self.without_batch(dims)), origin.outputs[0]
+        if name in self._parts and self.nodes[-1].output == name:
+            self.nodes[-1] = replace(self.nodes[-1], output=own)
+            self.shapes[own] = self.shapes.pop(name)
+            name = own
+        self._parts.clear()
+        self._values[own] = Value(name, dims)
+        self.origins[own] = origin
 
     def param(self, origin: OnnxNode, hint: str, array: np.ndarray) -> str:
-        """Stores a weight under `hint` or a name like it; equal weights of one name are stored once."""
-        if array.dtype != self.dtype:
+        """Stores a weight; equal ones of one hint are stored once, in the network's type where that holds them.
+
+        hint: the file's name of an operand of `origin`, or what to name a new one like.
+        """
+        if array.dtype not in (np.float32, np.float64):
             raise refusal(
                 origin,
                 f"has a constant of type {array.dtype} where the input is {self.dtype}",
@@ -120,12 +176,16 @@ class Builder:
                 f"operator {origin.op} (node {origin.name!r}) has a weight ({hint!r}) with NaN or "
                 "infinity in it: the network gives no usable outputs. Export a sound checkpoint."
             )
-        name, count = hint, 1
-        while name in self.params and not _same(self.params[name], array):
-            count += 1
-            name = f"{hint}.{count}"
-        self.params[name] = array
-        return name
+        narrow = array.astype(self.dtype, copy=False)
+        array = narrow if np.array_equal(narrow, array) else array
+        own = hint in origin.inputs
+        known = self._stored.setdefault((hint, own), [])
+        for name in known:
+            if self.params[name].shape == array.shape and np.array_equal(self.params[name], array):
+                return name
+        known.append(self.names.own("weight", hint) if own else self.names.fresh(hint))
+        self.params[known[-1]] = array
+        return known[-1]
 
 
 def refusal(origin: OnnxNode, found: str, remedy: str) -> UnsupportedError:
@@ -146,17 +206,3 @@ def broadcast(origin: OnnxNode, *shapes: Shape) -> Shape:
 
 def size(dims: Shape) -> int:
     return prod(dims)
-
-
-def _fresh(hint: str, taken: set[str]) -> str:
-    """`hint`, or `hint.2`, … where it is taken; taken from now on."""
-    name, count = hint, 1
-    while name in taken:
-        count += 1
-        name = f"{hint}.{count}"
-    taken.add(name)
-    return name
-
-
-def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.shape == b.shape and np.array_equal(a, b)

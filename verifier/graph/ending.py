@@ -18,10 +18,16 @@ _MOVING = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")  # 
 _INDEX_TYPES = (TensorProto.INT64, TensorProto.INT32, TensorProto.FLOAT, TensorProto.DOUBLE)
 
 
-def endings(live: list[onnx.NodeProto], output: str) -> list[onnx.NodeProto]:
-    """Those of `live` that end the network, last first: none, a Softmax or LogSoftmax, an ArgMax, or both kinds."""
+def endings(live: list[onnx.NodeProto], outputs: tuple[str, ...]) -> list[onnx.NodeProto]:
+    """Those of `live` that end the network, last first: none, a Softmax or LogSoftmax, an ArgMax, or both kinds.
+
+    A network of several outputs has none.
+    """
     producers = {name: node for node in live for name in node.output}
     found: list[onnx.NodeProto] = []
+    if len(outputs) != 1:
+        return found
+    (output,) = outputs
     while output in producers:
         node = producers[output]
         standard = node.domain in ("", "ai.onnx")

@@ -14,12 +14,16 @@ from .shapes import MAX_ELEMENTS, Shape
 Fold = Callable[[OnnxNode, list[np.ndarray]], np.ndarray]
 
 _CAST = {
+    TensorProto.FLOAT16: np.float16,
     TensorProto.FLOAT: np.float32,
     TensorProto.DOUBLE: np.float64,
     TensorProto.INT64: np.int64,
     TensorProto.INT32: np.int32,
     TensorProto.BOOL: np.bool_,
 }
+_ROUNDING = {"Add", "DequantizeLinear", "Div", "Exp", "Log", "Mul", "Pow", "Range", "Reciprocal", "ReduceProd"}
+_ROUNDING |= {"Sqrt", "Sub"}
+_JUMPING = ("Ceil", "Floor", "Round", "Sign")
 
 
 def fold(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
@@ -33,6 +37,24 @@ def fold(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
             f"operator {node.op} (node {node.name!r}) cannot be evaluated on its constants: {error}. "
             "Export the network again."
         ) from error
+
+
+def exactly(node: OnnxNode, exact: list[np.ndarray], rounded: list[np.ndarray], result: np.ndarray) -> np.ndarray:
+    """As `fold`, with what it rounds in float64. exact: the operands' own numbers; rounded: the same in the file's
+    types, of which `fold` made `result`.
+    """
+    derived = any(a is not b for a, b in zip(exact, rounded, strict=True))
+    if node.op == "Shape" or not (derived or node.op in _ROUNDING):
+        return result
+    types = rounded[0].dtype, result.dtype
+    if node.op == "Cast" and types[0].kind == types[1].kind == "f" and types[0].itemsize <= types[1].itemsize:
+        return exact[0]
+    return fold(node, [array.astype(np.float64) if array.dtype.kind == "f" else array for array in exact])
+
+
+def jumps(node: OnnxNode, result: np.ndarray) -> bool:
+    """Whether a small difference in an operand may make a large one."""
+    return result.dtype.kind != "f" or node.op in _JUMPING
 
 
 def constant_value(node: OnnxNode) -> np.ndarray:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
+from .reading import Reading
+
 
 @dataclass(frozen=True)
 class Node:
@@ -29,6 +31,7 @@ class Graph:
     """Nodes in topological order from `input` to `output`; `shapes` holds *v for every value, batch left out.
 
     ending: ArgMax, LogSoftmax or Softmax where the file goes on to that from the graph's output, its logits.
+    reading: how the file that it was made of is fed, where it was.
     """
 
     input: str
@@ -36,6 +39,7 @@ class Graph:
     nodes: tuple[Node, ...]
     shapes: Mapping[str, tuple[int, ...]]
     ending: str | None = None
+    reading: Reading | None = field(default=None, compare=False)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -50,6 +54,15 @@ class Graph:
         """How many outputs the file has, after the ending."""
         return 1 if self.ending == "ArgMax" else self.output_shape[0]
 
+    @property
+    def held(self) -> tuple[dict[str, int], dict[str, int]] | None:
+        """Of a graph from a file: the sizes of the tensors that hold its inputs and its outputs, by name, in order."""
+        if self.reading is None:
+            return None
+        sizes = [port.size for port in self.reading.logits] if self.ending is None else [self.answers]
+        inputs = {port.name: port.size for port in self.reading.inputs}
+        return inputs, dict(zip(self.reading.outputs, sizes, strict=True))
+
     def upto(self, value: str) -> "Graph":
         """The part that computes a value, as a row of outputs."""
         needed, nodes = {value}, []
@@ -58,6 +71,8 @@ class Graph:
                 needed.update(node.inputs)
                 nodes.append(node)
         row = f"{value} as a row"
+        while row in self.shapes:
+            row += "'"
         shapes = {name: self.shapes[name] for name in needed} | {row: (prod(self.shapes[value]),)}
         return Graph(self.input, row, (*reversed(nodes), Node("Flatten", row, (value,), row)), shapes)
 

@@ -12,7 +12,8 @@ METADATA_KEYS = ("dataset", "input_range", "classes", "method", "relaxation", "e
 
 
 class Model(NamedTuple):
-    """`params`: name -> array in the file's dtype; `metadata`: the file's `org.glscli.*` keys without the prefix."""
+    """`params`: name -> array in the file's dtype, or in float64 where that would round; `metadata`: the file's
+    `org.glscli.*` keys without the prefix."""
 
     graph: Graph
     params: dict[str, np.ndarray]

@@ -1,12 +1,12 @@
-"""Pooling and sums. An average is a convolution of each channel by itself; a maximum is a tree of max(a, b) =
-b + relu(a - b), first along rows, then along columns."""
+"""Pooling and sums. An average is a convolution of each channel by itself, divided by the count; a maximum is a tree of
+max(a, b) = b + relu(a - b), first along rows, then along columns."""
 
 from collections.abc import Sequence
 from math import prod
 
 import numpy as np
 
-from .activation import largest, scaled
+from .activation import divided, largest
 from .builder import Builder, refusal
 from .convolution import bind_image, image, plain_geometry
 from .proto import OnnxNode
@@ -29,18 +29,16 @@ def average_pool(builder: Builder, node: OnnxNode) -> None:
         for i in (0, 1)
     ]
     divisors = np.outer(*counts)
-    even = bool((divisors == divisors.flat[0]).all())
-    weight = np.full((channels, 1, *kernel), 1 / divisors.flat[0] if even else 1, builder.dtype)
+    weight = np.ones((channels, 1, *kernel), builder.dtype)
     attrs = {
         "strides": strides,
         "pads": (pads[0], pads[1], pads[2] + extra[0], pads[3] + extra[1]),
         "dilations": dilations,
         "group": channels,
     }
-    output = builder.emit(node, "Conv", [name], [builder.param(node, f"{node.outputs[0]}.mean", weight)], attrs)
-    if not even:
-        output = scaled(builder, node, output, 1 / divisors[None])
-    bind_image(builder, node, output, value)
+    output = builder.emit(node, "Conv", [name], [builder.param(node, f"{node.outputs[0]}.sum", weight)], attrs)
+    even = bool((divisors == divisors.flat[0]).all())
+    bind_image(builder, node, divided(builder, node, output, divisors.flat[0] if even else divisors[None]), value)
 
 
 def max_pool(builder: Builder, node: OnnxNode) -> None:
@@ -86,6 +84,8 @@ def _reduced(builder: Builder, node: OnnxNode, axes: Shape, keep: bool) -> None:
     value = builder.value(node.inputs[0])
     name, lead = unbatched(builder, node, value, axes)
     places = [axis - lead for axis in axes]
+    if places and len(places) == len(builder.shapes[name]):  # a value keeps an axis
+        name, places = builder.reshape(node, name, (1, *builder.shapes[name])), [place + 1 for place in places]
     if node.op.endswith(("Max", "MaxPool")):
         for axis in places:
             while (n := builder.shapes[name][axis]) > 1:
@@ -96,7 +96,7 @@ def _reduced(builder: Builder, node: OnnxNode, axes: Shape, keep: bool) -> None:
         count = prod(value.dims[axis] for axis in axes)
         name = builder.emit(node, "ReduceSum", [name], attrs={"axes": tuple(places)})
         if "Sum" not in node.op:
-            name = scaled(builder, node, name, 1 / count)
+            name = divided(builder, node, name, count)
     dims = tuple(1 if axis in axes else n for axis, n in enumerate(value.dims) if keep or axis not in axes)
     builder.bind(node, name, dims)
 

@@ -1,7 +1,7 @@
-"""The parts of a parsed ONNX model as plain Python values: declared input, nodes, constants, metadata."""
+"""The parts of a parsed ONNX model as plain Python values: nodes, constants, metadata."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -12,12 +12,11 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 from ..errors import InputError, UnsupportedError
 from .model import METADATA_PREFIX
-from .shapes import MAX_ELEMENTS
 
 OPSETS = range(8, 24)
 _DOMAINS = ("", "ai.onnx")
-_FLOATS: dict[int, np.dtype] = {TensorProto.FLOAT: np.dtype(np.float32), TensorProto.DOUBLE: np.dtype(np.float64)}
-_DTYPES: dict[int, np.dtype] = _FLOATS | {
+FLOATS: dict[int, np.dtype] = {TensorProto.FLOAT: np.dtype(np.float32), TensorProto.DOUBLE: np.dtype(np.float64)}
+_DTYPES: dict[int, np.dtype] = FLOATS | {
     TensorProto.INT64: np.dtype(np.int64),
     TensorProto.INT32: np.dtype(np.int32),
     TensorProto.BOOL: np.dtype(np.bool_),
@@ -34,15 +33,9 @@ class OnnxNode:
     outputs: tuple[str, ...]
     attrs: dict[str, Any] = field(default_factory=dict)
 
-
-@dataclass(frozen=True)
-class DeclaredInput:
-    """`dims` with a batch of one in place of a symbolic first axis; `dynamic` says that it was symbolic."""
-
-    name: str
-    dims: tuple[int, ...]
-    dynamic: bool
-    dtype: np.dtype
+    def number(self, key: str, default: float) -> float:
+        """A float attribute, or the standard's default for it, which is a float32 number too."""
+        return float(np.float32(self.attrs.get(key, default)))
 
 
 def checked_opset(model: onnx.ModelProto) -> int:
@@ -71,58 +64,6 @@ def checked_opset(model: onnx.ModelProto) -> int:
     return version
 
 
-def declared_input(graph: onnx.GraphProto) -> DeclaredInput:
-    """The one input that is no initialiser."""
-    weights = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in weights]
-    if len(inputs) != 1:
-        names = ", ".join(repr(value.name) for value in inputs) or "none"
-        raise UnsupportedError(
-            f"the network has {len(inputs)} inputs ({names}); supported: exactly one. Export it "
-            "with the others fixed as constants."
-        )
-    value = inputs[0]
-    tensor = value.type.tensor_type
-    if tensor.elem_type not in _FLOATS:
-        raise UnsupportedError(
-            f"the input {value.name!r} is {_type_name(tensor.elem_type)}; supported: float32 and "
-            "float64. Export the network in float32."
-        )
-    if not tensor.HasField("shape"):
-        raise UnsupportedError(
-            f"the input {value.name!r} declares no shape. Export it with one, such as [batch,1,28,28]."
-        )
-    dims = [dim.dim_value if dim.WhichOneof("value") == "dim_value" else 0 for dim in tensor.shape.dim]
-    dynamic = len(dims) > 1 and dims[0] < 1
-    if dynamic:
-        dims[0] = 1
-    shown = f"the input {value.name!r} declares the shape {_shown(tensor)}"
-    if not dims or min(dims) < 1:
-        raise UnsupportedError(
-            f"{shown}; supported: at least one axis, and numbers on all but a leading batch axis. "
-            "Export it with a fixed size, such as [batch,1,28,28]."
-        )
-    if prod(dims) > MAX_ELEMENTS:
-        raise UnsupportedError(f"{shown}; supported: at most {MAX_ELEMENTS} numbers in an image. Check the export.")
-    if not dynamic and dims[0] != 1 and len(dims) not in (1, 3):
-        raise UnsupportedError(
-            f"{shown}; supported: a batch axis that is symbolic or 1, or none at all ([n] or "
-            "[C,H,W]). Export it with a dynamic batch axis."
-        )
-    return DeclaredInput(value.name, tuple(dims), dynamic, _FLOATS[tensor.elem_type])
-
-
-def declared_output(graph: onnx.GraphProto) -> str:
-    """Name of the one output."""
-    if len(graph.output) != 1:
-        names = ", ".join(repr(value.name) for value in graph.output) or "none"
-        raise UnsupportedError(
-            f"the network has {len(graph.output)} outputs ({names}); supported: exactly one. Export "
-            "it with the logits alone."
-        )
-    return graph.output[0].name
-
-
 def constants(graph: onnx.GraphProto, live: list[onnx.NodeProto]) -> dict[str, np.ndarray]:
     """Initialiser name -> array, for those that a node of `live` reads."""
     read = {name for node in live for name in node.input}
@@ -136,12 +77,12 @@ def constants(graph: onnx.GraphProto, live: list[onnx.NodeProto]) -> dict[str, n
     }
 
 
-def live_nodes(graph: onnx.GraphProto, input: str, output: str) -> list[onnx.NodeProto]:
-    """The nodes that `output` depends on, in the file's order.
+def live_nodes(graph: onnx.GraphProto, inputs: Iterable[str], outputs: Iterable[str]) -> list[onnx.NodeProto]:
+    """The nodes that the outputs depend on, in the file's order.
 
     Raises `InputError` where a node reads what none before it computes (a cycle, a wrong order, a missing node).
     """
-    known = {input, ""} | {tensor.name for tensor in graph.initializer}
+    known = {*inputs, ""} | {tensor.name for tensor in graph.initializer}
     for node in graph.node:
         for name in node.input:
             if name not in known:
@@ -156,9 +97,10 @@ def live_nodes(graph: onnx.GraphProto, input: str, output: str) -> list[onnx.Nod
                 "value already. Export it again."
             )
         known.update(node.output)
-    if output not in known or output == "":
-        raise InputError(f"nothing computes the output {output!r}. Export it again.")
-    needed = {output}
+    needed = set(outputs)
+    missing = sorted(name for name in needed if name not in known or name == "")
+    if missing:
+        raise InputError(f"nothing computes the output {missing[0]!r}. Export it again.")
     live = []
     for node in reversed(graph.node):
         if needed.intersection(node.output):
@@ -195,7 +137,7 @@ def tensor_array(tensor: TensorProto, what: str) -> np.ndarray:
     dtype = _DTYPES.get(tensor.data_type)
     if dtype is None:
         raise UnsupportedError(
-            f"{what} is {_type_name(tensor.data_type)}; supported: float32 and float64 (and "
+            f"{what} is {type_name(tensor.data_type)}; supported: float32 and float64 (and "
             "integers for shapes). Export the network in float32."
         )
     if any(size < 0 for size in tensor.dims):
@@ -239,10 +181,6 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
             yield from attribute.tensors
 
 
-def _shown(tensor: onnx.TypeProto.Tensor) -> str:
-    return "[" + ", ".join(dim.dim_param or str(dim.dim_value or "?") for dim in tensor.shape.dim) + "]"
-
-
-def _type_name(elem_type: int) -> str:
+def type_name(elem_type: int) -> str:
     known = elem_type in TensorProto.DataType.values()
     return TensorProto.DataType.Name(elem_type).lower() if known else f"of unknown type {elem_type}"

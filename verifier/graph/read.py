@@ -8,7 +8,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from ..errors import InputError
 from ..files import read_bytes
-from .proto import declared_input, declared_output, live_nodes
+from .declared import declared_inputs, declared_outputs
+from .proto import live_nodes
 
 DEFAULT_MAX_BYTES = 512 * 2**20
 ONNX_FILE = "ONNX file"
@@ -21,11 +22,12 @@ def read_proto(path: Path | str, max_bytes: int = DEFAULT_MAX_BYTES) -> onnx.Mod
 
 
 def read_live(path: Path | str, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
-    """The file's bytes, unpacked and without the nodes that its output does not depend on. Raises as `read_proto`."""
+    """The file's bytes, unpacked and without the nodes that its outputs do not depend on. Raises as `read_proto`."""
     path = Path(path)
     data = read_bytes(path, max_bytes, ONNX_FILE)
     model = _parsed(path, data)
-    live = live_nodes(model.graph, declared_input(model.graph).name, declared_output(model.graph))
+    inputs = [value.name for value in declared_inputs(model.graph)]
+    live = live_nodes(model.graph, inputs, declared_outputs(model.graph))
     if len(live) == len(model.graph.node):
         return data
     kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in live]

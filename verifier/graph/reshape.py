@@ -24,7 +24,10 @@ def reshape(builder: Builder, node: OnnxNode) -> None:
             "takes its target shape from a computed value; supported: a constant one",
             "Export it with a constant shape",
         )
-    builder.bind(node, value.name, reshaped(node, value.dims, target.ravel().tolist()))
+    wanted = target.ravel().tolist()
+    if builder.batch and wanted[:1] == [builder.batch]:  # a batch of so many: its image is read by itself
+        wanted[0] = 1
+    builder.bind(node, value.name, reshaped(node, value.dims, wanted))
 
 
 def squeeze(builder: Builder, node: OnnxNode) -> None:

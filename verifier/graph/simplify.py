@@ -7,20 +7,21 @@ from dataclasses import replace
 import numpy as np
 
 from .ir import Graph, Node
+from .names import Names
 from .shapes import NONLINEAR
 
 Params = dict[str, np.ndarray]
 Network = tuple[Graph, Params]
 
 
-def simplify(graph: Graph, params: Params) -> Network:
-    """Applies every rewrite of `REWRITES` in order; then drops what nothing needs any more."""
+def simplify(graph: Graph, params: Params, names: Names) -> Network:
+    """Applies every rewrite of `REWRITES` in order; then drops what nothing needs any more. `names` for new parts."""
     for rewrite in REWRITES:
-        graph, params = rewrite(graph, params)
+        graph, params = rewrite(graph, params, names)
     return graph, params
 
 
-def fuse_gemm_add(graph: Graph, params: Params) -> Network:
+def fuse_gemm_add(graph: Graph, params: Params, names: Names) -> Network:
     """Gemm without bias, then Add of a constant (MatMul + Add): one Gemm with a bias."""
     readers = _readers(graph)
     by_source = {node.inputs[0]: node for node in graph.nodes if node.op == "Add" and node.params}
@@ -38,14 +39,14 @@ def fuse_gemm_add(graph: Graph, params: Params) -> Network:
         bias = params[after.params[0]]
         name = after.params[0]
         if bias.shape != out:
-            name = _fresh(name, params)
+            name = names.fresh(f"{name}.bias")
             params[name] = np.array(np.broadcast_to(bias, out))
         nodes.append(replace(node, output=after.output, params=(*node.params, name)))
         fused.add(after.output)
-    return drop_unused(replace(graph, nodes=tuple(nodes)), params)
+    return drop_unused(replace(graph, nodes=tuple(nodes)), params, names)
 
 
-def merge_reshapes(graph: Graph, params: Params) -> Network:
+def merge_reshapes(graph: Graph, params: Params, names: Names) -> Network:
     """Of a run of Flatten and Reshape only the last one counts, and one that changes no shape counts for nothing."""
     producers: dict[str, Node] = {}
     renamed: dict[str, str] = {}
@@ -63,10 +64,10 @@ def merge_reshapes(graph: Graph, params: Params) -> Network:
                 continue
         nodes.append(node)
         producers[node.output] = node
-    return drop_unused(replace(graph, nodes=tuple(nodes)), params)
+    return drop_unused(replace(graph, nodes=tuple(nodes)), params, names)
 
 
-def drop_unused(graph: Graph, params: Params) -> Network:
+def drop_unused(graph: Graph, params: Params, names: Names) -> Network:
     """Leaves out nodes that the output does not depend on, and parameters and shapes that no node uses."""
     needed = {graph.output}
     kept = []
@@ -81,7 +82,7 @@ def drop_unused(graph: Graph, params: Params) -> Network:
     return Graph(graph.input, graph.output, nodes, shapes), {name: params[name] for name in used}
 
 
-def absorb_channel_axis(graph: Graph, params: Params) -> Network:
+def absorb_channel_axis(graph: Graph, params: Params, names: Names) -> Network:
     """A first Reshape that only puts a 1 in front ([28,28] to [1,28,28]) becomes the input's shape.
 
     For a file whose input has no batch axis: there a leading 1 is the channel, although it looks like a batch.
@@ -98,26 +99,27 @@ def absorb_channel_axis(graph: Graph, params: Params) -> Network:
         for node in graph.nodes
         if node is not first[0]
     )
-    return drop_unused(replace(graph, nodes=nodes, shapes={**graph.shapes, graph.input: wanted}), params)
+    return drop_unused(replace(graph, nodes=nodes, shapes={**graph.shapes, graph.input: wanted}), params, names)
 
 
-def part_nonlinearities(graph: Graph, params: Params) -> Network:
+def part_nonlinearities(graph: Graph, params: Params, names: Names) -> Network:
     """Where two kinds of nonlinearity read one value, the later kind reads a Reshape of it: lines go by value."""
     kinds: dict[str, str] = {}
+    parted: dict[tuple[str, str], str] = {}
     shapes, nodes = dict(graph.shapes), []
     for node in graph.nodes:
         value = node.inputs[0]
         if node.op in NONLINEAR and kinds.setdefault(value, node.op) != node.op:
-            apart = f"{value}.{node.op.lower()}"
-            if apart not in shapes:
+            if (value, node.op) not in parted:
+                apart = parted[value, node.op] = names.fresh(f"{value}.{node.op.lower()}")
                 shapes[apart] = shapes[value]
                 nodes.append(Node("Reshape", apart, (value,), apart, attrs={"shape": shapes[value]}))
-            node = replace(node, inputs=(apart,))
+            node = replace(node, inputs=(parted[value, node.op],))
         nodes.append(node)
     return replace(graph, nodes=tuple(nodes), shapes=shapes), params
 
 
-REWRITES: tuple[Callable[[Graph, Params], Network], ...] = (
+REWRITES: tuple[Callable[[Graph, Params, Names], Network], ...] = (
     merge_reshapes,
     fuse_gemm_add,
     drop_unused,
@@ -128,10 +130,3 @@ REWRITES: tuple[Callable[[Graph, Params], Network], ...] = (
 def _readers(graph: Graph) -> Counter[str]:
     """How often each value is read; the graph's output counts as read once more."""
     return Counter([name for node in graph.nodes for name in node.inputs] + [graph.output])
-
-
-def _fresh(hint: str, taken: Params) -> str:
-    count = 2
-    while f"{hint}.{count}" in taken:
-        count += 1
-    return f"{hint}.{count}"

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import GlscertError, UnsupportedError
+from .declared import readings
 from .ending import endings
 from .load import from_proto
 from .model import Model
-from .proto import checked_opset, declared_input, declared_output, live_nodes, node_name
+from .proto import checked_opset, live_nodes, node_name
 from .read import read_proto
 from .translate import shortcoming
 
@@ -31,9 +32,9 @@ def survey(path: Path | str) -> Survey:
     opset, live, ends = None, list(proto.graph.node), []
     try:
         opset = checked_opset(proto)
-        output = declared_output(proto.graph)
-        live = live_nodes(proto.graph, declared_input(proto.graph).name, output)
-        ends = [node.output[0] for node in endings(live, output)]
+        first, *_ = readings(proto.graph)
+        live = live_nodes(proto.graph, [port.name for port in first.inputs], first.outputs)
+        ends = [node.output[0] for node in endings(live, first.outputs)]
     except UnsupportedError as error:
         problems.append(str(error))
     except GlscertError as error:

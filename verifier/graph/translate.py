@@ -8,10 +8,10 @@ from ..errors import UnsupportedError
 from .activation import absolute, clip, extremum, hard_sigmoid, hard_swish, leaky_relu, pointwise, prelu, square, tanh
 from .affine import batch_normalization, gemm, matmul
 from .arithmetic import add, div, mul, neg, sub
-from .builder import Builder
+from .builder import Builder, refusal
 from .convolution import conv, conv_transpose
 from .ending import ENDINGS
-from .fold import FOLDS, constant_value, fold, shape_of
+from .fold import FOLDS, constant_value, exactly, fold, jumps, shape_of
 from .pool import average_pool, global_pool, max_pool, reduce_
 from .proto import OnnxNode
 from .rearrange import concat, expand, gather, pad, slice_, split, transpose
@@ -71,6 +71,7 @@ TRANSLATIONS: dict[str, Callable[[Builder, OnnxNode], None]] = {
 _ON_CONSTANTS = sorted({"Constant", "Shape", *FOLDS} - TRANSLATIONS.keys())
 _PROBABILITIES = "It may only be the network's last operator"
 _ANY_REMEDY = "Write the network with supported operators, or leave this one out of the exported part"
+_MIXED = ("Dropout", "Pow", "Resize", "Upsample")  # have operands of types of their own
 _DOMAINS = ("", "ai.onnx")
 _RECTIFIER = "Train the network with one of the supported activations, such as Relu or LeakyRelu"
 _REMEDIES = {
@@ -102,22 +103,41 @@ def translate(builder: Builder, node: OnnxNode) -> None:
     inputs = list(node.inputs)
     while inputs and not inputs[-1]:
         inputs.pop()
-    constants = [array for name in inputs if (array := builder.const(name)) is not None]
+    constants = [name for name in inputs if builder.const(name) is not None]
     if node.op == "Constant":
         builder.consts[node.outputs[0]] = constant_value(node)
     elif node.op == "Shape" and not constants:
         # With a batch of one: the network is read as the function of a single image.
         builder.consts[node.outputs[0]] = shape_of(node, builder.value(inputs[0]).dims)
     elif len(constants) == len(inputs):
-        builder.fold(node.outputs[0], _folded(node, constants), constants)
+        _fold(builder, node, constants)
     elif node.op in TRANSLATIONS:
+        _check_types(builder, node, constants)
         TRANSLATIONS[node.op](builder, node)
     else:
         raise _unsupported(node.op, node.name, "is supported on constants only, and here its input is computed")
 
 
-def _folded(node: OnnxNode, constants: list[np.ndarray]) -> np.ndarray:
-    return shape_of(node, constants[0].shape) if node.op == "Shape" else fold(node, constants)
+def _fold(builder: Builder, node: OnnxNode, names: list[str]) -> None:
+    """Evaluates constants, as a runtime does and exactly. Raises `UnsupportedError` where these part ways."""
+    arrays, sources = [builder.rounded(name) for name in names], [builder.consts[name] for name in names]
+    rounded = shape_of(node, arrays[0].shape) if node.op == "Shape" else fold(node, arrays)
+    exact = exactly(node, sources, arrays, rounded)
+    if exact.shape != rounded.shape or (jumps(node, rounded) and not np.array_equal(exact, rounded)):
+        raise refusal(node, "gives another result in exact numbers than in float32", "Fold constants before exporting")
+    builder.fold(node.outputs[0], exact, rounded, arrays)
+
+
+def _check_types(builder: Builder, node: OnnxNode, constants: list[str]) -> None:
+    """Raises `UnsupportedError` for a constant of another float type than the values it meets."""
+    for name in constants if node.op not in _MIXED else ():
+        dtype = builder.rounded(name).dtype
+        if dtype.kind == "f" and dtype != builder.dtype:
+            raise refusal(
+                node,
+                f"has a constant ({name!r}) of type {dtype} where the input is {builder.dtype}",
+                f"Export the network in {builder.dtype}",
+            )
 
 
 def _unsupported(op: str, name: str, problem: str) -> UnsupportedError:

@@ -9,6 +9,7 @@ Nonlinear operators give `forward`, `interval` and `lines`.
 """
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -52,6 +53,10 @@ class Affine:
         like = next(iter(params.values()))
         return self.forward(node, params, *(like.new_zeros(1, *shape) for shape in shapes))
 
+    def terms(self, node: Node, params: Params, shapes: tuple[Shape, ...], out: Shape) -> int:
+        """Of how many products an entry of f(v), or of a form that is carried back, is the sum at most."""
+        return max(prod(out), *map(prod, shapes))
+
     def interval(self, node: Node, params: Params, *boxes: Box) -> Box:
         """Exact interval image: centre and radius (Gowal et al. 2018, equation 6)."""
         centre = self.forward(node, params, *((box.lower + box.upper) / 2 for box in boxes))
@@ -85,6 +90,10 @@ class Nonlinear:
 
     def lines(self, box: Box, slope: Tensor | None) -> Lines:
         """Lines over the box; `slope` [B, S, *v] in [0, 1] chooses among the sound lower ones."""
+        raise NotImplementedError
+
+    def steepest(self, box: Box) -> Tensor:
+        """At least the size of every slope of f and of its lines there: [B, *v]."""
         raise NotImplementedError
 
     def unstable(self, box: Box) -> Tensor:

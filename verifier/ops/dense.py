@@ -28,12 +28,10 @@ class DenseLayer(NamedTuple):
 
 class BoxBounds(NamedTuple):
     """Of boxes [B]: lower bounds [B, M] of the rows; the lines coef [B, M, in] · x + constant below them that are least
-    there; of the pre-activations the largest magnitude [B] that their boxes allow, and the signs [B, neurons], int8:
-    1 never negative, -1 never positive, 0 unstable."""
+    there; signs [B, neurons] of the pre-activations, int8: 1 never negative, -1 never positive, 0 unstable."""
 
     lower: Tensor
     coef: Tensor
-    largest: Tensor
     signs: Tensor
 
 
@@ -58,19 +56,21 @@ class DenseNetwork:
     def neurons(self) -> int:
         return sum(record.out for record, _ in self._hidden)
 
-    def bounds(self, last: DenseLayer, lower: Tensor, upper: Tensor, signs: Tensor | None = None) -> BoxBounds:
+    def bounds(
+        self, last: DenseLayer, lower: Tensor, upper: Tensor, error: Tensor, signs: Tensor | None = None
+    ) -> BoxBounds:
         """Bounds of the rows `last` [M] over the last ReLUs, for boxes lower, upper [B, in], float64.
 
-        signs [B, neurons]: what is known already, of a box around each: saves most of the work deep in a search.
+        error [B, neurons]: by how much the boxes of the pre-activations are widened, for rounding. signs [B, neurons]:
+        what is known already, of a box around each: saves most of the work deep in a search.
         """
-        lower, upper = lower.contiguous(), upper.contiguous()
+        lower, upper, error = lower.contiguous(), upper.contiguous(), error.contiguous()
         boxes, inputs, rows = *lower.shape, len(last.bias)
         layers = [*self._hidden, _kept(last)]
         records = (_LayerRecord * len(layers))(*(record for record, _ in layers))
         found = BoxBounds(
             lower.new_empty(boxes, rows),
             lower.new_empty(boxes, rows, inputs),
-            lower.new_empty(boxes),
             torch.zeros(boxes, self.neurons, dtype=torch.int8) if signs is None else signs.clone(),
         )
         hidden = ctypes.c_long(len(self._hidden))
@@ -83,7 +83,9 @@ class DenseNetwork:
             self._library.bounds(records, hidden, ctypes.c_long(len(values[0])), *arrays, ctypes.c_void_p(start))
 
         workers = max(1, min(torch.get_num_threads(), boxes // _LEAST))
-        parts = [list(values) for values in zip(*(v.chunk(workers) for v in (lower, upper, *found)), strict=True)]
+        parts = [
+            list(values) for values in zip(*(v.chunk(workers) for v in (lower, upper, error, *found)), strict=True)
+        ]
         if len(parts) == 1:
             part(parts[0])
         else:

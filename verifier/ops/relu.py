@@ -33,6 +33,9 @@ class Relu(Nonlinear):
             lower_slope = torch.where(lower >= 0, 1.0, torch.where(upper <= 0, 0.0, slope))
         return Lines(lower_slope, None, tilt, -tilt * below)
 
+    def steepest(self, box: Box) -> Tensor:
+        return (box.upper > 0).to(box.lower.dtype)
+
     def start_slope(self, box: Box) -> Tensor:
         return (box.lower + box.upper > 0).to(box.lower.dtype)
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import deadline
 from . import compiled
 from .plan import CORRELATE, Array, Op, Plan, Taps
 
@@ -26,8 +27,8 @@ class Lining(NamedTuple):
 
     lower: low · z + low_start, upper: up · z + up_start. own_low: low alone is [T, n]; or slope [T, m]: the rows' own
     of the entries live [m], in place of low. extra, sign [T, n]: a split's signed multiplier, and 1 or -1 where there
-    is one. error [B, n]: what rounding may take for a coefficient of one, in the job's units. An ascent changes low,
-    where it is the rows' own, or slope, and extra.
+    is one. error [B, n]: taken off a bound for a coefficient of one that meets the lines, for rounding. An ascent
+    changes low, where it is the rows' own, or slope, and extra.
     """
 
     low: Tensor
@@ -50,8 +51,7 @@ class Job(NamedTuple):
     their weighted sum. linings: by number of the lines; None: no row meets these. box [T] int64: which lines and ends
     [B, n] a row goes by, equal ones best next to each other; None: the first, or all `own_end` centre, radius [T, n].
     look: also `met` and `corner`. flips: numbers of the lining and entry and signs [V, T] of a neuron that each
-    further bound has split. error [B, entries]: as a lining's, of the start value; unit: so many times the errors met
-    are taken off the bounds.
+    further bound has split. error [B, entries]: as a lining's, of the start value.
     """
 
     start: int
@@ -65,7 +65,6 @@ class Job(NamedTuple):
     look: bool = False
     flips: tuple[Tensor, Tensor, Tensor] | None = None
     error: Tensor | None = None
-    unit: float = 0.0
 
     @property
     def size(self) -> int:
@@ -105,8 +104,8 @@ _LinesRecord = _record(
     "low* low_start* up* up_start* own_low own_up extra* sign* live* split* lives splits slope* slot* error* met*"
 )
 _CallRecord = _record(
-    "tiles start neuron* sign* terms rows* offset* weights* error* unit/ box* lines* centre* radius* own_end bound*"
-    " corner* steps rate/ decay/ flips flip_lining* flip_entry* flip_sign* flip_bound* scratch*"
+    "tiles start neuron* sign* terms rows* offset* weights* error* box* lines* centre* radius* own_end bound*"
+    " corner* steps rate/ decay/ flips flip_lining* flip_entry* flip_sign* flip_bound* seconds/ scratch*"
 )
 
 
@@ -118,7 +117,7 @@ class RowsProgram:
         self._library, self._kept = library, list[Any]()
         self._real = np.float64 if dtype == torch.float64 else np.float32
         library.scratch_reals.restype = ctypes.c_long
-        library.substitute.restype = None
+        library.substitute.restype = ctypes.c_long
         values = (_ValueRecord * len(plan.values))(*((*v.shape, *v.halo, *v.reach) for v in plan.values))
         ops = (_OpRecord * max(1, len(plan.ops)))(*(self._op(op) for op in plan.ops))
         self._record = _PlanRecord(len(plan.values), len(plan.ops), 0, ctypes.addressof(values), ctypes.addressof(ops))
@@ -174,7 +173,8 @@ class RowsProgram:
         return int(array.ctypes.data)
 
     def bounds(self, job: Job, *, steps: int = 0, rate: float = 0.25, decay: float = 0.95) -> Found:
-        """Lower bounds of the job's rows. steps: of ascent, that ends early where all are positive."""
+        """Lower bounds of the job's rows. steps: of ascent, that ends early where all are positive. Raises `OutOfTime`
+        where the deadline comes first."""
         if job.size == 0:
             raise ValueError("rows are given as neurons or with coefficients, one at least")
         call = _Call(self, job)
@@ -258,13 +258,17 @@ class _Call:
         moving = [_moving(lining) if steps and lining is not None else ([], []) for lining in self.linings]
         self.kept = [torch.tensor(each, dtype=torch.int64) for pair in moving for each in pair]
         self.slots = [None if lining is None else _slots(lining) for lining in self.linings]
+        ascent = steps, rate, decay, deadline.left()
         if len(parts) == 1:
-            self._part(parts[0], steps, rate, decay)
+            done = [self._part(parts[0], *ascent)]
         else:
             with ThreadPoolExecutor(len(parts)) as pool:
-                list(pool.map(lambda part: self._part(part, steps, rate, decay), parts))
+                done = list(pool.map(lambda part: self._part(part, *ascent), parts))
+        if not all(done):
+            raise deadline.OutOfTime
 
-    def _part(self, part: tuple[int, int], steps: int, rate: float, decay: float) -> None:
+    def _part(self, part: tuple[int, int], steps: int, rate: float, decay: float, seconds: float) -> bool:
+        """Whether it came to its end."""
         first, last = part
 
         def at(value: Tensor | None, own: bool = True) -> int | None:
@@ -290,15 +294,15 @@ class _Call:
             flips = (self.flipped.shape[1], *(at(part) for part in (*self.flips, self.flipped)))
         call = _CallRecord(
             last - first, self.job.start, at(neuron), at(sign), self.terms, at(self.rows), at(self.offset),
-            at(self.weights), at(self.error, False), self.job.unit, at(self.box), ctypes.addressof(records),
+            at(self.weights), at(self.error, False), at(self.box), ctypes.addressof(records),
             *(at(end, self.job.own_end) for end in self.ends), int(self.job.own_end), at(self.bound), at(self.corner),
             steps, rate, decay,
-            *flips, None,
+            *flips, seconds, None,
         )  # fmt: skip
         plan, library = ctypes.byref(self.program._record), self.program._library
         scratch = torch.empty(library.scratch_reals(plan, ctypes.byref(call)) + 64, dtype=self.dtype)
         call.scratch = scratch.data_ptr() + -scratch.data_ptr() % 64
-        library.substitute(plan, ctypes.byref(call))
+        return bool(library.substitute(plan, ctypes.byref(call)))
 
     def found(self, moved: bool) -> Found:
         def untiled(value: Tensor | None) -> Tensor:

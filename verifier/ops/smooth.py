@@ -13,6 +13,8 @@ from ..graph import Node
 from .base import Box, Lines, Nonlinear, Params
 
 _HALVINGS = 16  # of the interval in which a point of tangency is sought
+_NARROW = 1e3  # times eps: a relative width of boxes below which a chord is no longer taken
+_CHORD = 2 / _NARROW  # what a chord's slope may err by, relative to f's size by the box's place
 
 
 def _error(box: Box, *values: Tensor) -> Tensor:
@@ -26,7 +28,7 @@ def _error(box: Box, *values: Tensor) -> Tensor:
 def _chord(box: Box, low: Tensor, high: Tensor, narrow: Tensor) -> Tensor:
     """(f(u) - f(l)) / (u - l), or the slope `narrow` where the box is too narrow to divide by."""
     width = box.upper - box.lower
-    wide = width > 1e3 * torch.finfo(width.dtype).eps * (1 + box.lower.abs() + box.upper.abs())
+    wide = width > _NARROW * torch.finfo(width.dtype).eps * (1 + box.lower.abs() + box.upper.abs())
     return torch.where(wide, (high - low) / torch.where(wide, width, torch.ones_like(width)), narrow)
 
 
@@ -64,6 +66,9 @@ class Softplus(Convex):
     def derivative(self, z: Tensor) -> Tensor:
         return torch.sigmoid(z)
 
+    def steepest(self, box: Box) -> Tensor:
+        return self.derivative(box.upper) + _CHORD
+
     def interval(self, node: Node, params: Params, box: Box) -> Box:
         low, high = self.value(box.lower), self.value(box.upper)
         return Box(low - _error(box, low), high + _error(box, high))
@@ -77,6 +82,10 @@ class Square(Convex):
 
     def derivative(self, z: Tensor) -> Tensor:
         return 2 * z
+
+    def steepest(self, box: Box) -> Tensor:
+        size = torch.maximum(box.lower.abs(), box.upper.abs())
+        return (2 + _CHORD) * size + _CHORD
 
     def interval(self, node: Node, params: Params, box: Box) -> Box:
         nearest = torch.relu(box.lower) + torch.relu(-box.upper)
@@ -94,6 +103,10 @@ class Sigmoid(Nonlinear):
         low, high = torch.sigmoid(box.lower), torch.sigmoid(box.upper)
         error = 8 * torch.finfo(low.dtype).eps
         return Box(torch.relu(low - error), (high + error).clamp(max=1))
+
+    def steepest(self, box: Box) -> Tensor:
+        nearest = torch.minimum(torch.maximum(torch.zeros_like(box.lower), box.lower), box.upper)
+        return self._derivative(nearest) + _CHORD
 
     def lines(self, box: Box, slope: Tensor | None) -> Lines:
         """`slope` is where a line touches, of the points where a tangent or chord bounds f from that side: both lines'

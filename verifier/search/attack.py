@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .. import deadline
 from ..bounds.ball import CutBall
 from ..graph import Graph
 from ..ops import Box, Params, evaluate
@@ -81,6 +82,7 @@ def _descend(
     """The best point on the way down from x, and its margin."""
     best, best_margin = x, torch.full_like(x.flatten(1)[:, 0], torch.inf)
     for step in range(steps + 1):
+        deadline.check()
         x = x.detach().requires_grad_()
         with torch.enable_grad():
             margin, aim = objective(evaluate(graph, params, x), which)

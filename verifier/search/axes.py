@@ -33,14 +33,14 @@ def gains(
     errors: Mapping[str, Tensor],
 ) -> tuple[Tensor, Tensor]:
     """[D, R, n] for rows [D, R, K] over boxes [D, n]; pre: boxes [D, *v] of the nonlinearities' inputs. Also the sums
-    [D, R] of errors [D, entries] by the coefficients that met the lines."""
+    [D, R] of errors [D, *v] by the coefficients that met the lines."""
     largest = max(prod(shape) for shape in graph.shapes.values())
     size = max(1, _ROOM // (8 * largest * max(box.lower.shape[1], rows.shape[1])))
     found = []
     for part in torch.arange(len(rows)).split(size):
         own = Box(*(end[part].reshape(-1, *graph.input_shape) for end in box))
         inside = {name: Box(*(end[part] for end in known)) for name, known in pre.items()}
-        given = {name: error[part] for name, error in errors.items()}
+        given = {name: error[part].flatten(1) for name, error in errors.items()}
         found.append(_gains(graph, params, own, inside, rows[part], given))
     gained, erring = zip(*found, strict=True)
     return torch.cat(gained), torch.cat(erring)

@@ -1,7 +1,7 @@
 """Branch and bound on splits of neurons over one frontier of subdomains of many problems (β-CROWN, Wang et al. 2021).
 
 The search runs in float32; a subdomain is closed only when its bound, recomputed in float64 from the slopes and
-multipliers that the search found, exceeds the rounding margin.
+multipliers that the search found, exceeds what may have rounded in it.
 """
 
 import time
@@ -37,7 +37,6 @@ class BranchAndBound(Frontier):
         params: Params,
         single: Params,
         problems: Sequence[Problem],
-        margins: Sequence[float],
         limits: Limits,
     ) -> None:
         """params in float64, single the same in float32."""
@@ -55,7 +54,7 @@ class BranchAndBound(Frontier):
         fits = min(limits.memory // (_COPIES * 4 * max(1, neurons)), int(_ROUND / self.seconds_each))
         self.batch = max(_LEAST, min(limits.batch, fits))
         self._rows = max((len(problem.rows) for problem in problems), default=1)
-        self.prover = Prover(graph, params, problems, margins)
+        self.prover = Prover(graph, params, problems)
 
     def has_roots(self) -> bool:
         """Some whole boxes have not been bounded yet."""

@@ -16,17 +16,17 @@ from ..bounds import Box
 from ..errors import UnsupportedError
 from ..spec import Clause, Row
 from ..spec.logits import on_logits
-from ..spec.query import inward
 
 MAX_NUMBERS = 2**27  # in the rows of all groups, written out
 
 
 @dataclass(frozen=True)
 class Group:
-    """Clauses over one box. proof [n] float64 covers the exact box; attack [n] float32 lies inside it (and is empty
-    where lower > upper somewhere). rows [C, M, K], offset [C, M] float64 over the graph's outputs, where each of the C
-    holds unless refuted; one with fewer rows repeats its first, one with none has the row 0 · y - 1, which nothing
-    proves positive. clauses: the same as the query has them, over the file's outputs.
+    """Clauses over one box. attack [n] float32: what the inputs are fed (`Clause.fed`), empty where lower > upper
+    somewhere; proof [n] float64 covers that and the exact box. rows [C, M, K], offset [C, M] float64 over the graph's
+    outputs, where each of the C holds unless refuted; one with fewer rows repeats its first, one with none has the row
+    0 · y - 1, which nothing proves positive. exact: these C in the numbers of the text, none spelled out. clauses: the
+    same as the query has them, over the file's outputs. alive [C]: those that nothing has refuted yet.
     """
 
     clauses: tuple[Clause, ...]
@@ -34,10 +34,29 @@ class Group:
     attack: Box
     rows: Tensor
     offset: Tensor
+    exact: tuple[tuple[Row, ...], ...]
+
+    alive: Tensor
+
+    def exact_ends(self) -> tuple[list[Fraction], list[Fraction]]:
+        """The exact box, with what its inputs are fed."""
+        clause, ends = self.clauses[0], (list[Fraction](), list[Fraction]())
+        for index, (lower, upper) in enumerate(zip(clause.lower.tolist(), clause.upper.tolist(), strict=True)):
+            low, high = Fraction(lower), Fraction(upper)
+            if index in clause.exact:
+                low, high = max(low, clause.exact[index].lower), min(high, clause.exact[index].upper)
+            if index in clause.between:
+                low, high = (
+                    min(low, Fraction(float(clause.fed[0][index]))),
+                    max(high, Fraction(float(clause.fed[1][index]))),
+                )
+            ends[0].append(low)
+            ends[1].append(high)
+        return ends
 
     @property
     def attackable(self) -> bool:
-        """Some float32 point lies inside the box."""
+        """There is a float32 point to be fed."""
         return bool((self.attack.lower <= self.attack.upper).all())
 
 
@@ -47,12 +66,13 @@ def grouped(clauses: Sequence[Clause], outputs: int, ending: str | None = None) 
 
     Raises `UnsupportedError` where a clause cannot be read before the ending, or all take too much memory.
     """
-    together: dict[bytes, list[tuple[Clause, list[tuple[Row, ...]]]]] = {}
+    together: dict[tuple[bytes, int], list[tuple[Clause, list[tuple[Row, ...]]]]] = {}
     for clause in clauses:
         read = on_logits(clause, ending, outputs)
         if read and (clause.lower <= clause.upper).all():
             ends = (clause.lower, clause.upper, *clause.inner)
-            together.setdefault(b"".join(end.tobytes() for end in ends), []).append((clause, read))
+            key = b"".join(end.tobytes() for end in ends), id(clause.exact) if clause.exact else 0
+            together.setdefault(key, []).append((clause, read))
     found = [([clause for clause, _ in part], [rows for _, own in part for rows in own]) for part in together.values()]
     count = max((len(read) for _, read in found), default=0)
     most = max((len(rows) for _, read in found for rows in read), default=0)
@@ -76,6 +96,10 @@ def _group(clauses: tuple[Clause, ...], read: list[tuple[Row, ...]], outputs: in
             for index, factor in row.terms:
                 rows[place, number, index] = float(factor / scale)
     first = clauses[0]
-    attack = Box(*(torch.from_numpy(end) for end in inward(*first.inner)))
-    proof = Box(torch.from_numpy(first.lower), torch.from_numpy(first.upper))
-    return Group(clauses, proof, attack, torch.from_numpy(rows), torch.from_numpy(offset))
+    fed, apart = first.fed, list(first.between)
+    lower, upper = first.lower.copy(), first.upper.copy()
+    lower[apart] = np.minimum(lower, fed[0])[apart]
+    upper[apart] = np.maximum(upper, fed[1])[apart]
+    attack, proof = (Box(*map(torch.from_numpy, ends)) for ends in (fed, (lower, upper)))
+    alive = torch.ones(len(read), dtype=torch.bool)
+    return Group(clauses, proof, attack, torch.from_numpy(rows), torch.from_numpy(offset), tuple(read), alive)

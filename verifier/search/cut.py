@@ -17,7 +17,6 @@ _ROUNDS = 2  # over the rows, where there are several
 def cut(lines: RowLines, lower: Tensor, upper: Tensor, alive: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The boxes [D, n] that are left, each within its own, and which clauses [D, C] are still alive."""
     low, high = (end.unsqueeze(1).expand(-1, alive.shape[1], -1).clone() for end in (lower, upper))
-    limit = 2 * lines.needed.unsqueeze(1)
     rows = lines.slopes.shape[2]
     for _ in range(_ROUNDS if rows > 1 else 1):
         for row in range(rows):
@@ -25,7 +24,7 @@ def cut(lines: RowLines, lower: Tensor, upper: Tensor, alive: Tensor) -> tuple[T
             least = lines.centre[:, :, row] + torch.where(
                 slope > 0, slope * (low - middle), slope * (high - middle)
             ).sum(2)
-            room = limit - least
+            room = 2 * lines.needed[:, :, row] - least
             alive = alive & ~(room < 0)
             reach = room.clamp(min=0).unsqueeze(2) / slope  # infinite where the line is flat
             high = torch.where(slope > 0, torch.fmin(high, low + reach), high)  # fmin passes NaN over

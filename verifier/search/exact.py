@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
+from .. import deadline
 from ..bounds.interval import piecewise_linear
 from ..graph import Graph
 from ..ops import Box, Params
@@ -40,6 +41,7 @@ class Programs:
         boxes, _ = clip({n: Box(*map(torch.stack, zip(*every, strict=True))) for n, every in known.items()}, domains)
         free = sum((((box.lower < 0) & (box.upper > 0)).flatten(1).sum(1) for box in boxes.values()), torch.tensor(0))
         for place in sorted(range(len(domains)), key=lambda each: -len(domains[each].splits)):
+            deadline.check()
             domain, last = domains[place], not free[place]
             problem = self._problems[domain.problem]
             curved = problem.ball is not None  # a program for every tangent
@@ -51,7 +53,8 @@ class Programs:
                 continue
             spent += program_seconds(entries)
             pre = {name: Box(*(end[place] for end in box)) for name, box in boxes.items()}
-            optimum = solve(self._graph, self._params, problem, pre, domain.slopes, seconds=_SECONDS)
+            allowed = min(_SECONDS, deadline.left())
+            optimum = solve(self._graph, self._params, problem, pre, domain.slopes, seconds=allowed)
             if optimum is not None:
                 found.append((domain, optimum, program_seconds(entries)))
         return found

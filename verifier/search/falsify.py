@@ -1,6 +1,6 @@
 """In search of a point that makes a clause unsafe: random points, descents, and whatever the search proposes.
 
-A candidate counts only after onnxruntime, on the file itself, gave outputs that fulfil every row exactly.
+A candidate counts only once it is confirmed (`confirm`).
 """
 
 from collections import Counter
@@ -12,9 +12,9 @@ from torch import Tensor
 from ..decision import Witness
 from ..network import Network
 from ..ops import Box, evaluate
-from ..spec.judge import unsafe
 from .attack import conjunction, pgd
 from .clauses import Group
+from .confirm import Judge
 from .memory import inputs_per_pass
 
 _REPLAYS = 8  # of the most promising candidates of a batch
@@ -27,22 +27,25 @@ class Falsifier:
     ) -> None:
         """owners: of each group whose it is."""
         self._network, self._groups, self._owners = network, groups, owners
+        self._judge = Judge(network, groups)
         self._generator = torch.Generator().manual_seed(seed)
-        self._room = inputs_per_pass(network.graph, memory)
+        self._room = inputs_per_pass(network.graph, network.single, memory)
         # Probabilities may be equal in float32 where logits are far apart: then every candidate is.
         self._near = _NEAR if network.graph.ending is None else float("inf")
 
+    def doubt(self, owner: int) -> str | None:
+        """Why a point of the owner's which onnxruntime confirmed is no witness, if there was one."""
+        return next((why for group, why in self._judge.doubts.items() if self._owners[group] == owner), None)
+
     def replay(self, group: int, x: Tensor) -> Witness | None:
-        """x [n], moved into the box, where onnxruntime confirms that some clause of the group is unsafe there."""
+        """x [n], moved to what the box is fed, where that makes some clause of the group unsafe beyond doubt."""
         known = self._groups[group]
         if not known.attackable:
             return None
         inside = torch.minimum(
             torch.maximum(x.detach().to(torch.float32).flatten(), known.attack.lower), known.attack.upper
         )
-        point = inside.numpy()
-        y = self._network.runtime.logits(point.reshape(1, *self._network.graph.input_shape))[0]
-        return Witness(point, y) if any(unsafe(clause, point, y) for clause in known.clauses) else None
+        return self._judge.witness(group, inside.numpy())
 
     def sample(self, group: int, count: int) -> Witness | None:
         """Random points of the group's box, its corners among them, judged for all its clauses together."""

@@ -56,6 +56,7 @@ class Frontier:
         self._of_owner: dict[int, list[int]] = defaultdict(list)
         for number, problem in enumerate(problems):
             self._of_owner[problem.owner].append(number)
+        self.elsewhere: dict[int, float] = defaultdict(float)  # seconds that an input took outside the search
         self._finished: list[int] = []
         self._most_open = limits.memory // (_DOMAIN + 8 * moving)  # a slope and a multiplier for each
 
@@ -148,9 +149,16 @@ class Frontier:
         bound = min(domain.bound for domain in self.progress[problem].over)
         self.stop_owner(self.problems[problem].owner, f"no neuron left to split, at a bound of {bound:.2g}")
 
+    def seconds_left(self, owner: int) -> float:
+        spent = sum(self.progress[i].seconds for i in self._of_owner[owner])
+        return max(0.0, self.limits.seconds - self.elsewhere[owner] - spent)
+
     def _tell_time(self, owner: int) -> None:
-        if sum(self.progress[i].seconds for i in self._of_owner[owner]) > self.limits.seconds:
-            self.stop_owner(owner, f"timeout after {self.limits.seconds:g} s")
+        if self.seconds_left(owner) == 0:
+            self.out_of_time(owner)
+
+    def out_of_time(self, owner: int) -> None:
+        self.stop_owner(owner, f"timeout after {self.limits.seconds:g} s")
 
     def spend(self, owner: int, visited: int, seconds: float) -> None:
         """Work on an input that its open problems share."""

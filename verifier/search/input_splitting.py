@@ -8,6 +8,7 @@ what is left of the box is all there is to search (interval constraint propagati
 """
 
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -21,10 +22,14 @@ from .cost import box_seconds
 from .cut import cut
 from .row_lines import Prospect, RowBounder, RowLines, Stop
 
+# (group, clause, lower [n], upper [n]) -> whether exact arithmetic refutes the clause on that box
+Refuter = Callable[[int, int, Tensor, Tensor], bool]
+
 _ROUND = 0.4  # seconds that one batch should take at most, as `cost` reckons them
 _LEAST = 32  # boxes in the first batch
 _LATELY = 16  # boxes
 _HALVINGS = 3  # of a box, at most, before its parts are bounded
+_BORDERS = 16  # clauses on boxes in one batch, at most, that exact arithmetic looks at
 
 
 class Frontier(NamedTuple):
@@ -67,9 +72,12 @@ class InputSplitting:
         most: int,
         memory: int,
         stop: Stop,
+        exact: Refuter = lambda *_: False,
     ) -> None:
         """owners: of each group, numbered from 0 on; batch: boxes bounded together at most; most: open boxes beyond
-        which the search goes depth first; memory, stop: as in `unstable_preactivations`."""
+        which the search goes depth first; memory, stop: as in `unstable_preactivations`; exact: asked where a bound is
+        within rounding of zero."""
+        self._exact = exact
         self._graph, self._params, self._most = graph, params, most
         self._largest = max(1, min(batch, int(_ROUND / box_seconds(graph, params))))
         self._batch = min(self._largest, _LEAST)
@@ -114,6 +122,7 @@ class InputSplitting:
         chosen = self._next()
         lines, signs = self._bounder(Box(chosen.lower, chosen.upper), chosen.group, chosen.signs)
         alive = chosen.alive & ~lines.refuted
+        self._refute_borders(chosen, alive, lines)
         found = self._unsafe(chosen, alive, lines)
         lower, upper, alive = cut(lines, chosen.lower, chosen.upper, alive)
         bound = lines.best.where(alive, lines.best.new_tensor(torch.inf)).amin(1)
@@ -128,6 +137,13 @@ class InputSplitting:
             self._growth[owner] += min(1.0, served / _LATELY) * (born - self._growth[owner])
         self._batch = min(self._largest, 2 * self._batch)
         return found
+
+    def _refute_borders(self, chosen: Frontier, alive: Tensor, lines: RowLines) -> None:
+        """Takes from `alive` what only rounding leaves open."""
+        near = alive & (lines.best >= -lines.needed.amax(2))
+        for box, clause in near.nonzero()[:_BORDERS].tolist():
+            if self._exact(int(chosen.group[box]), clause, chosen.lower[box], chosen.upper[box]):
+                alive[box, clause] = False
 
     def _next(self) -> Frontier:
         """Of each owner its share of the places: the boxes with the lowest bounds, or of who holds more than its share
@@ -216,5 +232,5 @@ def padded(groups: list[Group]) -> tuple[Tensor, Tensor, Tensor]:
         count, given = group.rows.shape[:2]
         spelled = torch.arange(most).clamp(max=given - 1)  # the last row again
         rows[place, :count], offset[place, :count] = group.rows[:, spelled], group.offset[:, spelled]
-        alive[place, :count] = True
+        alive[place, :count] = group.alive
     return rows, offset, alive

@@ -32,18 +32,17 @@ def unstable_preactivations(
     graph: Graph,
     params: Params,
     base: Anchor,
+    errors: Errors,
     *,
     memory: int = _FORMS,
     stop: Callable[[], bool] = lambda: False,
     signs: Mapping[str, Tensor] | None = None,
-    errors: Errors | None = None,
 ) -> dict[str, Box]:
-    """The box [B, *v] of every nonlinearity's input, by value name.
+    """The box [B, *v] of every nonlinearity's input, by value name, whatever rounded.
 
-    memory: bytes for the forms, which go a part of the neurons at a time. stop: asked before every
-    part; once it says so, what is left keeps the interval image. signs [B, entries]: 1 where a nonlinearity's input is
-    known to be never negative, -1 never positive, from a box around this one. errors: at the input; grown on the way,
-    and taken off every bound, where the compiled program is there.
+    errors: at the input; grown on the way up to the output. memory: bytes for the forms, which go a part of the neurons
+    at a time. stop: asked before every part; once it says so, what is left keeps the interval image. signs
+    [B, entries]: 1 where a nonlinearity's input is known to be never negative, -1 never positive, from a box around.
     """
     exact = exact_values(graph)
     boxes = dict(base.boxes)
@@ -55,8 +54,7 @@ def unstable_preactivations(
         operator = OPERATORS[node.op]
         if isinstance(operator, Nonlinear) and node.inputs[0] not in pre:
             name = node.inputs[0]
-            if errors is not None:
-                boxes[name] = errors.widened(name, boxes[name])
+            boxes[name] = errors.widened(name, boxes[name])
             if name not in exact:
                 if forwards:
                     boxes[name] = _common(boxes[name], forwards[name].box())
@@ -66,13 +64,11 @@ def unstable_preactivations(
                     graph, params, base, name, operator, boxes[name], points[name], pre, memory, stop, errors
                 )
             pre[name] = boxes[name]
-        if errors is not None:
-            errors.reach(node, pre.get(node.inputs[0]))
+        known = pre.get(node.inputs[0])
+        errors.reach(node, known)
         if forwards:
-            after = through(graph, params, node, forwards, pre.get(node.inputs[0]))
-            if errors is not None:
-                after = errors.beyond(node, [forwards[name] for name in node.inputs], after)
-            forwards[node.output] = after
+            after = through(graph, params, node, forwards, known)
+            forwards[node.output] = errors.beyond(node, [forwards[name] for name in node.inputs], after, known)
         points[node.output] = operator.forward(node, params, *(points[value] for value in node.inputs))
         if node.output not in boxes:
             boxes[node.output] = image(node, params, boxes)
@@ -111,7 +107,7 @@ def _refined(
     pre: dict[str, Box],
     memory: int,
     stop: Callable[[], bool],
-    errors: Errors | None,
+    errors: Errors,
 ) -> Box:
     lines = relax(graph, pre)
     program = rows_of(graph, params, next(iter(base.boxed))) if base.boxed else None
@@ -121,12 +117,13 @@ def _refined(
     widest = coefficients(graph, params, name) // prod(graph.shapes[name])  # for both rows of a neuron
     size = max(1, memory // (COPIES * widest * len(index) * box.lower.element_size()))
     lower, upper = (end.flatten(1) for end in box)
+    error = errors.whole[name].flatten(1)
     for part in index.split(size, dim=1):
         if part.shape[1] == 0 or stop():
             break
         form = neurons(graph.shapes[name], part, box.lower)
         rows = lower_bound(graph, params, name, form, lines, base.centres, base.radii)
-        least, minus_most = rows.unflatten(1, (-1, 2)).unbind(2)
+        least, minus_most = (rows.unflatten(1, (-1, 2)) - error.gather(1, part).unsqueeze(2)).unbind(2)
         lower = lower.scatter_reduce(1, part, least, "amax")
         upper = upper.scatter_reduce(1, part, -minus_most, "amin")
     return Box(lower.reshape(box.lower.shape), upper.reshape(box.upper.shape))
@@ -143,7 +140,7 @@ def _compiled(
     likely: Tensor,
     lines: dict[str, Lines],
     stop: Callable[[], bool],
-    errors: Errors | None,
+    errors: Errors,
 ) -> Box:
     """likely [B, *v]: values in the box; of a neuron that keeps its sign the bound on that side is all that matters."""
     unstable = operator.unstable(box).flatten(1)

@@ -6,9 +6,11 @@ from ..bounds.extent import coefficients
 from ..bounds.interval import exact_values
 from ..graph import Graph
 from ..ops import OPERATORS, Affine, Params
+from .cost import multiplications
 
 COPIES = 5  # buffers of the widest form that are alive together
 _BOXES = 4  # numbers for each value of the graph that are alive together
+_PASS = 20_000_000_000  # multiplications between two looks at the clock
 
 
 def inputs_at_once(graph: Graph, params: Params, budget: int, itemsize: int = 8) -> int:
@@ -20,6 +22,8 @@ def inputs_at_once(graph: Graph, params: Params, budget: int, itemsize: int = 8)
     return max(1, budget // (widest * itemsize * COPIES))
 
 
-def inputs_per_pass(graph: Graph, budget: int, itemsize: int = 8) -> int:
-    """Inputs whose values, bounded or differentiated from end to end, stay under `budget` bytes; at least 1."""
-    return max(1, budget // (_BOXES * itemsize * sum(prod(shape) for shape in graph.shapes.values())))
+def inputs_per_pass(graph: Graph, params: Params, budget: int, itemsize: int = 8) -> int:
+    """Inputs whose values, bounded or differentiated from end to end, stay under `budget` bytes, in a pass after which
+    the clock is looked at; at least 1."""
+    held = _BOXES * itemsize * sum(prod(shape) for shape in graph.shapes.values())
+    return max(1, min(budget // held, _PASS // multiplications(graph, params)))

@@ -9,7 +9,6 @@ for intermediate bounds do the same: Tjeng et al. 2019, arXiv:1711.07356). What 
 
 from collections import Counter
 from collections.abc import Generator, Mapping
-from dataclasses import replace
 from math import inf
 
 import torch
@@ -20,7 +19,6 @@ from ..ops import Box, Params
 from .branch_and_bound import BranchAndBound, Limits
 from .domains import Domain, stacked_dual
 from .problem import Problem
-from .rounding import rounding_margins
 
 _ROWS = 1 << 26  # bytes of the rows that pick the neurons, of those that go together
 
@@ -43,7 +41,6 @@ def tightened(
     pre: boxes of the inputs of the nonlinearities before, within those of the problem. memory: bytes for subdomains.
     """
     below = {name: pre[name] for name in nonlinear_inputs(part).values()}
-    margin = float(rounding_margins(part, params, *replace(problem, pre=below).region()))
     lower, upper = (end.flatten().clone() for end in known)
     entries = sum(own.lower.numel() for own in below.values())
     size = max(1, min(_ROWS // (16 * len(lower)), memory // (visits * 16 * max(1, entries))))
@@ -57,9 +54,7 @@ def tightened(
             for owner in range(len(some))
             for side in (0, 1)
         ]
-        search = NeuronSearch(
-            part, params, single, problems, [margin] * len(problems), Limits(inf, memory=memory, visits=visits)
-        )
+        search = NeuronSearch(part, params, single, problems, Limits(inf, memory=memory, visits=visits))
         before = 0
         while search.is_waiting():
             search.run_round()
@@ -83,7 +78,7 @@ class NeuronSearch(BranchAndBound):
         found = torch.tensor([0.0 if i in known else -inf for i in range(len(self.progress))], dtype=torch.float64)
         for first in range(0, len(rest), self.batch):
             domains = [self.spelled(domain) for domain in rest[first : first + self.batch]]
-            proved = self.prover.bounds(domains, stacked_dual(domains))
+            proved = self.prover.bounds(domains, stacked_dual(domains), tight=True)
             bounds = torch.tensor([bound - needed for bound, needed in proved], dtype=torch.float64)
             places = torch.tensor([domain.problem for domain in domains])
             found.scatter_reduce_(0, places, bounds.nan_to_num(nan=-inf), "amin")

@@ -3,7 +3,8 @@
     l_j = max over α in [0, 1] of the back-substituted bound of z_j,   layer by layer, over the boxes found so far
 
 (α-CROWN with intermediate bounds, Xu et al. 2021, arXiv:2011.13824; here each neuron's slopes are its own, which is
-the tightest form.) The climb is in float32, its result is bounded again in float64.
+the tightest form.) The climb is in float32, its result is bounded again in float64, less
+what may have rounded.
 """
 
 from collections.abc import Generator, Mapping
@@ -14,6 +15,7 @@ from torch import Tensor
 from ..bounds.backward import lower_bound
 from ..bounds.ball import CutBall
 from ..bounds.beta_crown import dual_program
+from ..bounds.errors import Errors, analysed
 from ..bounds.interval import exact_values, nonlinearities
 from ..bounds.rows import Rows
 from ..bounds.substitution import Anchor, anchor, relax
@@ -43,6 +45,7 @@ def refined(
         anchor(graph, single, Box(*(end.float() for end in box)), ball and ball.each(Tensor.float)),
         anchor(graph, params, box, ball),
     )
+    errors = analysed(graph, params, bases[1], pre)
     programs = [dual_program(graph, each, base) for each, base in zip((single, params), bases, strict=True)]
     for name, operator in nonlinearities(graph).items():
         if name in exact:
@@ -55,12 +58,13 @@ def refined(
             yield 0
             known = {each: found[each] for each in below}
             if programs[0] is not None and programs[1] is not None:
-                bound = _compiled(programs[0], programs[1], graph, name, part, bases, known, steps)
+                bound = _compiled(programs[0], programs[1], graph, name, part, bases, known, steps, errors)
             else:
                 rows = torch.zeros(1, 2 * len(part), found[name].lower.numel(), dtype=torch.float64)
                 rows[0, torch.arange(len(part)), part] = 1
                 rows[0, torch.arange(len(part)) + len(part), part] = -1
                 bound = _climbed(graph, (single, params), name, rows, bases, known, steps)
+                bound = bound - errors.whole[name].flatten()[part].repeat(2)
             lower, upper = (end.clone() for end in found[name])
             flat_lower, flat_upper = lower.view(-1), upper.view(-1)
             flat_lower[part] = torch.fmax(flat_lower[part], bound[: len(part)])
@@ -78,6 +82,7 @@ def _compiled(
     bases: tuple[Anchor, Anchor],
     known: Mapping[str, Box],
     steps: int,
+    errors: Errors,
 ) -> Tensor:
     """The bounds of v and then of -v for the neurons `part`."""
     order = exact.neighbours(name, part)
@@ -86,7 +91,7 @@ def _compiled(
     operators = nonlinearities(graph)
     live = {each: operators[each].unstable(box).flatten().nonzero().flatten() for each, box in known.items()}
     _, slopes = single.climbed(name, neuron, sign, relax(graph, boxes), bases[0], live, steps=steps)
-    bound, _ = exact.climbed(name, neuron, sign, relax(graph, known), bases[1], live, slopes=slopes)
+    bound, _ = exact.climbed(name, neuron, sign, relax(graph, known), bases[1], live, slopes=slopes, errors=errors)
     both = bound.new_empty(len(part), 2).index_copy_(0, order, bound.unflatten(0, (-1, 2)))
     return both.T.flatten()
 

@@ -10,9 +10,8 @@ from torch import Tensor
 from ..bounds import Box
 from ..bounds.backward import carried
 from ..bounds.dense import dense_layers
-from ..bounds.errors import Errors
-from ..bounds.interval import nonlinearities, piecewise_linear
-from ..bounds.rows import rows_of
+from ..bounds.errors import Errors, analysed
+from ..bounds.interval import Intervals, below_nonlinear, nonlinearities
 from ..bounds.substitution import input_anchor, relax
 from ..graph import Graph
 from ..ops import Params
@@ -20,12 +19,11 @@ from ..ops.dense import DenseLayer, dense_network
 from ..ops.forms import Form, whole
 from .axes import gains
 from .intermediate import unstable_preactivations
-from .rounding import largest_paths, margins_of, rounding_margins
 
 
 class RowLines(NamedTuple):
-    """slopes [D, C, M, n], centre [D, C, M], middle and radius [D, n], lowest [D, C, M]; needed [D]: what a bound must
-    exceed to prove anything, for rounding; gain [D, C, M, n] as of `axes`. All float64, for M rows of each of C
+    """slopes [D, C, M, n], centre [D, C, M], middle and radius [D, n], lowest [D, C, M]; needed [D, C, M]: what a bound
+    must exceed to prove anything, for rounding; gain [D, C, M, n] as of `axes`. All float64, for M rows of each of C
     clauses.
     """
 
@@ -45,7 +43,7 @@ class RowLines(NamedTuple):
     @property
     def refuted(self) -> Tensor:
         """[D, C]; NaN refutes nothing."""
-        return (self.lowest > self.needed[:, None, None]).any(2)
+        return (self.lowest > self.needed).any(2)
 
     def corner(self, box: Box, alive: Tensor) -> Tensor:
         """Where the best row of the clause with the lowest bound is least [D, n]."""
@@ -116,7 +114,7 @@ class RowBounder:
         self.neurons = sum(self._names.values())
         if layers is not None and self._program is not None:
             self._index = index.reshape(rows.shape[:3])
-            self._paths = largest_paths(graph, params, Box(*(end.reshape(-1, *graph.input_shape) for end in box)))
+            self._error, self._needed = _everywhere(graph, params, box, rows, offset)
             self._last = DenseLayer(directions @ layers[-1].weight, directions @ layers[-1].bias)
 
     def __call__(self, box: Box, group: Tensor, signs: Tensor) -> tuple[RowLines, Tensor]:
@@ -124,47 +122,41 @@ class RowBounder:
         rows, offset = self._rows[group], self._offset[group]
         if self._program is None:
             known = dict(zip(self._names, signs.split(list(self._names.values()), 1), strict=True))
-            few = rows.shape[1] * rows.shape[2] <= _DIRECTIONS
-            errors = self._errors(box) if few else None
-            lines, pre = row_lines(
-                self._graph, self._params, box, rows, offset,
-                memory=self._memory, stop=self._stop, signs=known, errors=errors,
-            )  # fmt: skip
-            if few:
+            lines, pre, errors = row_lines(
+                self._graph, self._params, box, rows, offset, memory=self._memory, stop=self._stop, signs=known
+            )
+            if rows.shape[1] * rows.shape[2] <= _DIRECTIONS:
                 lines = self._looked_at(lines, box, rows, offset, pre, errors)
             found_signs = [(pre[name].lower >= 0).char() - (pre[name].upper <= 0).char() for name in self._names]
             return lines, torch.cat([signs[:, :0], *(sign.flatten(1) for sign in found_signs)], 1)
-        found = self._program.bounds(self._last, *box, signs)
+        found = self._program.bounds(self._last, *box, self._error[group], signs)
         middle, radius = (box.lower + box.upper) / 2, (box.upper - box.lower) / 2
         which = self._index[group].flatten(1)
         lowest = found.lower.gather(1, which).reshape(offset.shape) + offset
         slopes = found.coef.gather(1, which.unsqueeze(2).expand(-1, -1, middle.shape[1])).reshape(*lowest.shape, -1)
         centre = lowest + (slopes.abs() * radius[:, None, None]).sum(3)
-        needed = margins_of(found.largest, self._paths[group]) * _size(rows, offset)
-        return RowLines(slopes, centre, middle, radius, lowest, needed), found.signs
-
-    def _errors(self, box: Box) -> Errors | None:
-        """Where the compiled program bounds the neurons."""
-        program = rows_of(self._graph, self._params, self._graph.input) if piecewise_linear(self._graph) else None
-        if program is None:
-            return None
-        shaped = Box(*(end.reshape(-1, *self._graph.input_shape) for end in box))
-        return Errors(self._graph, self._params, shaped, program.unit)
+        return RowLines(slopes, centre, middle, radius, lowest, self._needed[group]), found.signs
 
     def _looked_at(
-        self, lines: RowLines, box: Box, rows: Tensor, offset: Tensor, pre: dict[str, Box], errors: Errors | None
+        self, lines: RowLines, box: Box, rows: Tensor, offset: Tensor, pre: dict[str, Box], errors: Errors
     ) -> RowLines:
-        """With gains; and with what rounding may have added, where that is known."""
-        graph, flat = self._graph, rows.flatten(1, 2)
-        own = {} if errors is None else {n: errors.of_lines(n, line) for n, line in relax(graph, pre).items()}
-        gain, erring = gains(graph, self._params, box, pre, flat, own)
-        lines = lines._replace(gain=gain.unflatten(1, rows.shape[1:3]))
-        if errors is None:
-            return lines
-        ends = torch.maximum(box.lower.abs(), box.upper.abs()) + lines.radius
-        erring = erring + (flat.abs() @ errors.sizes[graph.output].flatten(1).unsqueeze(2)).squeeze(2)
-        erring = erring + offset.flatten(1).abs() + (lines.slopes.flatten(1, 2).abs() @ ends.unsqueeze(2)).squeeze(2)
-        return lines._replace(needed=errors.unit * erring.amax(1))
+        """With gains, and with the errors of the coefficients that there are."""
+        gain, erring = gains(self._graph, self._params, box, pre, rows.flatten(1, 2), errors.lining)
+        closer = errors.met(rows.flatten(1, 2), offset.flatten(1), {}) + erring
+        shape = rows.shape[1:3]
+        return lines._replace(
+            gain=gain.unflatten(1, shape), needed=torch.fmin(lines.needed, closer.unflatten(1, shape))
+        )
+
+
+def _everywhere(graph: Graph, params: Params, box: Box, rows: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+    """Errors [G, neurons] of the neurons' bounds in any box within those of the groups [G, n], and of the rows'."""
+    shaped, names = Box(*(end.reshape(-1, *graph.input_shape) for end in box)), nonlinearities(graph)
+    known = Intervals(graph, params, shaped, below_nonlinear(graph))
+    base = input_anchor(graph, params, shaped)
+    errors = analysed(graph, params, base, {name: known.box(name) for name in names}, sound=False)
+    needed = errors.rows(rows.flatten(1, 2), offset.flatten(1))
+    return torch.cat([errors.whole[name].flatten(1) for name in names], 1), needed.unflatten(1, rows.shape[1:3])
 
 
 def row_lines(
@@ -177,17 +169,18 @@ def row_lines(
     memory: int,
     stop: Stop = lambda: False,
     signs: Mapping[str, Tensor] | None = None,
-    errors: Errors | None = None,
-) -> tuple[RowLines, dict[str, Box]]:
-    """box [D, n], rows [D, C, M, K], offset [D, C, M]: the lines, and the boxes of the nonlinearities' inputs.
+) -> tuple[RowLines, dict[str, Box], Errors]:
+    """box [D, n], rows [D, C, M, K], offset [D, C, M]: the lines, the boxes of the nonlinearities' inputs, and what may
+    have rounded.
 
-    memory, stop, signs, errors: as in `unstable_preactivations`.
+    memory, stop, signs: as in `unstable_preactivations`.
     """
     count, clauses, most, _ = rows.shape
     shaped = Box(*(end.reshape(-1, *graph.input_shape) for end in box))
     base = input_anchor(graph, params, shaped)
     middle, radius = base.centres[graph.input], base.boxed[graph.input]
-    pre = unstable_preactivations(graph, params, base, memory=memory, stop=stop, signs=signs, errors=errors)
+    errors = Errors(graph, params, base)
+    pre = unstable_preactivations(graph, params, base, errors, memory=memory, stop=stop, signs=signs)
     start = Form(rows.flatten(1, 2).unsqueeze(1))
     value, forms = carried(
         graph, params, graph.output, start, relax(graph, pre), base.centres, base.radii, fused=False
@@ -197,10 +190,5 @@ def row_lines(
     centre = (value + offset.flatten(1)).reshape(count, clauses, most)
     middle, radius = middle.flatten(1), radius.flatten(1)
     lowest = centre - (slopes.abs() * radius[:, None, None]).sum(3)
-    needed = rounding_margins(graph, params, shaped, pre) * _size(rows, offset)
-    return RowLines(slopes, centre, middle, radius, lowest, needed), pre
-
-
-def _size(rows: Tensor, offset: Tensor) -> Tensor:
-    """What margins for rounding grow with, of the rows' own factors: [D]."""
-    return (rows.abs().sum(3) + offset.abs()).flatten(1).amax(1).clamp(min=1)
+    needed = errors.rows(rows.flatten(1, 2), offset.flatten(1)).unflatten(1, (clauses, most))
+    return RowLines(slopes, centre, middle, radius, lowest, needed), pre, errors

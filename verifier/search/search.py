@@ -13,9 +13,11 @@ import torch
 
 from ..bounds.beta_crown import Dual
 from ..ops import Box
+from .border import Border
 from .branch_and_bound import BranchAndBound
 from .domains import Domain
 from .exact import Programs
+from .linear_program import Optimum
 from .refinement import WORTH, Due, Refiner, after
 
 
@@ -23,6 +25,7 @@ class Search(BranchAndBound):
     """`run_round` bounds a batch of subdomains, or goes a step on with the boxes of an input's neurons."""
 
     _refining: tuple[int, Generator[int, None, dict[str, Box]]] | None = None
+    border: Border | None = None  # of the groups that own the problems
 
     @cached_property
     def _programs(self) -> Programs:
@@ -65,8 +68,21 @@ class Search(BranchAndBound):
             torch.stack([self.padded(optimum.weights) for optimum in optima]),
         )
         rest = self.unproved(domains, tried, stacked)
+        if self.border is not None:
+            closed = {id(d) for d, optimum, _ in found if self._at_border(self.border, d, optimum)}
+            rest = [domain for domain in rest if id(domain) not in closed]
         self._programs.learn(len(tried), len(domains) - len(rest))
         return rest
+
+    def _at_border(self, border: Border, domain: Domain, optimum: Optimum) -> bool:
+        """Whether exact arithmetic closes what rounding leaves open."""
+        problem = self.problems[domain.problem]
+        if not border.strict(problem.owner, problem.number):
+            return False
+        signs = {name: torch.zeros(box.lower.numel(), dtype=torch.int8) for name, box in problem.pre.items()}
+        for split in domain.splits:
+            signs[split.name][split.neuron] = split.side
+        return border.refutes_leaf(problem.owner, problem.number, signs, optimum)
 
     def _begin_stage(self) -> None:
         """Begins to refine that input where the work so far is most beyond the next stage's price."""

@@ -8,8 +8,10 @@ from .query import Clause, Row
 
 
 def unsafe(clause: Clause, x: np.ndarray, y: np.ndarray) -> bool:
-    """Whether x [inputs] lies in the clause's box and y [outputs] fulfils every row, both exactly as given."""
-    if not ((clause.inner[0] <= x).all() and (x <= clause.inner[1]).all() and np.isfinite(y).all()):
+    """Whether x [inputs] float32 is fed for a point of the clause's box and y [outputs] fulfils every row, both exactly
+    as given."""
+    least, most = clause.fed
+    if not ((least <= x).all() and (x <= most).all() and np.isfinite(y).all()):
         return False
     return all(_holds(row, y) for row in clause.rows)
 

@@ -1,6 +1,7 @@
 """Formula -> the query's clauses, counted before they are made."""
 
-from collections.abc import Iterable
+from collections import ChainMap
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from itertools import chain, product
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError, UnsupportedError
 from .formula import And, Bound, Formula, Or
+from .interval import Interval
 from .query import Clause, Query, Row
 
 MAX_CLAUSES = 100_000
@@ -39,10 +41,11 @@ def to_query(assertions: Iterable[Formula], inputs: int, outputs: int, path: Pat
     boxes = _Boxes(shared, inputs, path)
     clauses = []
     for conjunction in _conjunctions(And(tuple(rest))):
-        box = boxes.box(tuple(atom for atom in conjunction if isinstance(atom, Bound)))
+        bounds = tuple(atom for atom in conjunction if isinstance(atom, Bound))
+        box = boxes.box(bounds)
         if box is not None:
             rows = tuple(atom for atom in conjunction if isinstance(atom, Row))
-            clauses.append(Clause(box[0], box[1], (box[2], box[3]), rows))
+            clauses.append(Clause(box[0], box[1], (box[2], box[3]), rows, boxes.exact(bounds)))
     if count and not clauses:
         raise InputError(f"{path}: no input satisfies it: {boxes.empty}. Check the bounds of the inputs.")
     return Query(inputs, outputs, tuple(clauses))
@@ -57,11 +60,16 @@ class _Boxes:
         self.open = {i for i in range(inputs) if i not in shared or None in shared[i]}
         self.empty = ""  # why the last box without a point has none
         self.known: dict[tuple[Bound, ...], np.ndarray | None] = {}
+        self.between: dict[int, Interval] = {}  # of the shared ends those that are no float64 numbers
+        self.intervals: dict[tuple[Bound, ...], Mapping[int, Interval]] = {}
         self.always_empty = False
         for i, ends in shared.items():
             self.always_empty = self.always_empty or self._is_empty(i, ends)
             if i not in self.open:
                 self.base[:, i] = _rounded(ends)
+                interval = _interval(ends)
+                if self.base[0, i] != interval.lower or self.base[1, i] != interval.upper:
+                    self.between[i] = interval
 
     def box(self, bounds: tuple[Bound, ...]) -> np.ndarray | None:
         """[4, inputs]: lower and upper rounded outwards, then inwards; None where no input lies inside."""
@@ -74,11 +82,23 @@ class _Boxes:
             self.known[bounds] = self._box(bounds)
         return self.known[bounds]
 
-    def _box(self, bounds: tuple[Bound, ...]) -> np.ndarray | None:
+    def exact(self, bounds: tuple[Bound, ...]) -> Mapping[int, Interval]:
+        """The intervals of all inputs of the box whose ends are no float64 numbers."""
+        if bounds not in self.intervals:
+            own = {i: _interval(ends) for i, ends in self._own(bounds).items()}
+            self.intervals[bounds] = ChainMap(own, self.between) if own else self.between
+        return self.intervals[bounds]
+
+    def _own(self, bounds: tuple[Bound, ...]) -> dict[int, Ends]:
+        """The ends of inputs that the bounds name, the shared ones included."""
         own: dict[int, Ends] = {}
         for bound in bounds:
             earlier = own.get(bound.input) or self.shared.get(bound.input, (None, None))
             own[bound.input] = _narrowed(earlier, bound)
+        return own
+
+    def _box(self, bounds: tuple[Bound, ...]) -> np.ndarray | None:
+        own = self._own(bounds)
         if self.always_empty or any(self._is_empty(i, ends) for i, ends in own.items()):
             return None
         missing = [i for i in self.open if None in own.get(i, (None, None))]
@@ -151,6 +171,11 @@ def _rounded(ends: Ends) -> tuple[float, float, float, float]:
     if below and inner_upper == upper:
         inner_upper = np.nextafter(inner_upper, -np.inf)
     return outer_lower, outer_upper, inner_lower, inner_upper
+
+
+def _interval(ends: Ends) -> Interval:
+    (lower, above), (upper, below) = ends  # type: ignore[misc]
+    return Interval(lower, upper, above, below)
 
 
 def _neighbours(value: Fraction) -> tuple[float, float]:

@@ -1,5 +1,7 @@
-"""What a VNN-LIB 2 file declares: a network with one input tensor and one output tensor."""
+"""What a VNN-LIB 2 file declares: a network with its input tensors and its output tensors."""
 
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from math import prod
 from typing import NamedTuple
 
@@ -11,11 +13,12 @@ _EXAMPLE = "(declare-network f (declare-input X Real [1,5]) (declare-output Y Re
 
 
 class Tensor(NamedTuple):
-    """A declared variable; a scalar has no `shape`."""
+    """A declared variable; a scalar has no `shape`. onnx: its name in the network's file, where the query states it."""
 
     name: str
     type: str
     shape: tuple[int, ...]
+    onnx: str | None = None
 
     @property
     def size(self) -> int:
@@ -23,9 +26,11 @@ class Tensor(NamedTuple):
 
 
 class Signature(NamedTuple):
+    """Entries are counted through the inputs, and through the outputs, in this order, which is that of the file."""
+
     network: str
-    input: Tensor
-    output: Tensor
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
 
 
 def is_version2(statement: Tree) -> bool:
@@ -42,7 +47,7 @@ def is_version2(statement: Tree) -> bool:
 
 
 def signature(statement: Tree) -> Signature:
-    """The declarations of a `declare-network`. Raises `Problem` for more than one input and one output."""
+    """The declarations of a `declare-network`. Raises `Problem` where there is no input, no output or a name twice."""
     word, operands = head(statement, "a declaration of the network")
     if word != "declare-network" or not operands or not isinstance(operands[0], Leaf):
         raise Problem(statement.place, f"expected a declaration such as {_EXAMPLE}.")
@@ -51,18 +56,48 @@ def signature(statement: Tree) -> Signature:
         kind, _ = head(operand, "a declaration of an input or output")
         if kind not in found:
             raise unsupported(
-                operand.place, f"{shown(kind)} is not supported; supported: one network of one input and one output."
+                operand.place,
+                f"{shown(kind)} is not supported; supported: declare-input and declare-output.",
             )
         found[kind].append(_tensor(operand))
     for kind, tensors in found.items():
-        if len(tensors) != 1:
-            raise unsupported(
-                statement.place, f"the network has {len(tensors)} of {kind}; supported: exactly one, as in {_EXAMPLE}."
-            )
-    (input,), (output,) = found.values()
-    if input.name == output.name:
-        raise Problem(statement.place, f"input and output are both called {shown(input.name)}.")
-    return Signature(operands[0].text, input, output)
+        if not tensors:
+            raise Problem(statement.place, f"the network has no {kind}; write one or more, as in {_EXAMPLE}.")
+    inputs, outputs = (tuple(tensors) for tensors in found.values())
+    called = [tensor.name for tensor in (*inputs, *outputs)]
+    twice = next((name for name in called if called.count(name) > 1), None)
+    if twice is not None:
+        raise Problem(statement.place, f"two tensors are both called {shown(twice)}.")
+    return Signature(operands[0].text, inputs, outputs)
+
+
+def starts(tensors: Sequence[Tensor]) -> list[int]:
+    """Where each tensor's entries begin, and at last how many there are."""
+    return [0, *accumulate(tensor.size for tensor in tensors)]
+
+
+def check_fits(tensors: Sequence[Tensor], count: int, kind: str, held: Mapping[str, int] | None) -> None:
+    """Raises `Problem` where a network with so many entries, `held` by tensors of these names and sizes, has others.
+
+    kind: inputs or outputs.
+    """
+    total = sum(tensor.size for tensor in tensors)
+    if total != count:
+        names, has = ", ".join(tensor.name for tensor in tensors), "has" if len(tensors) == 1 else "have"
+        raise Problem(
+            0, f"{names} {has} {total} elements, but the network has {count} {kind}. Give the network of this file."
+        )
+    if held is None or (len(tensors) == 1 and len(held) == 1):
+        return
+    own = [f"{name} of {size}" for name, size in held.items()]
+    named = [tensor.onnx for tensor in tensors if tensor.onnx is not None]
+    if [tensor.size for tensor in tensors] != list(held.values()) or (named and named != list(held)):
+        declared = [f"{tensor.onnx or tensor.name} of {tensor.size}" for tensor in tensors]
+        raise Problem(
+            0,
+            f"the {kind} declared are {', '.join(declared)}, but the network has {', '.join(own)}. Declare them as the "
+            "network has them, in its order.",
+        )
 
 
 def indices(text: str) -> "tuple[int, ...] | None":
@@ -86,4 +121,4 @@ def _tensor(declaration: "Tree | Leaf") -> Tensor:
         raise unsupported(
             declaration.place, f"the type {shown(type.strip())} is not supported; supported: {', '.join(TYPES)}."
         )
-    return Tensor(words[1], type.strip(), shape)
+    return Tensor(words[1], type.strip(), shape, words[3].strip('"') if len(words) == 4 else None)

@@ -1,10 +1,13 @@
-"""VNN-LIB 2: typed tensors with indices, `X[0,2]`, of one network; linear comparisons of outputs, bounds of inputs."""
+"""VNN-LIB 2: typed tensors with indices, `X[0,2]`, of one network; linear comparisons of outputs, bounds of inputs.
+
+Entries are numbered through a network's tensors in the order of their declaration.
+"""
 
 import re
 from collections.abc import Iterator
 
 from .formula import Formula, asserted
-from .signature import Signature, Tensor, indices
+from .signature import Signature, Tensor, indices, starts
 from .terms import Lookup
 from .text import Problem, unsupported
 from .trees import Leaf, Tree, head, shown
@@ -12,35 +15,30 @@ from .trees import Leaf, Tree, head, shown
 _ELEMENT = re.compile(r"([A-Za-z]\w*)(?:\s*\[([^\]]*)\])?", re.ASCII)
 
 
-def assertions(statements: Iterator[Tree], declared: Signature, inputs: int, outputs: int) -> Iterator[Formula]:
-    """What each statement after the network's declaration asserts. Raises `Problem` as for version 1."""
-    for tensor, count, kind in ((declared.input, inputs, "inputs"), (declared.output, outputs, "outputs")):
-        if tensor.size != count:
-            raise Problem(
-                0,
-                f"{tensor.name} has {tensor.size} elements, but the network has {count} {kind}. Give the network of "
-                "this file.",
-            )
+def assertions(statements: Iterator[Tree], declared: Signature) -> Iterator[Formula]:
+    """What each statement after the network's declaration asserts. Raises `Problem` where one is wrong."""
     lookup = _lookup(declared)
     for statement in statements:
         word, operands = head(statement, "a statement such as (assert ...)")
-        if word == "declare-network":
-            raise unsupported(statement.place, "a second network is declared; supported: one.")
         if word != "assert":
             raise unsupported(statement.place, f"the statement {shown(word)} is not supported; supported: assert.")
         yield asserted(statement.place, operands, lookup)
 
 
 def _lookup(declared: Signature) -> Lookup:
-    tensors = {declared.input.name: (declared.input, False), declared.output.name: (declared.output, True)}
+    tensors = {
+        tensor.name: (tensor, first, of_output)
+        for each, of_output in ((declared.inputs, False), (declared.outputs, True))
+        for tensor, first in zip(each, starts(each), strict=False)
+    }
 
     def variable(leaf: Leaf) -> int | None:
         match = _ELEMENT.fullmatch(leaf.text)
         if match is None or match[1] not in tensors:
             return None
-        tensor, is_output = tensors[match[1]]
-        index = _flat(tensor, indices(match[2] or ""), leaf)
-        return ~index if is_output else index
+        tensor, first, of_output = tensors[match[1]]
+        index = first + _flat(tensor, indices(match[2] or ""), leaf)
+        return ~index if of_output else index
 
     return variable
 

@@ -3,28 +3,34 @@
 text -> statements, trees of parentheses -> formulas in exact rationals -> clauses
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
+from ..errors import GlscertError
 from . import version1, version2
 from .formula import Formula
 from .normal_form import to_query
 from .query import Query
-from .signature import Signature, is_version2, signature
-from .text import Problem, Source, read_source
-from .trees import Tree, statements
+from .signature import Signature, check_fits, is_version2, signature
+from .text import Problem, Source, read_source, unsupported
+from .trees import Leaf, Tree, statements
+
+Held = tuple[Mapping[str, int], Mapping[str, int]]
+_INPUT = re.compile(r"\(\s*declare-(?:const|fun)\s+X_(\d{1,12})\b")
 
 
-def read_query(path: Path | str, inputs: int, outputs: int) -> Query:
+def read_query(path: Path | str, inputs: int, outputs: int, held: Held | None = None) -> Query:
     """The property in `path` (`.vnnlib`, or gzip'ed) of a network with so many inputs and outputs.
 
-    Types of version 2 are all read as real numbers. Raises `InputError` where there is no property or it does not fit
-    the network, `UnsupportedError` where it asks for what is not supported, both with the place.
+    held: the sizes of the tensors that hold them, by name, as the network's file has them. Types of version 2 are all
+    read as real numbers. Raises `InputError` where there is no property or it does not fit the network,
+    `UnsupportedError` where it asks for what is not supported, both with the place.
     """
     source = read_source(Path(path))
     try:
-        return to_query(_assertions(source, inputs, outputs), inputs, outputs, source.path)
+        return to_query(_assertions(source, inputs, outputs, held), inputs, outputs, source.path)
     except Problem as problem:
         raise source.error(problem) from problem
 
@@ -38,11 +44,25 @@ def read_signature(path: Path | str) -> Signature | None:
         raise source.error(problem) from problem
 
 
-def _assertions(source: Source, inputs: int, outputs: int) -> Iterator[Formula]:
+def count_inputs(path: Path | str) -> int | None:
+    """How many inputs the property in `path` declares, at a glance; None where it cannot be read."""
+    try:
+        source = read_source(Path(path))
+        declared, _ = _opened(source)
+    except (GlscertError, Problem):
+        return None
+    if declared is not None:
+        return sum(tensor.size for tensor in declared.inputs)
+    return len({match[1] for match in _INPUT.finditer(source.text)})
+
+
+def _assertions(source: Source, inputs: int, outputs: int, held: Held | None) -> Iterator[Formula]:
     declared, rest = _opened(source)
     if declared is None:
         return version1.assertions(rest, inputs, outputs)
-    return version2.assertions(rest, declared, inputs, outputs)
+    check_fits(declared.inputs, inputs, "inputs", held and held[0])
+    check_fits(declared.outputs, outputs, "outputs", held and held[1])
+    return version2.assertions(rest, declared)
 
 
 def _opened(source: Source) -> tuple[Signature | None, Iterator[Tree]]:
@@ -56,4 +76,13 @@ def _opened(source: Source) -> tuple[Signature | None, Iterator[Tree]]:
     network = next(rest, None)
     if network is None:
         raise Problem(len(source.text), "expected a declaration of the network, found the end of the file.")
-    return signature(network), rest
+    declared, after = signature(network), next(rest, None)
+    if after is None:
+        return declared, rest
+    if after.items and isinstance(after.items[0], Leaf) and after.items[0].text == "declare-network":
+        raise unsupported(
+            after.place,
+            "a second network is declared, and comparing two networks is not supported yet; supported: a query about "
+            "one network. Ask about each by itself.",
+        )
+    return declared, chain((after,), rest)

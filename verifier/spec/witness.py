@@ -4,12 +4,12 @@ Numbers are written in full: a float32 has a finite decimal, which lies in the b
 reads back as the number whatever the reader rounds to.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 import numpy as np
 
-from .signature import Signature, Tensor
+from .signature import Signature, Tensor, starts
 
 
 def assignment(declared: Signature | None, x: np.ndarray, y: np.ndarray) -> str:
@@ -21,8 +21,14 @@ def assignment(declared: Signature | None, x: np.ndarray, y: np.ndarray) -> str:
     if declared is None:
         named = [f"({name}_{i} {decimal(v)})" for name, values in (("X", x), ("Y", y)) for i, v in enumerate(values)]
         return f"({chr(10).join(named)})\n"
-    lines = [*_tensor(declared.input, x), *_tensor(declared.output, y)]
-    return "\n".join(lines) + "\n"
+    parts = [*by_tensor(declared.inputs, x), *by_tensor(declared.outputs, y)]
+    return "".join(f"{line}\n" for tensor, values in parts for line in _tensor(tensor, values))
+
+
+def by_tensor(tensors: Sequence[Tensor], values: np.ndarray) -> list[tuple[Tensor, np.ndarray]]:
+    """Each tensor with its part [its size] of all entries."""
+    firsts = starts(tensors)
+    return [(tensor, values[first:last]) for tensor, first, last in zip(tensors, firsts, firsts[1:], strict=False)]
 
 
 def decimal(value: float) -> str:

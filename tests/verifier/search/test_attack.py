@@ -3,12 +3,11 @@
 import pytest
 import torch
 
-from cases import make_case
+from cases import make_case, preactivations
 from glscert.verifier.bounds.beta_crown import look, start_dual
 from glscert.verifier.bounds.substitution import anchor, relax, spec_bound
 from glscert.verifier.ops import Box, evaluate
 from glscert.verifier.search.attack import pgd, robustness
-from glscert.verifier.search.intermediate import unstable_preactivations
 from glscert.verifier.search.problem import Problem, batch, rows_at
 
 
@@ -32,7 +31,7 @@ def test_inside_with_its_margin(name, targeted):
 def test_the_corner_lies_in_the_box_above_the_bound(name):
     case = make_case(name, 14, batch=1)
     box, row, offset = Box(case.box.lower[0], case.box.upper[0]), case.spec.rows[0, :1], case.spec.offset[0, :1]
-    known = unstable_preactivations(case.graph, case.params, anchor(case.graph, case.params, case.box))
+    known = preactivations(case, anchor(case.graph, case.params, case.box))
     pre = {name: Box(known_box.lower[0], known_box.upper[0]) for name, known_box in known.items()}
     work = batch(case.graph, case.params, [Problem(0, 0, box, row, offset, pre)])
     dual = start_dual(case.graph, work.pre, 1)

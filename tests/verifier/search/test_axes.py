@@ -5,6 +5,7 @@ import torch
 
 from cases import make_case
 from glscert.verifier.bounds import Box
+from glscert.verifier.bounds.errors import Errors
 from glscert.verifier.bounds.substitution import input_anchor
 from glscert.verifier.graph import Graph
 from glscert.verifier.graph.ir import Node
@@ -39,7 +40,7 @@ def bent_and_straight():
 
 def gained(graph, params, box, rows):
     base = input_anchor(graph, params, Box(*(end.reshape(-1, *graph.input_shape) for end in box)))
-    pre = unstable_preactivations(graph, params, base)
+    pre = unstable_preactivations(graph, params, base, Errors(graph, params, base))
     return gains(graph, params, box, pre, rows, {})[0]
 
 
@@ -50,7 +51,7 @@ def test_the_input_that_only_moves_the_row_gains_nothing():
     found = gained(graph, params, box, rows[0])
     assert found.shape == (1, 1, 3)
     assert found[0, 0, 0] > 0 and (found[0, 0, 1:] == 0).all()
-    lines, _ = row_lines(graph, params, box, rows, torch.zeros(1, 1, 1, dtype=torch.float64), memory=2**20)
+    lines, *_ = row_lines(graph, params, box, rows, torch.zeros(1, 1, 1, dtype=torch.float64), memory=2**20)
     plain, known = (
         each.prospect(*box).score[0, 0].argmax() for each in (lines, lines._replace(gain=found[:, :, None]))
     )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glscert.verifier.search.boxes import attack_box, proof_box
+from glscert.verifier.search.boxes import attack_box, fed, proof_box
 
 single = st.floats(0, 1, width=32)
 radii = st.one_of(st.sampled_from([0.0, 0.1, 2 / 255, 1e-12, 1e-45, 5e-324, 3.0]), st.floats(0, 2))
@@ -41,6 +41,41 @@ def test_the_ball_lies_between_where_every_entry_has_its_own(rows):
     ):
         assert proof_low <= max(c - e, l) <= least <= c <= most <= min(c + e, h) <= proof_high
         assert e > 0 or least == c == most
+
+
+doubles = st.one_of(st.floats(0, 1), single, st.sampled_from([0.1, 0.7, 1 - 2.0**-53, 2.0**-30 + 2.0**-60]))
+TYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@given(x=st.lists(doubles, min_size=1, max_size=8), eps=radii, high=st.sampled_from([1.0, np.inf]))
+def test_the_ball_stands_around_the_number_given(dtype, x, eps, high):
+    """Proved: all of it, and what a runtime is fed. Fed: numbers of the runtime's type inside; where there is none the
+    nearest to the number."""
+    centre = np.array([x])
+    inner, outer = attack_box(centre, eps, 0.0, high, dtype), proof_box(centre, eps, 0.0, high, dtype)
+    assert inner.lower.numpy().dtype == dtype
+    ends = [exact(end.numpy()) for end in (outer.lower, inner.lower, inner.upper, outer.upper)]
+    given, nearest = exact(centre), exact(centre.astype(dtype))
+    for c, fed_for, near, proof_low, low, upper, proof_high in zip(
+        given, exact(fed(centre, inner)), nearest, *ends, strict=True
+    ):
+        ball_low, ball_high = max(c - Fraction(eps), Fraction(0)), c + Fraction(eps)
+        ball_high = ball_high if high == np.inf else min(ball_high, Fraction(1))
+        assert proof_low <= ball_low and ball_high <= proof_high
+        assert proof_low <= low <= fed_for <= upper <= proof_high
+        assert low == upper == near or ball_low <= low <= upper <= ball_high
+        assert abs(fed_for - c) <= abs(near - c) + Fraction(2.0**-50)
+
+
+def test_where_float32_has_no_number():
+    """Between 2^24 and 2^24 + 2 there is none; in float64 there is."""
+    x = np.array([[2.0**24 + 1]])
+    for dtype, least, most in ((TYPES[0], 2.0**24, 2.0**24), (TYPES[1], 2.0**24 + 0.75, 2.0**24 + 1.25)):
+        lower, upper = (end.item() for end in attack_box(x, 0.25, -np.inf, np.inf, dtype))
+        assert (lower, upper) == (pytest.approx(least, rel=1e-15), pytest.approx(most, rel=1e-15))
+        lower, upper = (end.item() for end in proof_box(x, 0.25, -np.inf, np.inf, dtype))
+        assert lower <= least and 2.0**24 + 1.25 <= upper < 2.0**24 + 1.26
 
 
 @pytest.mark.parametrize("text", ("0.1", "0.3", "0.007", "0.05"))

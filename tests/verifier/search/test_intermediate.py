@@ -3,13 +3,12 @@
 import pytest
 import torch
 
-from cases import make_case, numpy_params
+from cases import make_case, numpy_params, preactivations
 from glscert.verifier.bounds.backward import lower_bound
 from glscert.verifier.bounds.substitution import anchor, relax
 from glscert.verifier.bounds.zonotope import input_zonotope, through
 from glscert.verifier.ops.forms import identity, identity_bounds
 from glscert.verifier.search import intermediate
-from glscert.verifier.search.intermediate import unstable_preactivations
 from random_graphs import CURVED, GRAPHS
 from reference import forward
 
@@ -25,7 +24,7 @@ def test_equal_or_tighter_where_it_matters_and_sound(name, radius):
     """
     case = make_case(name, 11, radius=radius)
     base = anchor(case.graph, case.params, case.box)
-    found = unstable_preactivations(case.graph, case.params, base)
+    found = preactivations(case, base)
     points = case.box.lower + (case.box.upper - case.box.lower) * torch.rand(300, *case.box.lower.shape).double()
     values = forward(case.graph, numpy_params(case), points.flatten(0, 1).numpy())
     earlier = {}
@@ -63,7 +62,7 @@ def test_boxes_after_zonotopes_are_sound(name, monkeypatch):
     case = make_case(name, 13, radius=0.1)
     monkeypatch.setattr(intermediate, "_NEURONS", 1e-9)
     base = anchor(case.graph, case.params, case.box)
-    found = unstable_preactivations(case.graph, case.params, base)
+    found = preactivations(case, base)
     points = case.box.lower + (case.box.upper - case.box.lower) * torch.rand(300, *case.box.lower.shape).double()
     reached = forward(case.graph, numpy_params(case), points.flatten(0, 1).numpy())
     for value, box in found.items():

@@ -1,15 +1,16 @@
 """The optimum's dual and its point: equal bounds, never above a sample, no worse than ascent; proofs of empty parts."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from cases import make_case, numpy_params
+from cases import make_case, numpy_params, preactivations
 from glscert.verifier.bounds.beta_crown import Dual, dual_bound, start_dual, tighten
 from glscert.verifier.bounds.substitution import anchor
 from glscert.verifier.graph import Graph, Node
 from glscert.verifier.ops import Box, evaluate
 from glscert.verifier.search.domains import Domain, Split, clip
-from glscert.verifier.search.intermediate import unstable_preactivations
 from glscert.verifier.search.linear_program import solve
 from glscert.verifier.search.problem import Problem, batch
 from glscert.verifier.search.proof import Prover
@@ -19,15 +20,15 @@ from reference import forward
 WITH_RELU = [name for name in GRAPHS if name != "affine_only"]
 
 
-def proves(case, problem, margin, domain, dual):
+def proves(case, problem, domain, dual):
     """The domain's bound, and whether it is a proof."""
-    ((bound, needed),) = Prover(case.graph, case.params, [problem], [margin]).bounds([domain], dual)
+    ((bound, needed),) = Prover(case.graph, case.params, [problem]).bounds([domain], dual)
     return bound, bound > needed
 
 
 def problem_of(case):
     base = anchor(case.graph, case.params, case.box)
-    known = unstable_preactivations(case.graph, case.params, base)
+    known = preactivations(case, base)
     pre = {name: Box(box.lower[0], box.upper[0]) for name, box in known.items()}
     box = Box(case.box.lower[0], case.box.upper[0])
     return Problem(0, 0, box, case.spec.rows[0], case.spec.offset[0], pre)
@@ -123,7 +124,7 @@ def test_a_part_without_a_point_is_proved_whatever_the_row(apart):
     optimum, dual, arguments, cuts = solved(case, problem, domain)
     assert optimum.point is None
     assert dual_bound(*arguments, dual, cuts)[0, 0] > 1
-    assert proves(case, problem, 1e-9, domain, dual)[1]
+    assert proves(case, problem, domain, dual)[1]
 
 
 def test_a_part_with_points_is_not(apart):
@@ -132,16 +133,18 @@ def test_a_part_with_points_is_not(apart):
     optimum, dual, arguments, cuts = solved(case, problem, domain)
     assert optimum.point is not None
     assert float(dual_bound(*arguments, dual, cuts)[0, 0]) == pytest.approx(-100, abs=1e-9)
-    assert not proves(case, problem, 1e-9, domain, dual)[1]
+    assert not proves(case, problem, domain, dual)[1]
 
 
 def test_multipliers_raise_what_a_proof_needs(apart):
-    """A bound above the plain margin, by terms so large that their rounding may be all of it."""
+    """A bound above zero, by terms so large that their rounding may be all of it."""
     case, problem = apart
-    domain = domain_of(problem, (Split("z", 0, 1, 0.0), Split("z", 1, 1, 0.0)))
-    slopes = {"z": torch.ones(1, 1, 2)}
-    dual = Dual(slopes, {"z": torch.full((1, 1, 2), -502.0)}, torch.ones(1, 1))
-    bound, proved = proves(case, problem, 1e-9, domain, dual)
-    assert bound > 1e-9 and proved
-    bound, proved = proves(case, problem, bound * 0.9999999, domain, dual)
-    assert not proved
+    slopes, one = {"z": torch.ones(1, 1, 2)}, torch.ones(1, 1)
+    for size, needs in ((1.0, False), (1e15, True)):
+        large = replace(problem, offset=size * problem.offset)
+        domain = domain_of(large, (Split("z", 0, 1, 0.0), Split("z", 1, 1, 0.0)))
+        multiplier = -502.0 * size if not needs else -500.0 * size * (1 + 2**-47)
+        dual = Dual(slopes, {"z": torch.full((1, 1, 2), multiplier, dtype=torch.float64)}, one)
+        bound, proved = proves(case, large, domain, dual)
+        assert bound > 1e-9
+        assert proved is not needs

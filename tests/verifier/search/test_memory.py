@@ -12,7 +12,7 @@ def test_positive_and_monotone(name):
     case = make_case(name)
     for count in (
         lambda budget: inputs_at_once(case.graph, case.params, budget),
-        lambda budget: inputs_per_pass(case.graph, budget),
+        lambda budget: inputs_per_pass(case.graph, case.params, budget),
     ):
         counts = [count(budget) for budget in (0, 1, 10**3, 10**6, 10**9)]
         assert min(counts) == counts[0] == 1

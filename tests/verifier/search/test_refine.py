@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from cases import make_case, numpy_params, single_params
+from cases import make_case, numpy_params, preactivations, single_params
 from glscert.verifier.bounds.substitution import anchor
-from glscert.verifier.search.intermediate import unstable_preactivations
 from glscert.verifier.search.refine import refined
 from random_graphs import GRAPHS
 from reference import forward
@@ -23,7 +22,7 @@ def climbed(case, pre, memory):
 @pytest.mark.parametrize("name", GRAPHS)
 def test_within_the_given_boxes_and_around_the_values(name):
     case = make_case(name, 5, batch=1, radius=0.5)
-    pre = unstable_preactivations(case.graph, case.params, anchor(case.graph, case.params, case.box))
+    pre = preactivations(case, anchor(case.graph, case.params, case.box))
     found = climbed(case, pre, 2**14)
     points = case.box.lower + (case.box.upper - case.box.lower) * torch.rand(300, *case.box.lower.shape[1:])
     values = forward(case.graph, numpy_params(case), points.numpy())

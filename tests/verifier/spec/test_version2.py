@@ -40,7 +40,7 @@ def test_both_versions_say_the_same(file):
 
 def test_what_is_declared(file):
     found = read_signature(file(HEADER + BOX + OUTPUT))
-    assert found == Signature("f", Tensor("X", "Real", (1, 2)), Tensor("Y", "Real", (1, 2)))
+    assert found == Signature("f", (Tensor("X", "Real", (1, 2)),), (Tensor("Y", "Real", (1, 2), "scores"),))
     assert read_signature(file(OLD)) is None
 
 
@@ -66,14 +66,14 @@ REFUSED = {
     "(vnnlib-version <3.0>)": (UnsupportedError, "version <3.0>; supported: 1 and <2.0>"),
     "(vnnlib-version <2.0>)": (InputError, "found the end of the file"),
     "(vnnlib-version <2.0>) (assert (<= 1 1))": (InputError, "expected a declaration such as"),
-    HEADER + "(declare-network g (declare-input U Real [1]))": (UnsupportedError, "second network"),
+    HEADER + "(declare-network g (declare-input U Real [1]))": (UnsupportedError, "comparing two networks is not"),
     HEADER.replace("Real [1,2]", "Real"): (InputError, "shape such as"),
     HEADER.replace("Real [1,2]", "Real [1,0]"): (InputError, "shape such as"),
     HEADER.replace("Real [1,2]", "Real [1,x]"): (InputError, "shape such as"),
     HEADER.replace("Real [1,2]", "int8 [1,2]"): (UnsupportedError, "type 'int8' is not supported"),
     HEADER.replace("Real [1,2]", "Real [1,3]"): (InputError, "X has 3 elements, but the network has 2 inputs"),
     HEADER.replace("declare-input ", "declare-hidden"): (UnsupportedError, "'declare-hidden' is not supported"),
-    HEADER.replace("declare-output", "declare-input "): (UnsupportedError, "has 2 of declare-input"),
+    HEADER.replace("declare-output", "declare-input "): (InputError, "has no declare-output"),
     HEADER.replace(" Y ", " X "): (InputError, "both called 'X'"),
     HEADER.replace("f\n", "f (isomorphic-to g)\n"): (UnsupportedError, "'isomorphic-to' is not supported"),
     HEADER + "(assert (<= X[0,2] 1))": (InputError, "lies outside the shape"),

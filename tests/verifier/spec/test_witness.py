@@ -17,7 +17,7 @@ def test_the_competition_s_format():
 
 
 def test_the_standard_s_format():
-    declared = Signature("f", Tensor("in", "Real", (1, 2)), Tensor("out", "Real", ()))
+    declared = Signature("f", (Tensor("in", "Real", (1, 2)),), (Tensor("out", "Real", ()),))
     x, y = np.array([0.5, -1], np.float32), np.array([3], np.float32)
     assert assignment(declared, x, y) == "in Real [1,2]\n0.5\n-1\nout Real []\n3\n"
 

@@ -3,7 +3,7 @@
      z_1 = W_1 x + b_1,   z_k = W_k relu(z_(k-1)) + b_k,   rows = W_last relu(z_last) + b_last
 
    Every pre-activation is the intersection of the interval image and the back-substituted bound, which only neurons
-   get that the interval leaves unstable. What is known of a neuron's sign, from a box around this one, spares it that
+   get that the interval leaves unstable, both widened by what may have rounded. What is known of a neuron's sign, from a box around this one, spares it that
    too. Dead neurons are passed over. */
 
 #define MOST 4  /* vectors of rows that go down together */
@@ -136,9 +136,9 @@ static void all_rows(const struct layer *layers, const struct state *states, con
     }
 }
 
-/* Narrows the box of hidden layer k for its unstable neurons, by all_rows. */
-static void narrow(const struct layer *layers, struct state *states, const struct input *x, long k, vec *a, vec *v,
-                   long *rows, real *signs, real *found) {
+/* Narrows the box of hidden layer k for its unstable neurons, by all_rows; error [out]. */
+static void narrow(const struct layer *layers, struct state *states, const struct input *x, long k, const real *error,
+                   vec *a, vec *v, long *rows, real *signs, real *found) {
     struct state *s = &states[k];
     long count = 0;
     for (long j = 0; j < layers[k].out; j++)
@@ -146,8 +146,9 @@ static void narrow(const struct layer *layers, struct state *states, const struc
             for (int end = 1; end >= -1; end -= 2) rows[count] = j, signs[count++] = end;
     all_rows(layers, states, x, k, rows, signs, count, a, v, found, 0);
     for (long c = 0; c < count; c += 2) { /* what is no number changes nothing */
-        if (found[c] > s->lower[rows[c]]) s->lower[rows[c]] = found[c];
-        if (-found[c + 1] < s->upper[rows[c]]) s->upper[rows[c]] = -found[c + 1];
+        real least = found[c] - error[rows[c]], most = error[rows[c]] - found[c + 1];
+        if (least > s->lower[rows[c]]) s->lower[rows[c]] = least;
+        if (most < s->upper[rows[c]]) s->upper[rows[c]] = most;
     }
 }
 
@@ -173,11 +174,11 @@ long scratch_reals(const struct layer *layers, long hidden) {
     return total + (2 * MOST * LANES + 2 + 4 + 2 * (sizeof(long) / sizeof(real) + 1)) * (most + LANES) + 64 * LANES;
 }
 
-/* lower, upper [boxes, in_1] -> out [boxes, rows], coef [boxes, rows, in_1], largest [boxes]: of what bounds there are
-   on pre-activations. signs [boxes, neurons]: of every ReLU's input 1 (never negative), -1 (never positive) or 0 (not
+/* lower, upper [boxes, in_1] -> out [boxes, rows], coef [boxes, rows, in_1]. error [boxes, neurons]: of the bounds of
+   pre-activations. signs [boxes, neurons]: of every ReLU's input 1 (never negative), -1 (never positive) or 0 (not
    known), on the way in and, of these boxes, out. */
-void bounds(const struct layer *layers, long hidden, long boxes, const real *lower, const real *upper, real *out,
-            real *coef, real *largest, signed char *signs, real *scratch) {
+void bounds(const struct layer *layers, long hidden, long boxes, const real *lower, const real *upper,
+            const real *error, real *out, real *coef, signed char *signs, real *scratch) {
     long in = layers[0].in, rows = layers[hidden].out, most = widest(layers, hidden);
     struct state states[hidden];
     for (long k = 0; k < hidden; k++) {
@@ -197,23 +198,24 @@ void bounds(const struct layer *layers, long hidden, long boxes, const real *low
             x.centre[i] = centre[i] = middle;
             x.radius[i] = radius[i] = below > above ? below : above;
         }
-        real poison = 0, high = 0;
+        real poison = 0;
         for (long k = 0; k < hidden; k++) {
             struct state *s = &states[k];
             long size = layers[k].out;
             image(&layers[k], centre, radius, s->lower, s->upper);
             for (long j = 0; j < size; j++) {
+                s->lower[j] -= error[j];
+                s->upper[j] += error[j];
                 poison += (s->lower[j] - s->lower[j]) + (s->upper[j] - s->upper[j]); /* 0, or no number */
                 if (signs[j] > 0 && s->lower[j] < 0) s->lower[j] = 0;
                 if (signs[j] < 0 && s->upper[j] > 0) s->upper[j] = 0;
             }
-            if (k > 0) narrow(layers, states, &x, k, a, v, chosen_rows, ends, found);
+            if (k > 0) narrow(layers, states, &x, k, error, a, v, chosen_rows, ends, found);
             draw_lines(s, size);
+            error += size;
             for (long j = 0; j < size; j++, signs++) {
                 real l = s->lower[j] > 0 ? s->lower[j] : 0, u = s->upper[j] > 0 ? s->upper[j] : 0;
                 *signs = (s->lower[j] >= 0) - (s->upper[j] <= 0);
-                high = -s->lower[j] > high ? -s->lower[j] : high;
-                high = s->upper[j] > high ? s->upper[j] : high;
                 centre[j] = (l + u) / 2;
                 radius[j] = u - centre[j];
             }
@@ -221,7 +223,6 @@ void bounds(const struct layer *layers, long hidden, long boxes, const real *low
         for (long row = 0; row < rows; row++) chosen_rows[row] = row, ends[row] = 1;
         all_rows(layers, states, &x, hidden, chosen_rows, ends, rows, a, v, out, coef);
         for (long row = 0; row < rows; row++) out[row] += poison;
-        *largest++ = high;
         out += rows;
         coef += rows * in;
     }

@@ -80,7 +80,6 @@ struct call {
     const real *rows, *offset;
     real *weights;
     const real *error;            /* [box, entry] of the start, by unit of a row's coefficient, or a null pointer */
-    double unit;                  /* of the errors and of the end's; 0: none is subtracted */
     const long *box;              /* [tile] */
     struct lining *lines;
     const real *centre, *radius;  /* [box, entry], or where own [tile, entry, LANES] */
@@ -94,6 +93,7 @@ struct call {
     const long *flip_lining, *flip_entry;
     const real *flip_sign;
     real *flip_bound;
+    double seconds;               /* that the call may take; infinite: however long */
     real *scratch;
 };
 
@@ -104,7 +104,7 @@ struct work {
     const struct call *call;
     long tile, flip; /* flip: -1 for none */
     vec **coef, **point;          /* of every value */
-    vec error;                    /* of the rows, in units */
+    vec error;                    /* of the rows */
     struct region *region, *seen; /* of every value; of every op, in its input */
 };
 
@@ -403,7 +403,6 @@ static vec at_end(struct work *w) {
                 vec centre = of_tile(call->centre, call->own_end, w->tile, box, size, j);
                 vec radius = of_tile(call->radius, call->own_end, w->tile, box, size, j);
                 total += row * centre - magnitude(row) * radius;
-                w->error += magnitude(row) * (magnitude(centre) + radius);
             }
     return total;
 }
@@ -412,7 +411,7 @@ static vec bounded(struct work *w) {
     w->error = (vec){0};
     vec total = backwards(w);
     total += at_end(w);
-    return total - (real)w->call->unit * w->error;
+    return total - w->error;
 }
 
 /* Of entry j of the end value: where a form with the coefficient `row` is least. */
@@ -587,8 +586,16 @@ long scratch_reals(const struct plan *plan, const struct call *call) {
     return (vectors + (call->steps ? 3 * moving(plan, call) : 0) + 8) * LANES;
 }
 
-/* The bounds of all tiles. steps > 0: after so many steps of ascent, with slopes, extras and weights at the best. */
-void substitute(const struct plan *plan, const struct call *call) {
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec + 1e-9 * time.tv_nsec;
+}
+
+/* The bounds of all tiles. steps > 0: after so many steps of ascent, with slopes, extras and weights at the best.
+   Returns 1; or 0 where the time was over first, and nothing that was written counts. */
+long substitute(const struct plan *plan, const struct call *call) {
+    double end = now() + call->seconds;
     vec *coef[plan->values], *point[plan->values], *free = (vec *)call->scratch;
     struct region region[plan->values], seen[plan->ops + 1];
     struct work work = {plan, call, 0, -1, coef, point, {0}, region, seen};
@@ -600,6 +607,7 @@ void substitute(const struct plan *plan, const struct call *call) {
     vec *state = free;
     long count = call->steps ? moving(plan, call) : 0;
     for (work.tile = 0; work.tile < call->tiles; work.tile++) {
+        if (now() > end) return 0;
         find_regions(&work);
         vec best = bounded(&work);
         if (call->steps) {
@@ -609,6 +617,7 @@ void substitute(const struct plan *plan, const struct call *call) {
                 int done = 1;
                 for (int l = 0; l < LANES; l++) done &= best[l] > 0;
                 if (done) break;
+                if (now() > end) return 0;
                 forwards(&work);
                 ascend(&work, step, state);
                 vec found = bounded(&work);
@@ -643,8 +652,11 @@ void substitute(const struct plan *plan, const struct call *call) {
                 ((vec *)call->corner)[work.tile * size + j] = lowest(&work, j, row);
             }
         }
-        for (work.flip = 0; work.flip < call->flips; work.flip++)
+        for (work.flip = 0; work.flip < call->flips; work.flip++) {
+            if (now() > end) return 0;
             *(vec *)(call->flip_bound + (work.tile * call->flips + work.flip) * LANES) = bounded(&work);
+        }
         work.flip = -1;
     }
+    return 1;
 }

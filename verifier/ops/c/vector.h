@@ -1,6 +1,7 @@
 /* LANES rows of a form side by side, one entry of each: what every loop here works on. */
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #if DOUBLE
 typedef double real;

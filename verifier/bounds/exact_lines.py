@@ -1,0 +1,136 @@
+"""Nonlinearities in exact back-substitution: rows over their outputs become rows over their inputs, from below.
+
+    each neuron by its own lines:  a · z  or  u / (u - l) · (z - l)  for a ReLU, the ends of its values for others
+    two at once, w · (f(p) - f(q)) with w > 0 and d = p - q in [l, u], for an f that rises by at most 1:
+                                   w · 0  where l >= 0,   w · d  where u <= 0,   else  w · l / (u - l) · (u - d)
+
+The second (ReluDiff, Paulsen et al. 2020, arXiv:2001.03662) keeps what two copies of a network have in common, and what
+a Clip, relu(z) - relu(z - 1), is made of.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+from .rational import Exact, of_fractions, reduced
+
+Forms = dict[str, Exact]  # rows [R, entries] over several values, which count together
+Entry = tuple[str, int]  # of the value by name
+RISING = frozenset({"Relu", "Sigmoid", "Softplus"})  # by at most 1 for each unit
+
+
+class Range(NamedTuple):
+    """Ends of every entry of a value, flattened; None: not bounded on that side."""
+
+    lower: list[Fraction | None]
+    upper: list[Fraction | None]
+
+    def sign(self, entry: int) -> int:
+        """1 where never negative, -1 where never positive, else 0."""
+        lower, upper = self.lower[entry], self.upper[entry]
+        return 1 if lower is not None and lower >= 0 else -1 if upper is not None and upper <= 0 else 0
+
+
+class Lines(NamedTuple):
+    """Exact lines below and above f: slopes and starts [entries]; an upper start of None: there is no line above."""
+
+    lower_slope: list[Fraction]
+    lower_start: list[Fraction]
+    upper_slope: list[Fraction]
+    upper_start: list[Fraction | None]
+
+
+def relu_lines(box: Range, slopes: list[Fraction] | None) -> Lines:
+    """slopes: of the lower lines of unstable neurons, in [0, 1]; None: those of least area."""
+    lines = Lines([], [], [], [])
+    for entry, (l, u) in enumerate(zip(box.lower, box.upper, strict=True)):
+        sign = box.sign(entry)
+        low = high = Fraction(int(sign > 0))
+        start: Fraction | None = Fraction(0)
+        if sign == 0 and (l is None or u is None):
+            low, high, start = Fraction(0), Fraction(0), None if u is None else u
+        elif sign == 0 and l is not None and u is not None:
+            low = Fraction(int(u > -l)) if slopes is None else slopes[entry]
+            high = u / (u - l)
+            start = -high * l
+        lines.lower_slope.append(low)
+        lines.lower_start.append(Fraction(0))
+        lines.upper_slope.append(high)
+        lines.upper_start.append(start)
+    return lines
+
+
+def flat_lines(values: Range) -> Lines:
+    """The ends of f's own values."""
+    none = [Fraction(0)] * len(values.lower)
+    return Lines(none, [low if low is not None else Fraction(0) for low in values.lower], none, values.upper)
+
+
+def through(rows: Exact, lines: Lines) -> tuple[Exact, list[Fraction | None]]:
+    """Rows [R, entries] over f's outputs as rows over its inputs, and what adds to each; None: it has no bound."""
+    entries = rows.numbers.shape[1]
+    slopes = of_fractions([*lines.lower_slope, *lines.upper_slope], (2, entries))
+    above = np.where(rows.numbers > 0, slopes.numbers[0], slopes.numbers[1])
+    added: list[Fraction | None] = []
+    for row in rows.numbers:
+        total: Fraction | None = Fraction(0)
+        for entry in np.flatnonzero(row != 0).tolist():
+            start = lines.lower_start[entry] if row[entry] > 0 else lines.upper_start[entry]
+            if start is None:
+                total = None
+                break
+            total += row[entry] * start
+        added.append(None if total is None else total * rows.unit)
+    return reduced(Exact(rows.numbers * above, rows.unit * slopes.unit)), added
+
+
+class Pair(NamedTuple):
+    """weight · (f(first) - f(second)) of one row, weight > 0, of entries of f's outputs."""
+
+    row: int
+    weight: Fraction
+    first: Entry
+    second: Entry
+
+
+def pairs(forms: Mapping[str, Exact], kinds: Mapping[str, str]) -> Iterator[Pair]:
+    """Entries of rising functions, of one kind, that a row has with opposite factors; first those of one place in two
+    values. kinds: the operator of each value."""
+    count = len(next(iter(forms.values())).numbers)
+    for row in range(count):
+        alike: dict[tuple[str, Fraction], tuple[list[Entry], list[Entry]]] = defaultdict(lambda: ([], []))
+        for name, form in forms.items():
+            for entry in np.flatnonzero(form.numbers[row] != 0).tolist() if kinds[name] in RISING else ():
+                factor = form.numbers[row, entry] * form.unit
+                alike[kinds[name], abs(factor)][int(factor < 0)].append((name, entry))
+        for (_, weight), (above, below) in alike.items():
+            for first, second in _matched(above, below):
+                yield Pair(row, weight, first, second)
+
+
+def _matched(above: list[Entry], below: list[Entry]) -> Iterator[tuple[Entry, Entry]]:
+    waiting: dict[int, list[Entry]] = defaultdict(list)
+    for own in below:
+        waiting[own[1]].append(own)
+    left = []
+    for first in above:
+        if waiting[first[1]]:
+            yield first, waiting[first[1]].pop(0)
+        else:
+            left.append(first)
+    yield from zip(left, [own for rest in waiting.values() for own in rest], strict=False)
+
+
+def difference_line(lower: Fraction | None, upper: Fraction | None) -> tuple[Fraction, Fraction] | None:
+    """Slope and start of the line below f(p) - f(q), in d = p - q; None where there is none."""
+    if lower is not None and lower >= 0:
+        return Fraction(0), Fraction(0)
+    if upper is not None and upper <= 0:
+        return Fraction(1), Fraction(0)
+    if lower is None or upper is None:
+        return None if lower is None else (Fraction(0), lower)
+    slope = -lower / (upper - lower)
+    return slope, -slope * upper

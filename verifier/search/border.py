@@ -1,0 +1,115 @@
+"""Clauses whose bound is the border itself: `unsat` of a strict comparison where the bound is exactly 0, say.
+
+In float64 such a bound lies within its own rounding, whatever is split. Here it is taken in exact arithmetic, with the
+numbers of the text: on the whole box, on boxes that input splitting makes, and where splits gave every ReLU its sign,
+from multipliers that a linear program found and that fulfil its equations exactly once they are solved in fractions.
+"""
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+import numpy as np
+from torch import Tensor
+
+from ..bounds.exact_bounds import ExactBounds
+from ..bounds.rational import BeyondExactError, Exact, Linear, of_fractions
+from ..graph import Graph
+from ..ops import Params
+from .clauses import Group
+from .cost import multiplications
+from .exact_leaf import Leaf, proves
+from .linear_program import Optimum
+
+_BUDGET, _BOX_BUDGET = 100_000, 20_000  # entries, of a whole box and of a part
+_MOST_BOXES = 2000  # parts of one group's box
+_MOST = 1 << 22  # multiplications of a network
+
+
+class Border:
+    """For the clauses of these groups, by number."""
+
+    def __init__(self, graph: Graph, params: Params, groups: Sequence[Group]) -> None:
+        self._graph, self._params, self._groups = graph, params, groups
+        self._linear = Linear(params)
+        self._small = multiplications(graph, params) <= _MOST
+        self._roots: dict[int, ExactBounds | None] = {}
+        self._tried: dict[int, int] = {}
+
+    def strict(self, group: int, clause: int) -> bool:
+        """Some comparison of the clause excludes equality."""
+        return any(row.strict for row in self._groups[group].exact[clause])
+
+    def refutes(self, group: int, clause: int) -> bool:
+        """On the whole box."""
+        bounds = self._root(group)
+        return bounds is not None and self._refuted(bounds, group, clause)
+
+    def refutes_part(self, group: int, clause: int, lower: Tensor, upper: Tensor) -> bool:
+        """On a box [n] within the group's own, of a clause that is not refuted there by more than rounding."""
+        if not self.strict(group, clause) or not self._small or self._tried.get(group, 0) == _MOST_BOXES:
+            return False
+        self._tried[group] = self._tried.get(group, 0) + 1
+        whole = self._groups[group].exact_ends()
+        low = [max(Fraction(own), end) for own, end in zip(lower.tolist(), whole[0], strict=True)]
+        high = [min(Fraction(own), end) for own, end in zip(upper.tolist(), whole[1], strict=True)]
+        if any(l > u for l, u in zip(low, high, strict=True)):
+            return True  # of the float64 box alone, outside of the exact one
+        bounds = self._bounds(low, high, _BOX_BUDGET)
+        return bounds is not None and self._refuted(bounds, group, clause)
+
+    def refutes_leaf(self, group: int, clause: int, signs: Mapping[str, Tensor], optimum: Optimum) -> bool:
+        """Where splits gave ReLUs these signs (1, -1, or 0 for none) [*v] by the name of their input; optimum: of the
+        linear program that is left."""
+        bounds = self._root(group)
+        if bounds is None:
+            return False
+        chosen = {name: sign.flatten().tolist() for name, sign in signs.items()}
+        rows, offset = self._rows(group, clause)
+        try:
+            split = [(name, entry, sign) for name, own in chosen.items() for entry, sign in enumerate(own) if sign]
+            found = bounds.affine(rows, offset, split, chosen)
+        except BeyondExactError:
+            return False
+        if found is None:
+            return False
+        strict = [row.strict for row in self._groups[group].exact[clause]]
+        multipliers = [float(optimum.multipliers[name].flatten()[entry]) for name, entry, _ in split]
+        given = [*optimum.weights.tolist()[: len(strict)], *map(abs, multipliers)]
+        return proves(Leaf(*found, *self._groups[group].exact_ends(), strict), given, optimum.point)
+
+    def _root(self, group: int) -> ExactBounds | None:
+        if group not in self._roots:
+            ends = self._groups[group].exact_ends()
+            self._roots[group] = self._bounds(*ends, _BUDGET) if self._small else None
+        return self._roots[group]
+
+    def _bounds(self, lower: list[Fraction], upper: list[Fraction], budget: int) -> ExactBounds | None:
+        try:
+            return ExactBounds(self._graph, self._params, lower, upper, budget=budget, linear=self._linear)
+        except BeyondExactError:
+            return None
+
+    def _refuted(self, bounds: ExactBounds, group: int, clause: int) -> bool:
+        """By one row, or by the sum of all."""
+        strict = [row.strict for row in self._groups[group].exact[clause]]
+        if not strict:
+            return False
+        rows, offset = self._rows(group, clause)
+        if len(strict) > 1:
+            rows = Exact(np.concatenate([rows.numbers, rows.numbers.sum(0, keepdims=True)]), rows.unit)
+            offset, strict = [*offset, sum(offset, Fraction(0))], [*strict, any(strict)]
+        try:
+            found = bounds.least(rows, offset)
+        except BeyondExactError:
+            return False
+        return any(
+            least is not None and (least > 0 or (least == 0 and own)) for least, own in zip(found, strict, strict=True)
+        )
+
+    def _rows(self, group: int, clause: int) -> tuple[Exact, list[Fraction]]:
+        rows, count = self._groups[group].exact[clause], self._graph.output_shape[0]
+        factors = [Fraction(0)] * (len(rows) * count)
+        for place, row in enumerate(rows):
+            for index, factor in row.terms:
+                factors[place * count + index] = factor
+        return of_fractions(factors, (len(rows), count)), [row.offset for row in rows]

@@ -1,0 +1,80 @@
+"""What makes a point a witness: onnxruntime, on the file itself, gives outputs that fulfil every row exactly.
+
+Where an input is fed a float32 number beside its interval, which holds none, the nearest point of the exact box has to
+break the property as well, in exact arithmetic.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from ..bounds.exact_forward import enclosure, evaluated
+from ..bounds.rational import BeyondExactError, Linear
+from ..decision import Witness
+from ..network import Network
+from ..spec import Clause, Row
+from ..spec.judge import unsafe
+from .clauses import Group
+from .cost import multiplications
+
+_MOST = 1 << 25  # multiplications of a network that is evaluated exactly
+_SMALL = 1 << 18  # of one whose values are not rounded however long they get
+_BITS = 256  # that they are rounded to otherwise
+_EXACT_TRIES = 16  # of one group's points, where onnxruntime and exact arithmetic differ
+
+
+class Judge:
+    """doubts: of each group that has one, why a point which onnxruntime confirmed is no witness."""
+
+    def __init__(self, network: Network, groups: Sequence[Group]) -> None:
+        self._network, self._groups = network, groups
+        self._linear = Linear(network.exact)
+        self._tries: dict[int, int] = {}
+        self.doubts: dict[int, str] = {}
+
+    def witness(self, group: int, point: np.ndarray) -> Witness | None:
+        """For a point [n] float32 that the group's box is fed."""
+        known, shape = self._groups[group], self._network.graph.input_shape
+        y = self._network.runtime.logits(point.reshape(1, *shape))[0]
+        broken = [clause for clause in known.clauses if unsafe(clause, point, y)]
+        if not broken:
+            return None
+        if known.clauses[0].between and not self._holds_exactly(group, broken[0], point):
+            return None
+        return Witness(point, y)
+
+    def _holds_exactly(self, group: int, clause: Clause, point: np.ndarray) -> bool:
+        """Whether some clause of the group is unsafe at the nearest point of the exact box."""
+        tried = self._tries.get(group, 0)
+        if tried == _EXACT_TRIES:
+            return False
+        self._tries[group] = tried + 1
+        work = multiplications(self._network.graph, self._network.exact)
+        if work > _MOST:
+            self.doubts[group] = "the network is too large for exact arithmetic at the point between float32 numbers"
+            return False
+        try:
+            outputs = self._outputs(clause.nearest(point), most_bits=1 << 14 if work <= _SMALL else _BITS)
+        except BeyondExactError as error:
+            self.doubts[group] = f"no exact arithmetic at the point between float32 numbers: {error}"
+            return False
+        if any(all(_holds(row, *outputs) for row in rows) for rows in self._groups[group].exact):
+            return True
+        self.doubts[group] = (
+            "onnxruntime breaks the property at the nearest float32 numbers, exact arithmetic not at the exact ones"
+        )
+        return False
+
+    def _outputs(self, point: list[Fraction], *, most_bits: int) -> tuple[list[Fraction], list[Fraction]]:
+        graph, params = self._network.graph, self._network.exact
+        given = enclosure(point, point, graph.input_shape)
+        return evaluated(graph, params, given, most_bits=most_bits, linear=self._linear)[graph.output].ends()
+
+
+def _holds(row: Row, lower: list[Fraction], upper: list[Fraction]) -> bool:
+    """Whether a row holds of all outputs between these."""
+    most = row.offset + sum(
+        (factor * (upper if factor > 0 else lower)[index] for index, factor in row.terms), Fraction(0)
+    )
+    return most < 0 or (most == 0 and not row.strict)

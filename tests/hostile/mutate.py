@@ -17,8 +17,6 @@ import numpy as np
 import torch
 from changes import mutated
 
-from test_translated import CASES
-
 from glscert.verifier import Network, load
 from glscert.verifier.errors import GlscertError, InputError, UnsupportedError
 from glscert.verifier.ops import evaluate

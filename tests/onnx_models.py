@@ -58,6 +58,7 @@ def run_file(proto: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
     """onnxruntime's outputs [B, K] for images [B, *v], one image at a time, in the shape the file declares."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     (declared,) = (i for i in session.get_inputs() if i.name in ("x", "input", proto.graph.input[0].name))
     shape = [n if isinstance(n, int) else 1 for n in declared.shape]

@@ -117,6 +117,8 @@ class Runtime:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the processor to the bounds
+        # Else products with a quantised weight round the values they meet to 8 bits.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
             return onnxruntime.InferenceSession(data, sess_options=options, providers=["CPUExecutionProvider"])
         except _FAILURES as error:

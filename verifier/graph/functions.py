@@ -15,7 +15,7 @@ Key = tuple[str, str, str]
 
 
 def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model without functions. Raises `UnsupportedError` for too many nodes, `InputError` for a call in a circle."""
+    """The model without functions. Raises `UnsupportedError` for too many nodes, `InputError` for calls in a circle."""
     if not model.functions:
         return model
     if any(function.domain in _STANDARD for function in model.functions):

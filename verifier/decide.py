@@ -21,7 +21,7 @@ from .bounds.interval import nonlinear_inputs
 from .decision import Answer as Answer
 from .decision import Decision as Decision
 from .decision import Witness
-from .errors import GlscertError, InputError
+from .errors import GlscertError, InputError, memory_missing
 from .graph.extended import extended
 from .graph.shapes import NONLINEAR
 from .network import Network
@@ -77,7 +77,7 @@ def decide_many(
     for place, query in enumerate(queries):
         began, related = time.perf_counter(), bool(naming[place])
         try:
-            groups = _groups(network, query, named if related else [])
+            groups = _groups(network, query, settings.memory, named if related else [])
         except GlscertError as error:
             yield place, error
             continue
@@ -91,7 +91,7 @@ def decide_many(
                 yield place, replace(decision, nearest=queries[place].nearest)
 
 
-def _groups(network: Network, query: Query, named: Sequence[int]) -> list[Group]:
+def _groups(network: Network, query: Query, memory: int, named: Sequence[int]) -> list[Group]:
     """named: the inputs that follow the outputs of the graph that it is decided on."""
     inputs, outputs = prod(network.graph.input_shape), network.graph.answers
     if (query.inputs, query.outputs) != (inputs, outputs):
@@ -99,7 +99,7 @@ def _groups(network: Network, query: Query, named: Sequence[int]) -> list[Group]
             f"the query has {query.inputs} inputs and {query.outputs} outputs, the network {inputs} and {outputs}. "
             "Give the network that the query was written for."
         )
-    return grouped(query.clauses, network.graph.output_shape[0], network.graph.ending, named)
+    return grouped(query.clauses, network.graph.output_shape[0], network.graph.ending, memory, named)
 
 
 class _Run:
@@ -141,7 +141,8 @@ class _Run:
             yield self._end(case, Answer.UNKNOWN, "the bounds are as good as they get and within rounding of zero")
 
     def _timed(self, stage: Iterator[Ended]) -> Generator[Ended, None, bool]:
-        """The stage's answers; and timeout for the queries that a step was for, if that did not end in time: true."""
+        """The stage's answers; and for the queries that a step was for which went beyond the time, timeout, or beyond
+        the machine's memory, unknown. Whether there was such a step."""
         try:
             yield from stage
             return False
@@ -150,6 +151,15 @@ class _Run:
             self._bill(dict.fromkeys(inside, 1))
             for case in inside:
                 yield self._timeout(case)
+            return True
+        except (MemoryError, RuntimeError) as error:
+            missing = memory_missing(error)
+            if missing is None:
+                raise
+            inside = self._open(self._shares) or self._open(self._cases)
+            self._bill(dict.fromkeys(inside, 1))
+            for case in inside:
+                yield self._end(case, Answer.UNKNOWN, f"a step takes {missing}{case.reached()}")
             return True
 
     def _timeout(self, case: Pending) -> Ended:

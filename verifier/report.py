@@ -27,23 +27,21 @@ from .arrays import read_arrays
 from .errors import InputError
 from .files import replace_file
 from .outcome import Outcome, Verdict
-from .record import check_target, checksum, contradicts, read_record, write_record
+from .record import VERIFIED, VERIFIED_BEFORE, check_target, checksum, contradicts, read_record, write_record
 
-SCHEMA = "glscert/verify/2"
-_EARLIER = ("glscert/verify/1",)
 _IDENTITY = ("property", "data")
 _OTHERS_REASONS = ("attack", "the network answers", "the score is", "another class", "timeout")  # than a proof's
 
 
 class Report:
-    """Outcomes of one run over inputs with `labels` [N], in memory and, where `path` is given, on disk.
+    """Outcomes of one run over inputs with `labels`, as JSON has them, in memory and, where `path` is given, on disk.
 
     Counterexamples go beside the JSON file, to the same name with `.counterexamples.npz` (index [N], x [N, *v]).
     remarks: what a user should know of an earlier run's file.
     """
 
     def __init__(self, header: dict[str, Any], labels: Sequence[Any], path: Path | None) -> None:
-        self.header, self.count, self.path = {"schema": SCHEMA, **header}, len(labels), path
+        self.header, self.count, self.path = {"schema": VERIFIED, **header}, len(labels), path
         first = header["data"]["first"]
         self._labels = dict(enumerate(labels, start=first))
         self.images: dict[int, dict[str, Any]] = {}
@@ -94,17 +92,16 @@ class Report:
         """Take over what an earlier run decided; its unknowns are tried again, and an older version's proofs."""
         earlier = read_record(path, "a result of this command")
         schema = earlier["schema"]
-        if schema not in (SCHEMA, *_EARLIER):
+        if schema not in (VERIFIED, VERIFIED_BEFORE):
             raise InputError(f"{path} is not a result of this command; name another file for --out.")
         try:
-            if schema in _EARLIER:
+            if schema == VERIFIED_BEFORE:
                 earlier["property"] = {"task": "classification", **earlier["property"]}
-            self._check_identity(earlier, path, ("property",) if schema in _EARLIER else _IDENTITY)
-            if schema in _EARLIER:
+            self._check_identity(earlier, path, ("property",) if schema == VERIFIED_BEFORE else _IDENTITY)
+            if schema == VERIFIED_BEFORE:
                 self.remarks.append(f"{path} was written by an older version; all of it is decided again.")
                 return
-            numbers = self.header["property"].get("task") == "regression"
-            images = {_checked(image, numbers)["index"]: image for image in earlier["images"]}
+            images = {_checked(image)["index"]: image for image in earlier["images"]}
             self.seconds, made_by = float(earlier["summary"]["seconds"]), earlier["versions"]["glscert"]
             many, complete = len(earlier["images"]), earlier["complete"]
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -150,6 +147,9 @@ class Report:
         """Of the images those that need no second try: unknowns do, what was falsified where the counterexample is
         gone, and proofs of another version."""
         points = _read_counterexamples(_beside(path))
+        broken = [index for index in points if self.images.get(index, {}).get("verdict") == Verdict.VERIFIED.value]
+        if broken and proofs:
+            raise contradicts(path, f"input {broken[0]} is verified, and has a counterexample in {_beside(path).name}")
         if not proofs and any(image["verdict"] == Verdict.VERIFIED.value for image in self.images.values()):
             self.remarks.append(f"{path} was written by version {made_by}; what it calls verified is decided again.")
         again = {Verdict.UNKNOWN.value} | (set() if proofs else {Verdict.VERIFIED.value})
@@ -168,13 +168,13 @@ def _short(value: Any) -> str:
     return text if len(text) <= 300 else f"{text[:300]}…"
 
 
-def _checked(image: dict[str, Any], numbers: bool) -> dict[str, Any]:
-    """An entry of `images` with the keys and types that `Outcome.as_json` gives; numbers: of a regression."""
-    index, label, margin, seconds, reason = (image[key] for key in ("index", "label", "margin", "seconds", "reason"))
+def _checked(image: dict[str, Any]) -> dict[str, Any]:
+    """An entry of `images` with the keys and types that `Outcome.as_json` gives."""
+    index, margin, seconds, reason = (image[key] for key in ("index", "margin", "seconds", "reason"))
     Verdict(image["verdict"])
     if not (
-        isinstance(index, int)
-        and (_is_answer(label) if numbers else isinstance(label, int | float))
+        "label" in image
+        and isinstance(index, int)
         and isinstance(reason, str)
         and isinstance(seconds, int | float)
         and isinstance(margin, int | float | None)
@@ -182,12 +182,6 @@ def _checked(image: dict[str, Any], numbers: bool) -> dict[str, Any]:
     ):
         raise ValueError(f"image {index} has an entry of another type")
     return image
-
-
-def _is_answer(label: Any) -> bool:
-    """A number, several, or none."""
-    several = label if isinstance(label, list) else [label]
-    return label is None or all(isinstance(each, int | float) for each in several)
 
 
 def _read_counterexamples(path: Path) -> dict[int, np.ndarray]:

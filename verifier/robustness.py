@@ -6,7 +6,6 @@ Inputs go through every stage together. `verified` is said only on float64 bound
 (`bounds.errors`); `falsified` only after onnxruntime, on the file itself, confirmed the counterexample.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ class Verifier:
         self.path = path = Path(path)
         self.network = load(path)
         self.graph = self.network.graph
-        self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.sha256 = self.network.runtime.sha256
 
     def task(self, settings: Settings) -> Task:
         """What the settings ask of the network. Raises `InputError` or `UnsupportedError` where it has not the outputs
@@ -117,8 +116,7 @@ class Verifier:
         stages, graph, params = Stages(task, settings), task.network.graph, task.network.exact
         ends = proof_box(x[:_SEEN], settings.eps, settings.low, settings.high, self.network.runtime.dtype)
         self.network.check(*(end.numpy() for end in ends))
-        rows = settings.memory // (8 * task.rows * graph.output_shape[0])
-        many = max(1, min(MOST_AT_ONCE, inputs_per_pass(graph, params, settings.memory), rows))
+        many = min(MOST_AT_ONCE, inputs_per_pass(graph, params, settings.memory, rows=task.rows))
         few = min(many, inputs_at_once(graph, params, settings.memory))
         left: list[Case] = []
         for first in range(0, len(x), many):

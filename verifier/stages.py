@@ -20,12 +20,13 @@ from .bounds.errors import Errors, analysed
 from .bounds.ibp import ibp
 from .bounds.substitution import anchor, relax, spec_bound
 from .case import Case, finite
+from .errors import memory_missing
 from .ops import evaluate
 from .outcome import Outcome, Verdict
 from .search.attack import Region, part_of, pgd
 from .search.boxes import attack_ball, attack_box, drawn_in, fed, proof_ball, proof_box
 from .search.intermediate import unstable_preactivations
-from .search.memory import inputs_per_pass
+from .search.memory import inputs_per_pass, rows_at_once
 from .search.proof import closer
 from .settings import Settings
 from .task import Task
@@ -39,23 +40,29 @@ def through(
     cases: list[Case], stage: Callable[[list[Case]], Decided], timeout: float = inf
 ) -> Generator[Outcome, None, list[Case]]:
     """Runs a stage on all cases; yields what it decides, returns what stays open. Its time is shared out evenly; a case
-    that has then had more than `timeout` seconds is unknown, and so is every one where the stage does not end in time.
+    that has then had more than `timeout` seconds is unknown, and so is every one where the stage does not end in time
+    or within the machine's memory.
     """
     if not cases:
         return []
-    began, late = time.perf_counter(), False
-    decided: Decided = [None] * len(cases)
+    began, late = time.perf_counter(), f"timeout after {timeout:g} s"
+    decided: Decided | None = None
     try:
         with deadline.within(sum(max(0.0, timeout - case.seconds) for case in cases)):
             decided = stage(cases)
     except deadline.OutOfTime:
-        late = True
+        unfinished = late
+    except (MemoryError, RuntimeError) as error:
+        missing = memory_missing(error)
+        if missing is None:
+            raise
+        unfinished = f"a step takes {missing}"
     share = (time.perf_counter() - began) / len(cases)
     rest = []
-    for case, outcome in zip(cases, decided, strict=True):
+    for case, outcome in zip(cases, decided or [None] * len(cases), strict=True):
         case.seconds += share
-        if outcome is None and (late or case.seconds > timeout):
-            outcome = case.outcome(Verdict.UNKNOWN, f"timeout after {timeout:g} s")
+        if outcome is None and (decided is None or case.seconds > timeout):
+            outcome = case.outcome(Verdict.UNKNOWN, unfinished if decided is None else late)
         if outcome is None:
             rest.append(case)
         else:
@@ -107,10 +114,13 @@ class Stages:
         base = anchor(graph, params, box, ball)
         if ball is not None:
             base = with_affine_images(graph, params, base)
-        errors = Errors(graph, params, base)
-        pre, spec = unstable_preactivations(graph, params, base, errors, stop=deadline.over), self.spec(cases)
-        lower = spec_bound(graph, params, base, spec, relax(graph, pre))
-        needed = closer(graph, params, base, spec, pre, errors, lower)
+        memory, errors = self.settings.memory, Errors(graph, params, base)
+        pre = unstable_preactivations(graph, params, base, errors, memory=memory, stop=deadline.over)
+        spec, lines = self.spec(cases), relax(graph, pre)
+        size = rows_at_once(graph, len(cases), memory)
+        parts = [Spec(*part) for part in zip(*(own.split(size, dim=1) for own in spec), strict=True)]
+        lower = torch.cat([spec_bound(graph, params, base, part, lines) for part in parts], 1)
+        needed = closer(graph, params, base, spec, pre, errors, lower, memory=memory)
         return self._concluded(cases, Bounds(lower, pre), needed, "DeepPoly")
 
     def _concluded(self, cases: list[Case], bounds: Bounds, needed: torch.Tensor, stage: str) -> Decided:

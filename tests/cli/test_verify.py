@@ -323,7 +323,11 @@ def entry(number, **changes):
         (entry(2, verdict="verified", margin=None), "input 2 is verified with the margin None"),
         (entry(2, verdict="verified", margin=0.1), "input 2 is verified with the margin 0.1 and the reason 'attack'"),
         (entry(4, verdict="verified", margin=0.1), "the reason 'the network answers 0'"),
-        (all_verified, "input 4 is recorded as verified, and in onnxruntime the network answers 0"),
+        (all_verified, "input 2 is verified, and has a counterexample in r.counterexamples.npz"),
+        (
+            entry(4, verdict="verified", margin=0.1, reason="IBP"),
+            "input 4 is recorded as verified, and in onnxruntime the network answers 0",
+        ),
         (entry(0, label=1), "with the label 1, which is 0 in the data"),
         (entry(0, index=7), "input 7 is verified but not among the inputs"),
         (entry(0, index=1), "its summary does not count its images"),

@@ -24,7 +24,8 @@ from glscert.verifier.region import Norm
 from glscert.verifier.robustness import Verifier
 from glscert.verifier.settings import Effort, Settings
 from glscert.verifier.spec import Clause, Query, Row
-from random_models import CURVED, random_model, with_shift
+from operator_draws import CURVED
+from random_models import random_model, with_shift
 from reference import dense
 from truth import Project, lowest, outputs_at, within
 

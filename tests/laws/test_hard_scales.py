@@ -128,7 +128,7 @@ def a_small_curve(kind: str, power: int) -> Hard:
 
 
 def a_wide_layer(layers: int, width: int) -> Hard:
-    """Layers that repeat x and add it up again, with `width` times next to nothing: 2^20 (x (1 + δ)^layers - 1) at 1."""
+    """Layers that repeat x and add it up again with next to nothing, often: 2^20 (x (1 + δ)^layers - 1), at x = 1."""
     tiny = np.float32(1.1e-16)
     nodes, value = [], "x"
     for layer in range(layers):
@@ -158,7 +158,11 @@ CASES: dict[str, tuple[Callable[..., Hard], str, Any]] = {
     },
     **{f"{kind} of slope 2^{k}": (a_steep_side, kind, k) for kind in ("LeakyRelu", "PRelu") for k in (30, 60)},
     **{f"2^{k} times 2^-{k}": (a_product, "Mul", k) for k in (10, 20, 30, 50)},
-    **{f"{kind} along 2^-{k}": (a_difference, kind, k) for kind in ("Sigmoid", "Tanh", "Softplus") for k in (30, 42, 60)},
+    **{
+        f"{kind} along 2^-{k}": (a_difference, kind, k)
+        for kind in ("Sigmoid", "Tanh", "Softplus")
+        for k in (30, 42, 60)
+    },
     **{f"{kind} near 0, 2^-{k}": (a_small_curve, kind, k) for kind in ("Tanh", "HardSigmoid") for k in (30, 60)},
     **{
         f"{width} of nothing, {layers} times": (a_wide_layer, layers, width)

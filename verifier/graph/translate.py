@@ -14,7 +14,7 @@ from .ending import ENDINGS
 from .fold import FOLDS, constant_value, exactly, fold, jumps, shape_of
 from .pool import average_pool, global_pool, max_pool, reduce_
 from .proto import OnnxNode
-from .rearrange import concat, expand, gather, pad, slice_, split, transpose
+from .rearrange import concat, expand, gather, pad, slice_, split, transpose, where
 from .reshape import flatten, reshape, squeeze, unsqueeze
 from .resize import resize
 from .transparent import cast, dropout, identity
@@ -66,6 +66,7 @@ TRANSLATIONS: dict[str, Callable[[Builder, OnnxNode], None]] = {
     "Transpose": transpose,
     "Unsqueeze": unsqueeze,
     "Upsample": resize,
+    "Where": where,
 }
 
 _ON_CONSTANTS = sorted({"Constant", "Shape", *FOLDS} - TRANSLATIONS.keys())
@@ -74,12 +75,19 @@ _ANY_REMEDY = "Write the network with supported operators, or leave this one out
 _MIXED = ("Dropout", "Pow", "Resize", "Upsample")  # have operands of types of their own
 _DOMAINS = ("", "ai.onnx")
 _RECTIFIER = "Train the network with one of the supported activations, such as Relu or LeakyRelu"
+_NORMALISATION = (
+    "It divides by a spread that depends on the input; train with BatchNormalization, whose numbers are constant"
+)
 _REMEDIES = {
     **dict.fromkeys(ENDINGS, _PROBABILITIES),
     "Elu": _RECTIFIER,
     "Gelu": _RECTIFIER,
     "Selu": _RECTIFIER,
     "Sign": _RECTIFIER,
+    "GroupNormalization": _NORMALISATION,
+    "InstanceNormalization": _NORMALISATION,
+    "LayerNormalization": _NORMALISATION,
+    "RMSNormalization": _NORMALISATION,
     "LSTM": "Write the recurrence out step by step, with the operators above",
 }
 

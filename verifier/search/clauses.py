@@ -18,7 +18,7 @@ from ..spec import Clause, Row
 from ..spec.logits import on_logits
 from ..spec.settle import Settler, settlers
 
-MAX_NUMBERS = 2**27  # in the rows of all groups, written out
+_ROWS = 4 * 8  # bytes of a number in the rows of all groups, written out: kept, padded, in float32
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,13 @@ class Group:
 
 
 def grouped(
-    clauses: Sequence[Clause], outputs: int, ending: str | None = None, inputs: Sequence[int] = ()
+    clauses: Sequence[Clause], outputs: int, ending: str | None, memory: int, inputs: Sequence[int] = ()
 ) -> list[Group]:
     """The clauses by box, in order of their first appearance; those that hold nothing (with an empty box, or of an
     ArgMax without such a class) are left out. outputs: of the network, which the file's `ending` follows; inputs: those
     that follow them among the graph's outputs (`graph.extended`), all that rows name.
 
-    Raises `UnsupportedError` where a clause cannot be read before the ending, or all take too much memory.
+    Raises `UnsupportedError` where a clause cannot be read before the ending, or all take more than `memory` bytes.
     """
     together: dict[tuple[bytes, int], list[tuple[Clause, list[tuple[Row, ...]]]]] = {}
     for clause in clauses:
@@ -83,10 +83,12 @@ def grouped(
     count = max((len(read) for read in found), default=0)
     most = max((len(rows) for read in found for _, rows in read), default=0)
     columns = outputs + len(inputs)
-    if len(found) * count * max(1, most) * columns > MAX_NUMBERS:
+    needed = len(found) * count * max(1, most) * columns * _ROWS
+    if needed > memory:
         raise UnsupportedError(
             f"the property has {len(found)} boxes, up to {count} cases in each and up to {most} comparisons in each of "
-            f"these, of {columns} outputs and inputs: more than {MAX_NUMBERS} numbers. Split it into several files."
+            f"these, of {columns} outputs and inputs: that takes {-(-needed // 2**20)} MiB of the {memory // 2**20} "
+            "allowed. Give more with --memory, or split it into several files."
         )
     column = {index: outputs + place for place, index in enumerate(inputs)}
     return [_group(read, columns, column) for read in found]

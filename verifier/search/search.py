@@ -29,7 +29,7 @@ class Search(BranchAndBound):
 
     @cached_property
     def _programs(self) -> Programs:
-        return Programs(self.graph, self.params, self.problems)
+        return Programs(self.graph, self.params, self.problems, self.limits.memory)
 
     @cached_property
     def _refiner(self) -> Refiner:

@@ -84,7 +84,7 @@ UNSUPPORTED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
     "float16 input": (lambda: mlp(dtype=np.float16), "'x' is float16; supported: float32"),
     "float16 weight": (
         lambda: make(mlp_nodes(), ["batch", 6], {**mlp_consts(), "b1": normal(5).astype(np.float16)}),
-        "'b1' is float16; supported: float32",
+        r"\('b1'\) of type float16 where the input is float32",
     ),
     "mixed types": (
         lambda: make(mlp_nodes(), ["batch", 6], {**mlp_consts(), "b1": normal(5).astype(np.float64)}),
@@ -122,7 +122,29 @@ UNSUPPORTED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
     ),
     "a maximum's place": (
         lambda: make([node("MaxPool", "x", "p y", kernel_shape=[2, 2])], ["b", 1, 4, 4], {}),
-        "places of its maxima",
+        "'y' .an optional output.* is used",
+    ),
+    "a dilated window with pads of its own": (
+        lambda: make(
+            [node("MaxPool", "x", "y", kernel_shape=[2], dilations=[2], auto_pad="SAME_UPPER")], ["b", 1, 5], {}
+        ),
+        "runtimes do not read alike",
+    ),
+    "a network that computes in float16": (
+        lambda: make(
+            [node("Cast", "x", "h", to=TensorProto.FLOAT16), node("Relu", "h", "r"), node("Cast", "r", "y", to=1)],
+            ["b", 6],
+            {},
+        ),
+        "converts a computed value from float32 to another type",
+    ),
+    "a computed choice": (
+        lambda: one("Where", "x x x"),
+        "chooses by a computed value",
+    ),
+    "a normalisation by layer": (
+        lambda: make([node("LayerNormalization", "x s", "y")], ["b", 6], {"s": normal(6)}, 17),
+        "LayerNormalization.*train with BatchNormalization",
     ),
     "a matrix that does not fit": (lambda: one("MatMul", "x w", w=normal(5, 3)), "vector of 6.*takes 5"),
     "an image times a vector": (lambda: one("MatMul", "x w", ("b", 4, 6), w=normal(6)), "Flatten the value"),

@@ -9,28 +9,32 @@ import pytest
 
 from glscert.verifier import pending
 from glscert.verifier.ops import compiled
+from glscert.verifier.search import branch_and_bound
 from glscert.verifier.search.falsify import Falsifier
 from glscert.verifier.search.refinement import Refiner
 from glscert.verifier.stages import Stages
 
+STEPS = 3
+
 
 @dataclass(frozen=True)
 class Way:
-    """neurons: these are split, whatever the number of inputs. programs: those in C. refined: boxes of the neurons are
-    made tighter before anything else."""
+    """neurons: these are split, whatever the number of inputs, after short ascents: there is little time. programs:
+    those in C. refined: boxes of the neurons are made tighter before anything else. seconds: of one question."""
 
     neurons: bool = False
     programs: bool = True
     refined: bool = False
+    seconds: float = 0.1
 
 
 WAYS = {
     "inputs": Way(),
     "inputs, without C": Way(programs=False),
-    "neurons": Way(neurons=True),
-    "neurons, without C": Way(neurons=True, programs=False),
-    "neurons, refined": Way(neurons=True, refined=True),
-    "neurons, refined without C": Way(neurons=True, refined=True, programs=False),
+    "neurons": Way(neurons=True, seconds=0.2),
+    "neurons, without C": Way(neurons=True, programs=False, seconds=0.2),
+    "neurons, refined": Way(neurons=True, refined=True, seconds=0.4),
+    "neurons, refined without C": Way(neurons=True, refined=True, programs=False, seconds=0.4),
 }
 
 
@@ -46,6 +50,8 @@ def only(way: Way) -> Iterator[None]:
         patch.setattr(Stages, "replay", lambda self, case, point: None)
         if way.neurons:
             patch.setattr(pending, "FEW_INPUTS", -1)
+            ascent = branch_and_bound.tighten
+            patch.setattr(branch_and_bound, "tighten", lambda *of, steps: ascent(*of, steps=min(steps, STEPS)))
         if not way.programs:
             patch.setattr(compiled, "library", lambda text: None)
         if way.refined:

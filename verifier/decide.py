@@ -45,6 +45,8 @@ Ended = tuple[int, Decision]  # of the query at that place
 # boxes than it closes.
 _TRIAL, _HOPELESS = 0.5, 0.5
 _FEW_NEURONS, _BOXES, _LEAST_BOXES = 24, 16, 2**16  # boxes for each pattern of so few ReLUs before it gives way too
+# At a border boxes are without end around the kinks that lie on it: then after so few, or once all bounds are as near.
+_BORDER_BOXES, _AT_BORDER = 2**12, 1e-4
 _WAVE = 0.25  # of the memory, for the queries that are decided together
 
 
@@ -165,6 +167,10 @@ class _Run:
     def _timeout(self, case: Pending) -> Ended:
         return self._end(case, Answer.TIMEOUT, f"timeout after {self._settings.timeout:g} s{case.reached()}")
 
+    def _numbers(self, case: Pending) -> list[int]:
+        """Its groups."""
+        return [number for number, owner in enumerate(self._case) if owner is case]
+
     def _open(self, cases: Iterable[Pending]) -> list[Pending]:
         return [case for case in cases if not case.decided]
 
@@ -223,14 +229,12 @@ class _Run:
     def _refute_borders(self) -> Iterator[Ended]:
         """Exact bounds, where a comparison is strict: of what cannot be below a border, that may be all there is."""
         for case in self._open(self._cases):
-            for number in [number for number, owner in enumerate(self._case) if owner is case]:
-                alive = self._groups[number].alive.clone()
-                for clause in range(len(alive)):
-                    if not case.late and self._border.strict(number, clause) and self._border.refutes(number, clause):
-                        alive[clause] = False
-                    self._bill({case: 1})
-                self._groups[number] = replace(self._groups[number], alive=alive)
-            if not any(bool(self._groups[number].alive.any()) for number, own in enumerate(self._case) if own is case):
+            numbers = self._numbers(case)
+            for number in numbers:
+                if not case.late:
+                    self._border.close(number)
+                self._bill({case: 1})
+            if not any(bool(self._groups[number].alive.any()) for number in numbers):
                 yield self._end(case, Answer.UNSAT, "exact bounds")
             yield from self._late([case])
 
@@ -252,6 +256,8 @@ class _Run:
         # where the least value is taken along an edge between linear pieces.
         small = neurons < _FEW_NEURONS and all(node.op == "Relu" for node in graph.nodes if node.op in NONLINEAR)
         start, told = {case: case.seconds for case in cases}, self._billed
+        strict = {case for case in cases if small and self._border.any_strict(self._numbers(case))}
+        first: dict[Pending, float] = {}
         inside, gone = list(cases), set[Pending]()
         while inside:
             self._begin(dict.fromkeys(inside, 1))
@@ -272,6 +278,9 @@ class _Run:
                 tried = case.seconds - start[case] > _TRIAL * case.timeout
                 hopeless = tried and left > _HOPELESS and growth >= 1
                 enough = max(_LEAST_BOXES, _BOXES * len(case.groups) * 2**neurons) if small else float("inf")
+                if case in strict:
+                    near = case.bound > -_AT_BORDER * abs(first.setdefault(case, case.bound))
+                    enough = _BORDER_BOXES / 4 if near else _BORDER_BOXES
                 if not case.decided and not count and own not in search.stuck:
                     yield self._end(case, Answer.UNSAT, f"input splitting, {case.visited} boxes")
                 yield from self._late([case])
@@ -397,6 +406,9 @@ class _Run:
             own_pre = {name: Box(known.lower[place].clone(), known.upper[place].clone()) for name, known in pre.items()}
             own = Box(*(end.reshape(shape) for end in group.proof))
             for clause in (alive & ~lines.refuted)[place].nonzero().flatten().tolist():
+                near = float(lines.best[place, clause]) >= -float(lines.needed[place])
+                if near and self._border.refutes(number, clause):
+                    continue
                 best = torch.zeros(rows.shape[2], dtype=torch.float64)
                 best[lines.lowest[place, clause].argmax()] = 1
                 given = (rows[place, clause], offset[place, clause])

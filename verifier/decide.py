@@ -9,7 +9,7 @@ does at the border, `sat` only of a point that onnxruntime, on the file itself, 
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -24,7 +24,7 @@ from .decision import Witness
 from .errors import GlscertError, InputError, memory_missing
 from .graph.shapes import NONLINEAR
 from .network import Network
-from .pending import Pending, waves
+from .pending import Pending, Shares, waves
 from .search.border import Border
 from .search.clauses import Group, grouped
 from .search.falsify import Falsifier
@@ -95,7 +95,7 @@ def _groups(network: Network, query: Query, memory: int) -> list[Group]:
     return grouped(query.clauses, network.graph.output_shape[0], network.graph.ending, memory)
 
 
-class _Run:
+class _Run(Shares):
     """Queries on their way together. A group is named by its number among those of all queries."""
 
     def __init__(self, network: Network, cases: list[Pending], settings: Effort, progress: Progress) -> None:
@@ -105,9 +105,7 @@ class _Run:
         self._case = [cases[number] for number in owners]  # of each group
         self._falsifier = Falsifier(network, self._groups, owners, memory=settings.memory, seed=settings.seed)
         self._border = Border(network.graph, network.exact, self._groups)
-        self._billed = time.perf_counter()  # up to when time was shared out
-        self._until = float("inf")  # when all that the work is for are out of time
-        self._shares: Mapping[Pending, float] = {}  # of that work
+        super().__init__()
 
     def decisions(self) -> Iterator[Ended]:
         try:
@@ -140,49 +138,30 @@ class _Run:
             yield from stage
             return False
         except deadline.OutOfTime:
-            inside = self._open(self._shares) or self._open(self._cases)
-            self._bill(dict.fromkeys(inside, 1))
-            for case in inside:
-                yield self._timeout(case)
-            return True
+            ending = self._timeout
         except (MemoryError, RuntimeError) as error:
             missing = memory_missing(error)
             if missing is None:
                 raise
-            inside = self._open(self._shares) or self._open(self._cases)
-            self._bill(dict.fromkeys(inside, 1))
-            for case in inside:
-                yield self._end(case, Answer.UNKNOWN, f"a step takes {missing}{case.reached()}")
-            return True
+            short = f"a step takes {missing}"
+
+            def ending(case: Pending) -> Ended:
+                return self._end(case, Answer.UNKNOWN, f"{short}{case.reached()}")
+
+        inside = self._open(self._shares) or self._open(self._cases)
+        self._bill(dict.fromkeys(inside, 1))
+        for case in inside:
+            yield ending(case)
+        return True
 
     def _timeout(self, case: Pending) -> Ended:
         return self._end(case, Answer.TIMEOUT, f"timeout after {self._settings.timeout:g} s{case.reached()}")
-
-    def _open(self, cases: Iterable[Pending]) -> list[Pending]:
-        return [case for case in cases if not case.decided]
 
     def _end(self, case: Pending, verdict: Answer, reason: str, witness: Witness | None = None) -> Ended:
         doubt = self._falsifier.doubt(self._cases.index(case))
         if doubt is not None and verdict in (Answer.UNSAT, Answer.UNKNOWN):
             verdict, reason = Answer.UNKNOWN, doubt
         return case.place, case.end(verdict, reason, witness)
-
-    def _begin(self, shares: Mapping[Pending, float]) -> None:
-        """Work for these queries; it may stop when all of them are out of time."""
-        self._shares, whole = shares, sum(shares.values())
-        self._until = self._billed + max((case.timeout - case.seconds) * whole / own for case, own in shares.items())
-        deadline.set_limit(self._until)
-
-    def _stop(self) -> bool:
-        return time.perf_counter() > self._until
-
-    def _bill(self, shares: Mapping[Pending, float]) -> None:
-        """Shares out the time since the last bill."""
-        deadline.set_limit()
-        now, whole = time.perf_counter(), sum(shares.values())
-        for case, own in shares.items():
-            case.seconds += (now - self._billed) * own / whole
-        self._billed = now
 
     def _late(self, cases: Iterable[Pending]) -> Iterator[Ended]:
         """Ends those whose time is over."""
@@ -219,6 +198,7 @@ class _Run:
             for number in [number for number, owner in enumerate(self._case) if owner is case]:
                 alive = self._groups[number].alive.clone()
                 for clause in range(len(alive)):
+                    self._begin({case: 1})
                     if not case.late and self._border.strict(number, clause) and self._border.refutes(number, clause):
                         alive[clause] = False
                     self._bill({case: 1})

@@ -41,7 +41,7 @@ class Builder:
         self.nodes: list[Node] = []
         self.params: dict[str, np.ndarray] = {}
         self.shapes: dict[str, Shape] = {declared.name: self.without_batch(declared.dims)}
-        self.origins: dict[str, OnnxNode] = {}  # of every value and constant of the file that a node computes
+        self.origins: dict[str, OnnxNode] = {}  # of every computed value of the file but the input
         self._values = {declared.name: Value(declared.name, declared.dims)}
         self._rounded: dict[str, np.ndarray] = {}
         self._stored: dict[tuple[str, bool], list[str]] = {}
@@ -131,7 +131,6 @@ class Builder:
             name = own
         self._parts.clear()
         self._values[own] = Value(name, dims)
-        self.origins[own] = origin
 
     def param(self, origin: OnnxNode, hint: str, array: np.ndarray) -> str:
         """Stores a weight; equal ones of one hint are stored once, in the network's type where that holds them.

@@ -9,7 +9,7 @@ does at the border, `sat` only of a point that onnxruntime, on the file itself, 
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -25,7 +25,7 @@ from .errors import GlscertError, InputError, memory_missing
 from .graph.extended import extended
 from .graph.shapes import NONLINEAR
 from .network import Network
-from .pending import Pending, waves
+from .pending import Pending, Shares, waves
 from .search.border import Border
 from .search.clauses import Group, grouped
 from .search.falsify import Falsifier
@@ -104,7 +104,7 @@ def _groups(network: Network, query: Query, memory: int, named: Sequence[int]) -
     return grouped(query.clauses, network.graph.output_shape[0], network.graph.ending, memory, named)
 
 
-class _Run:
+class _Run(Shares):
     """Queries on their way together. A group is named by its number among those of all queries."""
 
     def __init__(self, network: Network, cases: list[Pending], settings: Effort, progress: Progress) -> None:
@@ -114,9 +114,7 @@ class _Run:
         self._case = [cases[number] for number in owners]  # of each group
         self._falsifier = Falsifier(network, self._groups, owners, memory=settings.memory, seed=settings.seed)
         self._border = Border(network.graph, network.exact, self._groups)
-        self._billed = time.perf_counter()  # up to when time was shared out
-        self._until = float("inf")  # when all that the work is for are out of time
-        self._shares: Mapping[Pending, float] = {}  # of that work
+        super().__init__()
 
     def decisions(self) -> Iterator[Ended]:
         try:
@@ -149,20 +147,21 @@ class _Run:
             yield from stage
             return False
         except deadline.OutOfTime:
-            inside = self._open(self._shares) or self._open(self._cases)
-            self._bill(dict.fromkeys(inside, 1))
-            for case in inside:
-                yield self._timeout(case)
-            return True
+            ending = self._timeout
         except (MemoryError, RuntimeError) as error:
             missing = memory_missing(error)
             if missing is None:
                 raise
-            inside = self._open(self._shares) or self._open(self._cases)
-            self._bill(dict.fromkeys(inside, 1))
-            for case in inside:
-                yield self._end(case, Answer.UNKNOWN, f"a step takes {missing}{case.reached()}")
-            return True
+            short = f"a step takes {missing}"
+
+            def ending(case: Pending) -> Ended:
+                return self._end(case, Answer.UNKNOWN, f"{short}{case.reached()}")
+
+        inside = self._open(self._shares) or self._open(self._cases)
+        self._bill(dict.fromkeys(inside, 1))
+        for case in inside:
+            yield ending(case)
+        return True
 
     def _timeout(self, case: Pending) -> Ended:
         return self._end(case, Answer.TIMEOUT, f"timeout after {self._settings.timeout:g} s{case.reached()}")
@@ -171,31 +170,11 @@ class _Run:
         """Its groups."""
         return [number for number, owner in enumerate(self._case) if owner is case]
 
-    def _open(self, cases: Iterable[Pending]) -> list[Pending]:
-        return [case for case in cases if not case.decided]
-
     def _end(self, case: Pending, verdict: Answer, reason: str, witness: Witness | None = None) -> Ended:
         doubt = self._falsifier.doubt(self._cases.index(case))
         if doubt is not None and verdict in (Answer.UNSAT, Answer.UNKNOWN):
             verdict, reason = Answer.UNKNOWN, doubt
         return case.place, case.end(verdict, reason, witness)
-
-    def _begin(self, shares: Mapping[Pending, float]) -> None:
-        """Work for these queries; it may stop when all of them are out of time."""
-        self._shares, whole = shares, sum(shares.values())
-        self._until = self._billed + max((case.timeout - case.seconds) * whole / own for case, own in shares.items())
-        deadline.set_limit(self._until)
-
-    def _stop(self) -> bool:
-        return time.perf_counter() > self._until
-
-    def _bill(self, shares: Mapping[Pending, float]) -> None:
-        """Shares out the time since the last bill."""
-        deadline.set_limit()
-        now, whole = time.perf_counter(), sum(shares.values())
-        for case, own in shares.items():
-            case.seconds += (now - self._billed) * own / whole
-        self._billed = now
 
     def _late(self, cases: Iterable[Pending]) -> Iterator[Ended]:
         """Ends those whose time is over."""
@@ -231,6 +210,7 @@ class _Run:
         for case in self._open(self._cases):
             numbers = self._numbers(case)
             for number in numbers:
+                self._begin({case: 1})
                 if not case.late:
                     self._border.close(number)
                 self._bill({case: 1})

@@ -21,7 +21,7 @@ from .cost import multiplications
 from .exact_program import proves
 
 _BUDGET, _BOX_BUDGET = 100_000, 20_000  # entries, of a whole box and of a part
-_MOST_BOXES, _MOST_OTHERS = 2000, 64  # parts of one group's box, for strict comparisons and for others
+_MOST_BOXES, _MOST_OTHERS = 2000, 16  # parts of one group's box, for strict comparisons and for others
 _MOST = 1 << 22  # multiplications of a network
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from glscert.verifier.errors import InputError
 
 from . import render
+from .asked import say_what_is_asked
 from .parse import parse_eps, parse_norm, parse_range, parse_slice, read_ranges
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from glscert.verifier.task import Task
 
 SECONDS_BETWEEN_SAVES = 5.0
-_LOOKED_AT = 256  # inputs, for a hint
 
 
 class Request(NamedTuple):
@@ -77,7 +77,7 @@ def run(
     report = Report(_header(verifier, task, settings, data | {"label": inputs.label}), labels, out)
     verifier.recheck(x, labels, settings, first, report.images, report.counterexamples)
     _remark(report, inputs, source)
-    _say_what_is_asked(task, x)
+    say_what_is_asked(task, x)
     interrupted = not _run(verifier, x, y, first, settings, report)
     with _undisturbed():
         if as_json:
@@ -129,27 +129,6 @@ def _undisturbed() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, earlier)
-
-
-def _say_what_is_asked(task: "Task", x: "np.ndarray") -> None:
-    """Of a single output: on which side of what threshold it is to stay."""
-    asked = task.described()
-    if asked["task"] != "binary":
-        return
-    threshold, behind = asked["threshold"], asked["behind"]
-    where = f"behind a last {behind}" if behind else "of one output"
-    render.logs().print(
-        f"one output, read as a binary classifier: class 1 above {threshold:g}, the threshold {where}; --threshold "
-        "states another, --tolerance asks for a regression.",
-        markup=False,
-    )
-    scores = task.network.scores(x[:_LOOKED_AT])
-    if not behind and threshold == 0 and len(scores) and 0 <= scores.min() and scores.max() <= 1:
-        render.logs().print(
-            f"all outputs looked at lie from {scores.min():g} to {scores.max():g}; if they are probabilities, give "
-            "--threshold 0.5.",
-            markup=False,
-        )
 
 
 def _say_how_to_go_on(report: "Report") -> None:

@@ -13,7 +13,7 @@ from .outcome import Outcome, Verdict
 
 @dataclass(eq=False)
 class Case:
-    """label: what the input came with. goal: what it is to keep (`task`), from the prediction on. lower: best float64
+    """label: what the input came with. goal: what it is to keep (`tasks`), from the prediction on. lower: best float64
     bounds of the task's rows [M], and which of them prove their row, whatever rounded; pre: boxes of the ReLUs' inputs
     [*v], by value name.
     """

@@ -25,7 +25,8 @@ from .search.boxes import proof_box
 from .search.memory import inputs_at_once, inputs_per_pass
 from .settings import Settings as Settings
 from .stages import Stages, through
-from .task import Task, asked
+from .task import Task
+from .tasks import asked
 
 Report = Callable[[Outcome], None]
 

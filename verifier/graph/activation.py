@@ -186,6 +186,7 @@ def _leaky(builder: Builder, node: OnnxNode, slope: np.ndarray) -> None:
     # with every axis spelled out, in the value's canonical shape
     slope = slope if slope.size == 1 else np.broadcast_to(slope, dims).reshape(builder.shapes[value.name])
     slope = (slope.reshape(()) if slope.size == 1 else slope).astype(np.float64)
+    builder.exact &= bool((1 - (1 - slope) == slope).all())
     line = scaled(builder, node, value.name, slope)
     bend = scaled(builder, node, builder.emit(node, "Relu", [value.name]), 1 - slope)
     builder.bind(node, builder.emit(node, "Add", [line, bend]), value.dims)

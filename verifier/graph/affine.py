@@ -30,6 +30,7 @@ def gemm(builder: Builder, node: OnnxNode) -> None:
     weight = matrix if node.attrs.get("transB", 0) else matrix.T
     alpha, beta = (np.float64(node.number(key, 1)) for key in ("alpha", "beta"))
     weight = np.ascontiguousarray(weight if alpha == 1 else alpha * weight)
+    builder.exact &= alpha == beta == 1 or builder.dtype == np.float32  # else their product is rounded
     if several:
         _many_rows(builder, node, value, weight, beta)
         return
@@ -101,6 +102,7 @@ def batch_normalization(builder: Builder, node: OnnxNode) -> None:
     spread = variance + node.number("epsilon", 1e-5)
     if not (spread > 0).all():
         raise refusal(node, "has a variance that is not positive", "Export a sound checkpoint")
+    builder.exact = False
     name = builder.reshape(node, value.name, value.dims[1:])
     shape = (len(scale),) + (1,) * (len(value.dims) - 2)
     name = shifted(builder, node, name, -mean.reshape(shape))

@@ -42,6 +42,7 @@ class Builder:
         self.names = names
         self.nodes: list[Node] = []
         self.params: dict[str, np.ndarray] = {}
+        self.exact = True  # no constant was rounded, be it in float64's last bit
         self.shapes: dict[str, Shape] = {}
         self.input = ""  # the canonical graph's
         self.origins: dict[str, OnnxNode] = {}  # of every value and constant of the file that a node computes

@@ -31,7 +31,8 @@ class Graph:
     """Nodes in topological order from `input` to `output`; `shapes` holds *v for every value, batch left out.
 
     ending: ArgMax, LogSoftmax or Softmax where the file goes on to that from the graph's output, its logits.
-    reading: how the file that it was made of is fed, where it was.
+    reading: how the file that it was made of is fed, where it was. exact: the params are the file's numbers and what
+    follows from them without any rounding.
     """
 
     input: str
@@ -39,6 +40,7 @@ class Graph:
     nodes: tuple[Node, ...]
     shapes: Mapping[str, tuple[int, ...]]
     ending: str | None = None
+    exact: bool = True
     reading: Reading | None = field(default=None, compare=False)
 
     @property

@@ -32,7 +32,7 @@ class Border:
     def __init__(self, graph: Graph, params: Params, groups: Sequence[Group]) -> None:
         self._graph, self._params, self._groups = graph, params, groups
         self._linear = Linear(params)
-        self._small = multiplications(graph, params) <= _MOST
+        self._small = graph.exact and multiplications(graph, params) <= _MOST
         self._roots: dict[int, ExactBounds | None] = {}
         self._tried: dict[int, int] = {}
         self._asked = 0

@@ -170,3 +170,24 @@ def test_limits_that_cross_leave_the_upper_one() -> None:
     proto = one("Clip", "x l h", l=np.float32(1), h=np.float32(-0.5))
     x = normal(3, 6)
     np.testing.assert_array_equal(run_loaded(from_proto(proto), x), run_file(proto, x))
+
+
+ROUNDED = {
+    "root": ([node("Sqrt", "c", "r"), node("Mul", "x r", "y")], {"c": np.float32([2])}),
+    "normalisation": (
+        [node("BatchNormalization", "x g b m v", "y")],
+        {name: np.float32([0.3, 0.7, 1.1]) for name in "gbmv"},
+    ),
+}
+EXACT = {
+    "weights": ([node("Gemm", "x w b", "y", alpha=0.3)], {"w": normal(3, 2), "b": normal(2)}),
+    "slope": ([node("LeakyRelu", "x", "y", alpha=0.3)], {}),
+    "mean": ([node("ReduceMean", "x", "y", axes=[1], keepdims=1)], {}),
+}
+
+
+@pytest.mark.parametrize("name", [*ROUNDED, *EXACT])
+def test_a_graph_says_whether_its_numbers_are_exact(name: str) -> None:
+    nodes, consts = (ROUNDED | EXACT)[name]
+    model = from_proto(make(nodes, ("b", 3), consts))
+    assert model.graph.exact == (name in EXACT)

@@ -46,7 +46,7 @@ Ended = tuple[int, Decision]  # of the query at that place
 _TRIAL, _HOPELESS = 0.5, 0.5
 _FEW_NEURONS, _BOXES, _LEAST_BOXES = 24, 16, 2**16  # boxes for each pattern of so few ReLUs before it gives way too
 # At a border boxes are without end around the kinks that lie on it: then after so few, or once all bounds are as near.
-_BORDER_BOXES, _AT_BORDER = 2**12, 1e-4
+_BORDER_BOXES, _AT_BORDER, _FIRST_BOXES = 2**12, 1e-4, 2**8  # the last: before exact bounds of the whole box
 _WAVE = 0.25  # of the memory, for the queries that are decided together
 
 
@@ -113,6 +113,7 @@ class _Run(Shares):
         owners = [number for number, case in enumerate(cases) for _ in case.groups]
         self._case = [cases[number] for number in owners]  # of each group
         self._falsifier = Falsifier(network, self._groups, owners, memory=settings.memory, seed=settings.seed)
+        self._looked_at = set[Pending]()  # by the border
         self._border = Border(network.graph, network.exact, self._groups)
         super().__init__()
 
@@ -131,10 +132,10 @@ class _Run(Shares):
         every = [(number, clause) for number, group in enumerate(self._groups) for clause in range(len(group.rows))]
         self._progress(f"attack on {len(every)} clauses")
         yield from self._timed(self._attack(every, restarts=1, steps=10))
-        yield from self._timed(self._refute_borders())
         few = [case for case in self._open(self._cases) if case.few_inputs]
         if few:
             yield from self._timed(self._split_inputs(few))
+        yield from self._timed(self._refute_borders(self._cases))
         while self._open(self._cases) and (yield from self._timed(self._split_neurons())):
             pass  # again for those that have time left
         for case in self._open(self._cases):
@@ -205,9 +206,13 @@ class _Run(Shares):
             yield self._end(self._cases[owner], Answer.SAT, "attack", witness)
         yield from self._late(shares)
 
-    def _refute_borders(self) -> Iterator[Ended]:
-        """Exact bounds, where a comparison is strict: of what cannot be below a border, that may be all there is."""
-        for case in self._open(self._cases):
+    def _refute_borders(self, cases: Iterable[Pending]) -> Iterator[Ended]:
+        """Exact bounds of whole boxes, once, where a comparison is strict: of what never passes a border there may be
+        no other."""
+        for case in self._open(cases):
+            if case in self._looked_at:
+                continue
+            self._looked_at.add(case)
             numbers = self._numbers(case)
             for number in numbers:
                 self._begin({case: 1})
@@ -236,7 +241,7 @@ class _Run(Shares):
         # where the least value is taken along an edge between linear pieces.
         small = neurons < _FEW_NEURONS and all(node.op == "Relu" for node in graph.nodes if node.op in NONLINEAR)
         start, told = {case: case.seconds for case in cases}, self._billed
-        strict = {case for case in cases if small and self._border.any_strict(self._numbers(case))}
+        strict = {case for case in cases if self._border.any_strict(self._numbers(case))}
         first: dict[Pending, float] = {}
         inside, gone = list(cases), set[Pending]()
         while inside:
@@ -258,9 +263,11 @@ class _Run(Shares):
                 tried = case.seconds - start[case] > _TRIAL * case.timeout
                 hopeless = tried and left > _HOPELESS and growth >= 1
                 enough = max(_LEAST_BOXES, _BOXES * len(case.groups) * 2**neurons) if small else float("inf")
-                if case in strict:
+                if case in strict and not case.decided:
                     near = case.bound > -_AT_BORDER * abs(first.setdefault(case, case.bound))
-                    enough = _BORDER_BOXES / 4 if near else _BORDER_BOXES
+                    enough = _BORDER_BOXES / 4 if near else _BORDER_BOXES if small else enough
+                    if case.visited > _FIRST_BOXES and count:
+                        yield from self._refute_borders([case])
                 if not case.decided and not count and own not in search.stuck:
                     yield self._end(case, Answer.UNSAT, f"input splitting, {case.visited} boxes")
                 yield from self._late([case])

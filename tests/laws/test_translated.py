@@ -42,6 +42,15 @@ def floats(*values: float) -> np.ndarray:
 KERNEL = normal(2, 2, 2, 3)
 CASES: dict[str, Callable[[], onnx.ModelProto]] = {
     **{op: one(op) for op in ("Abs", "HardSwish", "Neg", "Relu", "Sigmoid", "Softplus", "Tanh")},
+    **{op: one(op) for op in ("Elu", "Erf", "Selu", "Softsign")},
+    "Elu that bends": one("Elu", alpha=0.3),
+    "Selu that bends": one("Selu", alpha=2.0, gamma=0.7),
+    "Celu": one("Celu", alpha=1.7),
+    "Gelu": one("Gelu", opset=20),
+    "Gelu by tanh": one("Gelu", opset=20, approximate="tanh"),
+    "Mish": one("Mish", opset=18),
+    "Swish": one("Swish", opset=24, alpha=0.7),
+    "a cube": one("Pow", inputs="x c", consts={"c": np.float32(3)}),
     "HardSwish": one("HardSwish", opset=14),
     "HardSigmoid": one("HardSigmoid", alpha=1.5, beta=0.3),
     "LeakyRelu": one("LeakyRelu", alpha=0.1),

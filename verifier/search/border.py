@@ -22,6 +22,7 @@ from .exact_program import proves
 
 _BUDGET, _BOX_BUDGET = 100_000, 20_000  # entries, of a whole box and of a part
 _MOST_BOXES, _MOST_OTHERS = 2000, 16  # parts of one group's box, for strict comparisons and for others
+_MOST_ASKED = 64  # clauses on whole boxes
 _MOST = 1 << 22  # multiplications of a network
 
 
@@ -34,6 +35,7 @@ class Border:
         self._small = multiplications(graph, params) <= _MOST
         self._roots: dict[int, ExactBounds | None] = {}
         self._tried: dict[int, int] = {}
+        self._asked = 0
 
     def strict(self, group: int, clause: int) -> bool:
         """Some comparison of the clause excludes equality."""
@@ -50,7 +52,10 @@ class Border:
         return any(self.strict(group, clause) for group in groups for clause in range(len(self._groups[group].exact)))
 
     def refutes(self, group: int, clause: int) -> bool:
-        """On the whole box."""
+        """On the whole box; never once that was asked too often."""
+        self._asked += 1
+        if self._asked > _MOST_ASKED:
+            return False
         bounds = self._root(group)
         return bounds is not None and (self._refuted(bounds, group, clause) or self.refutes_split(group, clause, {}))
 

@@ -38,8 +38,8 @@ UNSUPPORTED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
         r"ArgMax \(node 'a'\)",
     ),
     "an operator inside": (
-        lambda: make([helper.make_node("Selu", ["x"], ["y"], name="bend")], ["b", 1, 4, 4], {}),
-        r"Selu \(node 'bend'\).*Supported: .*activations",
+        lambda: make([helper.make_node("Sign", ["x"], ["y"], name="bend")], ["b", 1, 4, 4], {}),
+        r"Sign \(node 'bend'\).*Supported: .*It jumps",
     ),
     "an operator of another domain": (
         lambda: make([helper.make_node("Relu", ["x"], ["y"], domain="com.microsoft")], ["batch", 6], {}),
@@ -54,7 +54,12 @@ UNSUPPORTED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
     "entries that are not there": (lambda: one("Gather", "x i", i=np.array([6])), "does not have"),
     "entries of a computed place": (lambda: one("Gather", "c x", c=normal(6)), "'c' is a constant where"),
     "a computed power": (lambda: one("Pow", "x x"), "another power"),
-    "a cube": (lambda: one("Pow", "x c", c=np.float32(3)), "another power"),
+    "a fourth power": (lambda: one("Pow", "x c", c=np.float32(4)), "another power"),
+    "a Celu of nothing": (lambda: make([node("Celu", "x", "y", alpha=0.0)], ["b", 6], {}), "0 for its alpha"),
+    "another approximation": (
+        lambda: make([node("Gelu", "x", "y", approximate="fast")], ["b", 6], {}, 20),
+        "approximated by 'fast'; supported: none, tanh",
+    ),
     "a linear Resize": (
         lambda: make(
             [node("Resize", "x - s", "y", mode="linear")], ["b", 1, 4, 4], {"s": np.float32([1, 1, 2, 2])}
@@ -183,8 +188,8 @@ def test_unsupported(case: str) -> None:
 
 def test_an_error_in_a_file_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
-    path.write_bytes(one("Selu").SerializeToString())
-    with pytest.raises(UnsupportedError, match=r"model.onnx: operator Selu \(node 'y'\)"):
+    path.write_bytes(one("Sign").SerializeToString())
+    with pytest.raises(UnsupportedError, match=r"model.onnx: operator Sign \(node 'y'\)"):
         load_model(path)
 
 

@@ -393,7 +393,7 @@ class _Run(Shares):
             own_pre = {name: Box(known.lower[place].clone(), known.upper[place].clone()) for name, known in pre.items()}
             own = Box(*(end.reshape(shape) for end in group.proof))
             for clause in (alive & ~lines.refuted)[place].nonzero().flatten().tolist():
-                near = float(lines.best[place, clause]) >= -float(lines.needed[place])
+                near = float(lines.best[place, clause]) >= -float(lines.needed[place, clause].max())
                 if near and self._border.refutes(number, clause):
                     continue
                 best = torch.zeros(rows.shape[2], dtype=torch.float64)

@@ -46,6 +46,7 @@ _TRIAL, _HOPELESS = 0.5, 0.5
 _FEW_NEURONS, _BOXES, _LEAST_BOXES = 24, 16, 2**16  # boxes for each pattern of so few ReLUs before it gives way too
 # At a border boxes are without end around the kinks that lie on it: then after so few, or once all bounds are as near.
 _BORDER_BOXES, _AT_BORDER, _FIRST_BOXES = 2**12, 1e-4, 2**8  # the last: before exact bounds of the whole box
+_KINKS = 4  # clauses of a box
 _WAVE = 0.25  # of the memory, for the queries that are decided together
 
 
@@ -125,7 +126,7 @@ class _Run:
         few = [case for case in self._open(self._cases) if case.few_inputs]
         if few:
             yield from self._split_inputs(few)
-        yield from self._refute_borders(self._cases)
+        yield from self._refute_borders(self._strict(self._cases))
         if self._open(self._cases):
             yield from self._split_neurons()
         for case in self._open(self._cases):
@@ -134,6 +135,9 @@ class _Run:
     def _numbers(self, case: Pending) -> list[int]:
         """Its groups."""
         return [number for number, owner in enumerate(self._case) if owner is case]
+
+    def _strict(self, cases: Iterable[Pending]) -> set[Pending]:
+        return {case for case in cases if self._border.any_strict(self._numbers(case))}
 
     def _open(self, cases: Iterable[Pending]) -> list[Pending]:
         return [case for case in cases if not case.decided]
@@ -199,9 +203,25 @@ class _Run:
                 if not case.late:
                     self._border.close(number)
                 self._bill({case: 1})
+                witness = None if case.late else self._at_kinks(number)
+                self._bill({case: 1})
+                if witness is not None:
+                    yield self._end(case, Answer.SAT, "linear program", witness)
+                    break
+            if case.decided:
+                continue
             if not any(bool(self._groups[number].alive.any()) for number in numbers):
                 yield self._end(case, Answer.UNSAT, "exact bounds")
             yield from self._late([case])
+
+    def _at_kinks(self, number: int) -> Witness | None:
+        """Of a small network's first clauses, where bounds over the whole box are taken."""
+        for clause in self._groups[number].alive.nonzero().flatten()[:_KINKS].tolist():
+            point = self._border.kink(number, clause)
+            witness = None if point is None else self._falsifier.replay(number, point)
+            if witness is not None:
+                return witness
+        return None
 
     def _split_inputs(self, cases: list[Pending]) -> Iterator[Ended]:
         """Input splitting, of each query until it is plain that it will not end in time."""
@@ -220,7 +240,7 @@ class _Run:
         # where the least value is taken along an edge between linear pieces.
         small = neurons < _FEW_NEURONS and all(node.op == "Relu" for node in graph.nodes if node.op in NONLINEAR)
         start, told = {case: case.seconds for case in cases}, self._billed
-        strict = {case for case in cases if self._border.any_strict(self._numbers(case))}
+        strict = self._strict(cases)
         first: dict[Pending, float] = {}
         inside, gone = list(cases), set[Pending]()
         while inside:
@@ -245,8 +265,8 @@ class _Run:
                 if case in strict and not case.decided:
                     near = case.bound > -_AT_BORDER * abs(first.setdefault(case, case.bound))
                     enough = _BORDER_BOXES / 4 if near else _BORDER_BOXES if small else enough
-                    if case.visited > _FIRST_BOXES and count:
-                        yield from self._refute_borders([case])
+                if (small or case in strict) and case.visited > _FIRST_BOXES and count and not case.decided:
+                    yield from self._refute_borders([case])
                 if not case.decided and not count and own not in search.stuck:
                     yield self._end(case, Answer.UNSAT, f"input splitting, {case.visited} boxes")
                 yield from self._late([case])

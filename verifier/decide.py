@@ -21,8 +21,8 @@ from .decision import Answer as Answer
 from .decision import Decision as Decision
 from .decision import Witness
 from .errors import GlscertError, InputError
-from .graph.shapes import NONLINEAR
 from .network import Network
+from .patience import Patience
 from .pending import Pending, waves
 from .search.border import Border
 from .search.clauses import Group, grouped
@@ -40,12 +40,6 @@ Progress = Callable[[str], None]
 Ended = tuple[int, Decision]  # of the query at that place
 Open = tuple[Problem, float]  # a clause to be proved, and what its bounds must exceed
 
-# Input splitting gives way after this part of the time where it leaves this part of the space open and still opens more
-# boxes than it closes.
-_TRIAL, _HOPELESS = 0.5, 0.5
-_FEW_NEURONS, _BOXES, _LEAST_BOXES = 24, 16, 2**16  # boxes for each pattern of so few ReLUs before it gives way too
-# At a border boxes are without end around the kinks that lie on it: then after so few, or once all bounds are as near.
-_BORDER_BOXES, _AT_BORDER, _FIRST_BOXES = 2**12, 1e-4, 2**8  # the last: before exact bounds of the whole box
 _KINKS = 4  # clauses of a box
 _WAVE = 0.25  # of the memory, for the queries that are decided together
 
@@ -236,12 +230,7 @@ class _Run:
             graph, params, groups, owners, batch=batch, most=most, memory=memory // 8, stop=self._stop,
             exact=lambda group, *part: self._border.refutes_part(numbers[group], *part),
         )  # fmt: skip
-        # Neuron splitting needs no more subdomains than there are patterns; boxes, which cost less, are without end
-        # where the least value is taken along an edge between linear pieces.
-        small = neurons < _FEW_NEURONS and all(node.op == "Relu" for node in graph.nodes if node.op in NONLINEAR)
-        start, told = {case: case.seconds for case in cases}, self._billed
-        strict = self._strict(cases)
-        first: dict[Pending, float] = {}
+        told, patience = self._billed, Patience(graph, cases, self._strict(cases))
         inside, gone = list(cases), set[Pending]()
         while inside:
             self._begin(dict.fromkeys(inside, 1))
@@ -259,18 +248,12 @@ class _Run:
             for case in inside:
                 own = place[case]
                 count, case.bound, left, growth = (each[own] for each in standing)
-                tried = case.seconds - start[case] > _TRIAL * case.timeout
-                hopeless = tried and left > _HOPELESS and growth >= 1
-                enough = max(_LEAST_BOXES, _BOXES * len(case.groups) * 2**neurons) if small else float("inf")
-                if case in strict and not case.decided:
-                    near = case.bound > -_AT_BORDER * abs(first.setdefault(case, case.bound))
-                    enough = _BORDER_BOXES / 4 if near else _BORDER_BOXES if small else enough
-                if (small or case in strict) and case.visited > _FIRST_BOXES and count and not case.decided:
+                if count and not case.decided and patience.wants_exact(case):
                     yield from self._refute_borders([case])
                 if not case.decided and not count and own not in search.stuck:
                     yield self._end(case, Answer.UNSAT, f"input splitting, {case.visited} boxes")
                 yield from self._late([case])
-                if case.decided or not count or own == crowded or hopeless or case.visited > enough:
+                if case.decided or not count or own == crowded or patience.is_over(case, left, growth):
                     search.drop(own)
                     gone.add(case)
             inside = [case for case in inside if case not in gone]

@@ -9,7 +9,7 @@ does at the border, `sat` only of a point that onnxruntime, on the file itself, 
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -20,15 +20,12 @@ from .bounds import Box
 from .bounds.interval import nonlinear_inputs
 from .decision import Answer as Answer
 from .decision import Decision as Decision
-from .decision import Witness
-from .errors import GlscertError, InputError, memory_missing
+from .errors import GlscertError, InputError
 from .graph.extended import extended
-from .graph.shapes import NONLINEAR
 from .network import Network
-from .pending import Pending, Shares, waves
-from .search.border import Border
+from .patience import Patience
+from .pending import Pending, waves
 from .search.clauses import Group, grouped
-from .search.falsify import Falsifier
 from .search.frontier import Limits
 from .search.input_splitting import InputSplitting, padded
 from .search.memory import inputs_at_once
@@ -37,16 +34,8 @@ from .search.row_lines import row_lines
 from .search.search import Search
 from .settings import Effort
 from .spec import Query
+from .together import Ended, Progress, Together
 
-Progress = Callable[[str], None]
-Ended = tuple[int, Decision]  # of the query at that place
-
-# Input splitting gives way after this part of the time where it leaves this part of the space open and still opens more
-# boxes than it closes.
-_TRIAL, _HOPELESS = 0.5, 0.5
-_FEW_NEURONS, _BOXES, _LEAST_BOXES = 24, 16, 2**16  # boxes for each pattern of so few ReLUs before it gives way too
-# At a border boxes are without end around the kinks that lie on it: then after so few, or once all bounds are as near.
-_BORDER_BOXES, _AT_BORDER, _FIRST_BOXES = 2**12, 1e-4, 2**8  # the last: before exact bounds of the whole box
 _WAVE = 0.25  # of the memory, for the queries that are decided together
 
 
@@ -104,18 +93,8 @@ def _groups(network: Network, query: Query, memory: int, named: Sequence[int]) -
     return grouped(query.clauses, network.graph.output_shape[0], network.graph.ending, memory, named)
 
 
-class _Run(Shares):
-    """Queries on their way together. A group is named by its number among those of all queries."""
-
-    def __init__(self, network: Network, cases: list[Pending], settings: Effort, progress: Progress) -> None:
-        self._network, self._cases, self._settings, self._progress = network, cases, settings, progress
-        self._groups = [group for case in cases for group in case.groups]
-        owners = [number for number, case in enumerate(cases) for _ in case.groups]
-        self._case = [cases[number] for number in owners]  # of each group
-        self._falsifier = Falsifier(network, self._groups, owners, memory=settings.memory, seed=settings.seed)
-        self._looked_at = set[Pending]()  # by the border
-        self._border = Border(network.graph, network.exact, self._groups)
-        super().__init__()
+class _Run(Together):
+    """The stages, one after the other."""
 
     def decisions(self) -> Iterator[Ended]:
         try:
@@ -135,93 +114,11 @@ class _Run(Shares):
         few = [case for case in self._open(self._cases) if case.few_inputs]
         if few:
             yield from self._timed(self._split_inputs(few))
-        yield from self._timed(self._refute_borders(self._cases))
+        yield from self._timed(self._refute_borders(self._strict(self._cases)))
         while self._open(self._cases) and (yield from self._timed(self._split_neurons())):
             pass  # again for those that have time left
         for case in self._open(self._cases):
             yield self._end(case, Answer.UNKNOWN, "the bounds are as good as they get and within rounding of zero")
-
-    def _timed(self, stage: Iterator[Ended]) -> Generator[Ended, None, bool]:
-        """The stage's answers; and for the queries that a step was for which went beyond the time, timeout, or beyond
-        the machine's memory, unknown. Whether there was such a step."""
-        try:
-            yield from stage
-            return False
-        except deadline.OutOfTime:
-            ending = self._timeout
-        except (MemoryError, RuntimeError) as error:
-            missing = memory_missing(error)
-            if missing is None:
-                raise
-            short = f"a step takes {missing}"
-
-            def ending(case: Pending) -> Ended:
-                return self._end(case, Answer.UNKNOWN, f"{short}{case.reached()}")
-
-        inside = self._open(self._shares) or self._open(self._cases)
-        self._bill(dict.fromkeys(inside, 1))
-        for case in inside:
-            yield ending(case)
-        return True
-
-    def _timeout(self, case: Pending) -> Ended:
-        return self._end(case, Answer.TIMEOUT, f"timeout after {self._settings.timeout:g} s{case.reached()}")
-
-    def _numbers(self, case: Pending) -> list[int]:
-        """Its groups."""
-        return [number for number, owner in enumerate(self._case) if owner is case]
-
-    def _end(self, case: Pending, verdict: Answer, reason: str, witness: Witness | None = None) -> Ended:
-        doubt = self._falsifier.doubt(self._cases.index(case))
-        if doubt is not None and verdict in (Answer.UNSAT, Answer.UNKNOWN):
-            verdict, reason = Answer.UNKNOWN, doubt
-        return case.place, case.end(verdict, reason, witness)
-
-    def _late(self, cases: Iterable[Pending]) -> Iterator[Ended]:
-        """Ends those whose time is over."""
-        for case in self._open(cases):
-            if case.late:
-                yield self._timeout(case)
-
-    def _attack(self, clauses: list[tuple[int, int]], *, restarts: int, steps: int) -> Iterator[Ended]:
-        """On clauses, each by the number of its group and its own within that."""
-        for number in dict.fromkeys(number for number, _ in clauses):
-            case = self._case[number]
-            if case.decided:
-                continue
-            self._begin({case: 1})
-            found = self._falsifier.sample(number, max(16, 1024 // len(case.groups)))
-            self._bill({case: 1})
-            if found is not None:
-                yield self._end(case, Answer.SAT, "random points", found)
-            yield from self._late([case])
-        clauses = [pair for pair in clauses if not self._case[pair[0]].decided]
-        if not clauses:
-            return
-        shares = Counter(self._case[number] for number, _ in clauses)
-        self._begin(shares)
-        witnesses = self._falsifier.descend(clauses, restarts=restarts, steps=steps, stop=self._stop)
-        self._bill(shares)
-        for owner, witness in witnesses.items():
-            yield self._end(self._cases[owner], Answer.SAT, "attack", witness)
-        yield from self._late(shares)
-
-    def _refute_borders(self, cases: Iterable[Pending]) -> Iterator[Ended]:
-        """Exact bounds of whole boxes, once, where a comparison is strict: of what never passes a border there may be
-        no other."""
-        for case in self._open(cases):
-            if case in self._looked_at:
-                continue
-            self._looked_at.add(case)
-            numbers = self._numbers(case)
-            for number in numbers:
-                self._begin({case: 1})
-                if not case.late:
-                    self._border.close(number)
-                self._bill({case: 1})
-            if not any(bool(self._groups[number].alive.any()) for number in numbers):
-                yield self._end(case, Answer.UNSAT, "exact bounds")
-            yield from self._late([case])
 
     def _split_inputs(self, cases: list[Pending]) -> Iterator[Ended]:
         """Input splitting, of each query until it is plain that it will not end in time."""
@@ -237,12 +134,7 @@ class _Run(Shares):
             graph, params, groups, owners, batch=batch, most=most, memory=memory // 8, stop=self._stop,
             exact=lambda group, *part: self._border.refutes_part(numbers[group], *part),
         )  # fmt: skip
-        # Neuron splitting needs no more subdomains than there are patterns; boxes, which cost less, are without end
-        # where the least value is taken along an edge between linear pieces.
-        small = neurons < _FEW_NEURONS and all(node.op == "Relu" for node in graph.nodes if node.op in NONLINEAR)
-        start, told = {case: case.seconds for case in cases}, self._billed
-        strict = {case for case in cases if self._border.any_strict(self._numbers(case))}
-        first: dict[Pending, float] = {}
+        told, patience = self._billed, Patience(graph, cases, self._strict(cases))
         inside, gone = list(cases), set[Pending]()
         while inside:
             self._begin(dict.fromkeys(inside, 1))
@@ -260,18 +152,12 @@ class _Run(Shares):
             for case in inside:
                 own = place[case]
                 count, case.bound, left, growth = (each[own] for each in standing)
-                tried = case.seconds - start[case] > _TRIAL * case.timeout
-                hopeless = tried and left > _HOPELESS and growth >= 1
-                enough = max(_LEAST_BOXES, _BOXES * len(case.groups) * 2**neurons) if small else float("inf")
-                if case in strict and not case.decided:
-                    near = case.bound > -_AT_BORDER * abs(first.setdefault(case, case.bound))
-                    enough = _BORDER_BOXES / 4 if near else _BORDER_BOXES if small else enough
-                    if case.visited > _FIRST_BOXES and count:
-                        yield from self._refute_borders([case])
+                if count and not case.decided and patience.wants_exact(case):
+                    yield from self._refute_borders([case])
                 if not case.decided and not count and own not in search.stuck:
                     yield self._end(case, Answer.UNSAT, f"input splitting, {case.visited} boxes")
                 yield from self._late([case])
-                if case.decided or not count or own == crowded or hopeless or case.visited > enough:
+                if case.decided or not count or own == crowded or patience.is_over(case, left, growth):
                     search.drop(own)
                     gone.add(case)
             inside = [case for case in inside if case not in gone]

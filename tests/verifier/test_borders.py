@@ -170,6 +170,7 @@ def test_a_planted_least_value_of_zero(tmp_path, seed):
     border.close(0)
     assert groups[0].alive.tolist() == [False, True, True, True, False]  # the fourth is not strict: left to the search
     assert asked(network, clause(*box, cases[:1])).verdict is not Answer.UNKNOWN
+    assert asked(network, clause(*box, cases[1:2])).verdict is Answer.SAT  # at one point, where kinks meet
 
 
 @pytest.mark.parametrize("seed", range(6))

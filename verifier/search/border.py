@@ -7,8 +7,10 @@ from multipliers that a linear program found and that fulfil its equations exact
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from math import prod
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..bounds.exact_bounds import ExactBounds
@@ -18,7 +20,7 @@ from ..graph import Graph
 from ..ops import Params
 from .clauses import Group
 from .cost import multiplications
-from .exact_program import proves
+from .exact_program import proves, solved
 
 _BUDGET, _BOX_BUDGET = 100_000, 20_000  # entries, of a whole box and of a part
 _MOST_BOXES, _MOST_OTHERS = 2000, 16  # parts of one group's box, for strict comparisons and for others
@@ -85,6 +87,18 @@ class Border:
         except BeyondExactError:
             return False
         return program is not None and proves(program, strict)
+
+    def kink(self, group: int, clause: int) -> Tensor | None:
+        """Where the linear program of the whole box has its optimum [n], which may be the one point that is unsafe."""
+        bounds = self._root(group)
+        if bounds is None:
+            return None
+        try:
+            program = program_of(bounds, *self._rows(group, clause), {})
+        except BeyondExactError:
+            return None
+        found = solved(program) if program is not None and program.rows else None
+        return None if found is None else torch.from_numpy(found.point[: prod(self._graph.input_shape)])
 
     def _root(self, group: int) -> ExactBounds | None:
         if group not in self._roots:

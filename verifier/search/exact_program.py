@@ -12,6 +12,7 @@ the factor of a variable is 0 unless it lies at an end: equations that determine
 from collections.abc import Mapping
 from fractions import Fraction
 from math import inf
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,26 +27,48 @@ _NEAR = 1e-6  # a value below which, negative, the program proves nothing, of it
 _SECONDS = 1.0
 
 
-def proves(program: Program, strict: list[bool]) -> bool:
-    """strict: of each row. Refuted that all rows are <= 0, or < 0 where strict."""
+class Optimum(NamedTuple):
+    """As the solver has it in float64: the least value of the largest row, the variables there, the multipliers of rows
+    and forms, and those of them that the proof rests on; the variables whose factors are to be 0."""
+
+    value: float
+    point: np.ndarray
+    multipliers: dict[int, Fraction]
+    free: list[int]
+    size: float  # of the rows' numbers
+
+
+def solved(program: Program) -> Optimum | None:
+    """None where the program is large, has no optimum, or numbers beyond float64."""
     forms = [*program.rows, *program.held]
     if len(forms) * len(program.lower) > _MOST_ENTRIES:
-        return False
-    numbers = np.array([[*map(float, factors), float(constant)] for factors, constant in forms])
-    low = np.array([-inf if end is None else float(end) for end in program.lower])
-    high = np.array([inf if end is None else float(end) for end in program.upper])
+        return None
+    try:
+        numbers = np.array([[*map(float, factors), float(constant)] for factors, constant in forms])
+        low = np.array([-inf if end is None else float(end) for end in program.lower])
+        high = np.array([inf if end is None else float(end) for end in program.upper])
+    except OverflowError:
+        return None
     rows, held = numbers[: len(program.rows)], numbers[len(program.rows) :]
     found = least([(rows, -1.0), (-held, 0.0)], low, high, -inf, _SECONDS)
-    if found.status != 0 or found.fun < -_NEAR * (1 + np.abs(rows).max()):
-        return False
-    multipliers = -found.ineqlin.marginals
-    signed = np.concatenate([rows, -held])[:, :-1] * multipliers[:, None]
+    if found.status != 0:
+        return None
+    values = -found.ineqlin.marginals
+    signed = np.concatenate([rows, -held])[:, :-1] * values[:, None]
     flat = (low < high) & (np.abs(signed.sum(0)) <= _FLAT * np.abs(signed).sum(0))
-    support = np.flatnonzero(multipliers > _SUPPORT * multipliers.max()).tolist()
-    free = np.flatnonzero(flat).tolist()
-    if not support or len(free) + 1 > _MOST or len(support) > 2 * _MOST:
+    support = np.flatnonzero(values > _SUPPORT * values.max()).tolist()
+    multipliers = {place: Fraction(float(values[place])) for place in support}
+    return Optimum(found.fun, found.x[:-1], multipliers, np.flatnonzero(flat).tolist(), float(np.abs(rows).max()))
+
+
+def proves(program: Program, strict: list[bool]) -> bool:
+    """strict: of each row. Refuted that all rows are <= 0, or < 0 where strict."""
+    found = solved(program)
+    if found is None or found.value < -_NEAR * (1 + found.size):
         return False
-    return _holds(program, strict, {place: Fraction(float(multipliers[place])) for place in support}, free)
+    if not found.multipliers or len(found.free) + 1 > _MOST or len(found.multipliers) > 2 * _MOST:
+        return False
+    return _holds(program, strict, found.multipliers, found.free)
 
 
 def _holds(program: Program, strict: list[bool], guess: Mapping[int, Fraction], free: list[int]) -> bool:

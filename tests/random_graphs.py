@@ -285,10 +285,10 @@ def bowls(rng):
 
 def waves(rng):
     """Activations that are concave, convex and concave again, on values wide and narrow."""
-    b = Builder((1, 4, 4), rng)
-    x = b.unary("Silu", b.conv("x", 2, (3, 3), (1, 1), (1, 1, 1, 1)))
-    x = b.unary("Gelu", b.constant("Mul", b.gemm(b.flatten(x), 5), (5,)))
-    x = b.join("Add", b.unary("Mish", b.gemm(x, 4)), b.unary("GeluTanh", b.gemm(x, 4)))
+    b = Builder((1, 3, 3), rng)
+    x = b.unary("Silu", b.conv("x", 2, (2, 2)))
+    x = b.unary("Gelu", b.constant("Mul", b.gemm(b.flatten(x), 4), (4,)))
+    x = b.join("Add", b.unary("Mish", b.gemm(x, 3)), b.unary("GeluTanh", b.gemm(x, 3)))
     return b.finish(b.gemm(x, 3))
 
 

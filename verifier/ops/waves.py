@@ -8,8 +8,7 @@ Where f' is monotone it passes m in a bracket [a, b] that halvings find. On the 
 rises from b on, and is no less in between than the tangent at a allows; on the concave parts the same upside down.
 """
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from math import inf, pi, sqrt
 
 import torch
@@ -20,7 +19,7 @@ from ..graph.shapes import GELU_TANH
 from .base import Box, Lines, Nonlinear, Params
 from .smooth import _CHORD, _chord, _error
 
-_HALVINGS = 20  # of an interval in which a point of tangency is sought
+_HALVINGS = 16  # of an interval in which a point of tangency is sought
 _ERRORS = 4  # of f, in errors of a few operations: each is one of some special functions
 
 
@@ -55,62 +54,51 @@ class Wave(Nonlinear):
         one of them only."""
         box = Box(box.lower.unsqueeze(1), box.upper.unsqueeze(1))
         share = torch.full_like(box.lower, 0.5) if slope is None else slope
-        ends = self.value(box.lower), self.value(box.upper)
-        chord = _chord(box, *ends, self.derivative(box.lower))
+        ends = Box(self.value(box.lower), self.value(box.upper))
         convex = Box(_within(self.left, box), _within(self.right, box))
-        error = _ERRORS * _error(box, *ends)
-        low = self._lower_slope(box, convex, ends, chord, share)
-        high = self._upper_slope(box, convex, ends, chord, share)
-        start = torch.minimum(ends[0] - low * box.lower, ends[1] - low * box.upper)
-        start = torch.minimum(start, -self._most(convex, -low, -1))
-        above = torch.maximum(ends[0] - high * box.lower, ends[1] - high * box.upper)
+        low, high = self._slopes(box, ends, convex, share)
+        rest = self._most(box, convex, low, high)
+        below = torch.minimum(ends.lower - low * box.lower, ends.upper - low * box.upper)
+        above = torch.maximum(ends.lower - high * box.lower, ends.upper - high * box.upper)
         for end in convex:
             above = torch.maximum(above, self.value(end) - high * end)
-        for part in self._concave(box, convex):
-            above = torch.maximum(above, self._most(part, high, 1))
-        return Lines(low, start - error * (1 + low.abs()), high, above + error * (1 + high.abs()))
+        below, above = torch.minimum(below, -rest[0]), torch.maximum(above, torch.maximum(rest[1], rest[2]))
+        error = _ERRORS * _error(box, *ends)
+        return Lines(low, below - error * (1 + low.abs()), high, above + error * (1 + high.abs()))
 
-    def _lower_slope(self, box: Box, convex: Box, ends: tuple[Tensor, Tensor], chord: Tensor, share: Tensor) -> Tensor:
-        """Of a tangent of the convex part that passes below both ends of f; else of the chord."""
-        first = _bracket(convex, lambda t: self._ahead(t, box.lower) > ends[0])[1]
-        last = _bracket(convex, lambda t: self._ahead(t, box.upper) <= ends[1])[0]
-        touch = first + share * (last - first)
-        return torch.where(first < last, self.derivative(touch), chord)
+    def _slopes(self, box: Box, ends: Box, convex: Box, share: Tensor) -> tuple[Tensor, Tensor]:
+        """Below: of a tangent of the convex part that passes below both ends of f. Above: of one of the only concave
+        part that passes above the other end. Else of the chord."""
+        (l, u), (a, b) = box, convex
+        parts = Box(torch.stack([a, a, l, b]), torch.stack([b, b, a, u]))
+        at, value = torch.stack([l, u, u, l]), torch.stack([ends[0], ends[1], ends[1], ends[0]])
+        wanted = _each(l, [1, 0, 1, 0]).bool()
+        found = _bracket(parts, lambda touch: (self._ahead(touch, at) > value) == wanted)
+        first, last, left, right = found.upper[0], found.lower[1], found.lower[2], found.upper[3]
+        chord = _chord(box, *ends, self.derivative(l))
+        low = torch.where(first < last, self.derivative(first + share * (last - first)), chord)
+        only_left = (l < a) & (b >= u) & (self._ahead(l, u) > ends[1])
+        only_right = (b < u) & (a <= l) & (self._ahead(u, l) > ends[0])
+        high = torch.where(only_left, self.derivative(l + share * (left - l)), chord)
+        return low, torch.where(only_right, self.derivative(u + share * (right - u)), high)
 
-    def _upper_slope(self, box: Box, convex: Box, ends: tuple[Tensor, Tensor], chord: Tensor, share: Tensor) -> Tensor:
-        """Of a tangent of the only concave part that passes above the other end of f; else of the chord."""
-        parts = self._concave(box, convex)
-        some = [part.lower < part.upper for part in parts]
-        slope = chord
-        for place, part in enumerate(parts):
-            falling = self.left > -inf and place == 0  # the part on the left, seen from u
-            near, far, value = (box.lower, box.upper, ends[1]) if falling else (box.upper, box.lower, ends[0])
-            last = _bracket(part, partial(self._passes, far, value, falling))[0 if falling else 1]
-            chosen = some[place] & self._passes(far, value, True, near)
-            for other in (other for other in range(len(parts)) if other != place):
-                chosen = chosen & ~some[other]
-            slope = torch.where(chosen, self.derivative(near + share * (last - near)), slope)
-        return slope
-
-    def _passes(self, at: Tensor, value: Tensor, above: bool, touch: Tensor) -> Tensor:
-        """Whether the tangent at one point passes above, or else below, a value at another."""
-        return (self._ahead(touch, at) >= value) == above
+    def _most(self, box: Box, convex: Box, low: Tensor, high: Tensor) -> Tensor:
+        """More than max of low z - f(z) over the convex part, and of f(z) - high z over the one on either side."""
+        (l, u), (a, b) = box, convex
+        sign, m = _each(low, [-1, 1, 1]), torch.stack([-low, high, high])
+        part = Box(torch.stack([a, l, b]), torch.stack([b, a, u]))
+        first, last = _bracket(part, lambda z: sign * self.derivative(z) >= m)
+        rise = torch.relu(sign * self.derivative(first) - m) * (last - first)
+        return torch.maximum(sign * self.value(first) - m * first + rise, sign * self.value(last) - m * last)
 
     def _ahead(self, touch: Tensor, at: Tensor) -> Tensor:
         """The tangent at one point, evaluated at another."""
         return self.value(touch) + self.derivative(touch) * (at - touch)
 
-    def _concave(self, box: Box, convex: Box) -> list[Box]:
-        """The parts of the box on either side of the convex one."""
-        left = [] if self.left == -inf else [Box(box.lower, convex.lower)]
-        return left if self.right == inf else [*left, Box(convex.upper, box.upper)]
 
-    def _most(self, part: Box, m: Tensor, sign: int) -> Tensor:
-        """More than max of sign · f(z) - m z over a part where sign · f is concave."""
-        low, high = _bracket(part, lambda z: sign * self.derivative(z) >= m)
-        rise = torch.relu(sign * self.derivative(low) - m) * (high - low)
-        at_low, at_high = sign * self.value(low) - m * low, sign * self.value(high) - m * high
-        return torch.maximum(at_low + rise, at_high)
+def _each(like: Tensor, numbers: Sequence[int]) -> Tensor:
+    """One number for each of what is stacked."""
+    return like.new_tensor(numbers).reshape(-1, *(1,) * like.ndim)
 
 
 def _within(point: float, box: Box) -> Tensor:
@@ -118,7 +106,7 @@ def _within(point: float, box: Box) -> Tensor:
     return torch.minimum(torch.maximum(torch.full_like(box.lower, point), box.lower), box.upper)
 
 
-def _bracket(box: Box, further: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+def _bracket(box: Box, further: Callable[[Tensor], Tensor]) -> Box:
     """Where the answer turns from yes to no: a point of yes, or the lower end, and one of no, or the upper end."""
     with torch.no_grad():
         low, high = box
@@ -126,7 +114,7 @@ def _bracket(box: Box, further: Callable[[Tensor], Tensor]) -> tuple[Tensor, Ten
             middle = (low + high) / 2
             yes = further(middle)
             low, high = torch.where(yes, middle, low), torch.where(yes, high, middle)
-    return low, high
+    return Box(low, high)
 
 
 class Elu(Wave):

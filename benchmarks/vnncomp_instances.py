@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from glscert.verifier.graph import load_model
+from glscert.verifier.graph.read import read_model
 from glscert.verifier.replay import opened
 from glscert.verifier.spec import read_query
 from glscert.verifier.spec.judge import unsafe
@@ -80,8 +81,9 @@ def _said(out: bytes, err: bytes, killed: bool) -> dict[str, Any]:
 def objection(root: Path, instance: Instance, witness: dict[str, Any]) -> str:
     """Why the witness of a sat is none, on the files themselves, with tolerance 0; empty where it is one."""
     path = root / instance.onnx
-    graph = load_model(path).graph
+    file = read_model(path)
+    graph = load_model(file).graph
     x = np.array(witness["x"], np.float32)
-    y = opened(path, graph).logits(x.reshape(1, *graph.input_shape))[0]
+    y = opened(file, graph).logits(x.reshape(1, *graph.input_shape))[0]
     clauses = read_query(root / instance.vnnlib, prod(graph.input_shape), graph.answers).clauses
     return "" if any(unsafe(clause, x, y) for clause in clauses) else "its witness does not fulfil the property"

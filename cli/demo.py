@@ -110,11 +110,13 @@ def _show(outcomes: "list[Outcome]", trained: float, verified: float) -> None:
 def _shown(model: Path, x: "np.ndarray", y: "np.ndarray", outcomes: "list[Outcome]") -> list:
     """A few images of every verdict; what the network answers is asked of the file in onnxruntime."""
     from glscert.verifier.graph import load_model
+    from glscert.verifier.graph.read import read_model
     from glscert.verifier.replay import opened
 
     from .picture import Shown, choose
 
-    runtime = opened(model, load_model(model).graph)
+    file = read_model(model)
+    runtime = opened(file, load_model(file).graph)
     shown = []
     for i in choose([outcome.verdict.value for outcome in outcomes], PICTURED):
         found = outcomes[i].counterexample

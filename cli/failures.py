@@ -2,7 +2,9 @@
 
 import errno
 
-from glscert.verifier.errors import GlscertError
+from glscert.verifier.errors import GlscertError, memory_missing
+
+_SMALLER = "Give a smaller network, batch or --memory, fewer inputs at a time, or a machine with more."
 
 # The machine failed to write, as opposed to the user naming something that cannot be used.
 _WRITE_FAILURES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
@@ -25,8 +27,10 @@ def describe(error: BaseException) -> tuple[str, int]:
             "`pip install 'glscert[train]'`.",
             2,
         )
-    if isinstance(error, MemoryError):
-        return "out of memory; use a smaller batch or fewer images at a time.", 5
+    for cause in _chain(error):
+        missing = memory_missing(cause)
+        if missing is not None:
+            return f"this takes {missing}. {_SMALLER}", 4
     return (
         f"internal error, {type(error).__name__}: {_one_line(error)} (run again with GLSCLI_TRACEBACK=1, or as "
         "`glscli --debug ...`, to see where, and please report it).",

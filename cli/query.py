@@ -1,6 +1,5 @@
 """`glscli verify MODEL --vnnlib FILE|FOLDER`: properties to answers."""
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,13 +7,13 @@ from dataclasses import replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
 from glscert.verifier.errors import GlscertError, InputError
 
-from . import clock, render
+from . import clock, kept, render
 
 if TYPE_CHECKING:
     from glscert.verifier.answers import Answers
@@ -52,11 +51,14 @@ def run_queries(
     if out is not None:
         check_target(out)
     subject = Subject(model, paths[0])
-    answers = Answers(_header(model, effort.timeout, effort.seed), out)
-    digests = {path: _digest(path) for path in paths}
-    known = {path: answers.decided(path.name, digests[path]) for path in paths}
-    todo = [path for path, verdict in known.items() if verdict is None]
-    _recheck(answers, subject, [path for path, verdict in known.items() if verdict == "sat"])
+    answers = Answers(kept.header(model, subject.runtime.sha256, effort.timeout, effort.seed), out)
+    for remark in answers.remarks:
+        render.logs().print(remark, markup=False)
+    digests = {path: kept.digest(path) for path in paths}
+    todo, known = kept.still_open(answers, digests, subject.model, subject.runtime)
+    for path, decision in known.items():
+        if result_file is not None:
+            _write_result(result_file, path, decision)
     errors: dict[Path, GlscertError] = {}
     interrupted = False
     try:
@@ -65,7 +67,7 @@ def run_queries(
                 if not vnnlib.is_dir():
                     raise found
                 errors[path] = found
-            entry = _refused(found) if isinstance(found, GlscertError) else _entry(found)
+            entry = kept.refused(found) if isinstance(found, GlscertError) else kept.entry(found)
             answers.add({"property": path.name, "sha256": digests[path], **entry})
             if isinstance(found, GlscertError):
                 continue
@@ -80,23 +82,11 @@ def run_queries(
     elif not interrupted:
         _show(answers, paths)
     if interrupted:
-        kept = f", kept in {out}; the same command goes on from there" if out else "; --out keeps them"
-        render.logs().print(f"stopped: {len(answers.results)} of {len(paths)} properties done{kept}.", markup=False)
+        where = f", kept in {out}; the same command goes on from there" if out else "; --out keeps them"
+        render.logs().print(f"stopped: {len(answers.results)} of {len(paths)} properties done{where}.", markup=False)
         return 130
     verdicts = [answers.results[path.name]["verdict"] for path in paths]
     return _exit_code(verdicts, [errors[path] for path in paths if path in errors])
-
-
-def _recheck(answers: "Answers", subject: "Subject", paths: list[Path]) -> None:
-    """Asks onnxruntime again for the witnesses that an earlier run kept; says what became of its file."""
-    from glscert.verifier.spec import read_query
-
-    graph = subject.model.graph
-    for path in paths:
-        query = read_query(path, prod(graph.input_shape), graph.answers, graph.held)
-        answers.recheck(path.name, query, graph.input_shape, subject.runtime)
-    for remark in answers.remarks:
-        render.logs().print(remark, markup=False)
 
 
 class Subject:
@@ -104,11 +94,13 @@ class Subject:
 
     def __init__(self, path: Path, first: Path) -> None:
         from glscert.verifier.graph import load_model
+        from glscert.verifier.graph.read import read_model
         from glscert.verifier.replay import opened
         from glscert.verifier.spec import count_inputs
 
-        self.model = load_model(path, count_inputs(first))
-        self.runtime = opened(path, self.model.graph)
+        file = read_model(path)
+        self.model = load_model(file, count_inputs(first))
+        self.runtime = opened(file, self.model.graph)
 
     @cached_property
     def network(self) -> "Network":
@@ -264,45 +256,6 @@ def _properties(vnnlib: Path) -> list[Path]:
     if not paths:
         raise InputError(f"{vnnlib} holds no file that ends in {' or '.join(SUFFIXES)}.")
     return paths
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of the file, a piece at a time."""
-    found = hashlib.sha256()
-    with open(path, "rb") as file:
-        while piece := file.read(2**20):
-            found.update(piece)
-    return found.hexdigest()
-
-
-def _entry(decision: "Decision") -> dict[str, Any]:
-    from math import isfinite
-
-    witness, bound = decision.witness, decision.bound
-    return {
-        "verdict": decision.verdict.value,
-        "reason": decision.reason,
-        "seconds": round(decision.seconds, 3),
-        "visited": decision.visited,
-        "bound": bound if bound is not None and isfinite(bound) else None,
-        "nearest": list(decision.nearest),
-        "witness": None if witness is None else {"x": witness.x.tolist(), "y": witness.y.tolist()},
-    }
-
-
-def _refused(error: GlscertError) -> dict[str, Any]:
-    unknown: dict[str, Any] = {"seconds": 0.0, "visited": 0, "bound": None, "nearest": [], "witness": None}
-    return {"verdict": "error", "reason": str(error), **unknown}
-
-
-def _header(model: Path, timeout: float, seed: int) -> dict[str, Any]:
-    from glscert.verifier.record import versions
-
-    return {
-        "model": {"path": str(model), "sha256": _digest(model)},
-        "settings": {"timeout": timeout, "seed": seed},
-        "versions": versions(),
-    }
 
 
 def _show(answers: "Answers", paths: list[Path]) -> None:

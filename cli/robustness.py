@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from glscert.verifier.errors import InputError
 
 from . import render
+from .asked import say_what_is_asked
 from .parse import parse_eps, parse_norm, parse_range, parse_slice, read_ranges
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from glscert.verifier.report import Report
     from glscert.verifier.robustness import Settings, Verifier
     from glscert.verifier.settings import Effort
+    from glscert.verifier.task import Task
 
 SECONDS_BETWEEN_SAVES = 5.0
 
@@ -35,6 +37,8 @@ class Request(NamedTuple):
     norm: str | None
     range: str | None
     label: str | None
+    threshold: float | None
+    tolerance: float | None
 
 
 def run(
@@ -61,13 +65,19 @@ def run(
     norm = parse_norm(request.norm, verifier.network.metadata.get("norm"))
     inputs, source = _inputs(verifier, request)
     radius, low, high = _region(verifier, inputs, request, norm).complete()
-    settings = Settings(radius, low, high, effort.timeout, memory=effort.memory, seed=effort.seed, norm=norm)
+    settings = Settings(
+        radius, low, high, effort.timeout, memory=effort.memory, seed=effort.seed, norm=norm,
+        threshold=request.threshold, tolerance=request.tolerance,
+    )  # fmt: skip
     first, last = parse_slice(request.images, len(inputs.x))
     x, y = inputs.x[first:last], inputs.y[first:last]
+    task = verifier.task(settings)
+    labels = task.labels(y, len(x))
     data = {"source": source, "sha256": digest(x, y), "first": first, "last": last, "rounded": verifier.rounded(x)}
-    report = Report(_header(verifier, settings, data | {"label": inputs.label}), y, out)
-    verifier.recheck(x, y, settings, first, report.images, report.counterexamples)
+    report = Report(_header(verifier, task, settings, data | {"label": inputs.label}), labels, out)
+    verifier.recheck(x, labels, settings, first, report.images, report.counterexamples)
     _remark(report, inputs, source)
+    say_what_is_asked(task, x)
     interrupted = not _run(verifier, x, y, first, settings, report)
     with _undisturbed():
         if as_json:
@@ -143,7 +153,8 @@ def _show(report: "Report", model: Path, settings: "Settings") -> None:
         summary["unknown"],
         f"{summary['seconds']:.1f}",
     )
-    title = f"{model.name}, {render.norm(settings.norm.value)} eps {render.radius(settings.eps)}"
+    within = "" if settings.tolerance is None else f", within {settings.tolerance:g}"
+    title = f"{model.name}, {render.norm(settings.norm.value)} eps {render.radius(settings.eps)}{within}"
     render.results().print(render.table(title, columns, [row]))
     reasons: dict[str, int] = {}
     for image in report.images.values():
@@ -187,7 +198,9 @@ def _inputs(verifier: "Verifier", request: Request) -> "tuple[Inputs, str]":
         if str(data) not in DATASETS:
             if request.data_dir is not None:
                 raise InputError(f"--data-dir names the folder of a data set, and {data} is a file; leave one out.")
-            return read_inputs(data, shape, label=request.label, classes=verifier.classes), data.name
+            numbers = request.tolerance is not None
+            classes = None if numbers else max(2, verifier.graph.output_shape[0])
+            return read_inputs(data, shape, label=request.label, classes=classes, numbers=numbers), data.name
         name = str(data)
     if name is None:
         raise InputError(
@@ -250,7 +263,7 @@ def _plain(entries: "Entries") -> Any:
     return numbers if np.ndim(entries) else numbers[0]
 
 
-def _header(verifier: "Verifier", settings: "Settings", data: dict[str, Any]) -> dict[str, Any]:
+def _header(verifier: "Verifier", task: "Task", settings: "Settings", data: dict[str, Any]) -> dict[str, Any]:
     from glscert.verifier.record import versions
 
     return {
@@ -259,6 +272,7 @@ def _header(verifier: "Verifier", settings: "Settings", data: dict[str, Any]) ->
             "norm": settings.norm.value,
             "eps": _plain(settings.eps),
             "range": [_plain(settings.low), _plain(settings.high)],
+            **task.described(),
         },
         "data": data,
         "settings": {"timeout": settings.timeout, "seed": settings.seed},

@@ -21,7 +21,6 @@ def _opsets() -> list[str]:
     return [str(OPSETS.start), str(OPSETS.stop - 1)]
 
 
-# Linear comparisons are supported of outputs and not of inputs: that is less than the theory LIN.
 CAPABILITIES: dict[str, Callable[[], list[str]]] = {
     "vnnlib_versions": lambda: ["1.0", "2.0"],
     "onnx_opset_versions": _opsets,
@@ -30,8 +29,8 @@ CAPABILITIES: dict[str, Callable[[], list[str]]] = {
     "hidden_node_theories": lambda: ["NH"],
     "multiple_input_output_theories": lambda: ["SIO"],
     "multiple_network_theories": lambda: ["SNET"],
-    "multiple_node_comparison_theories": lambda: ["SNC"],
-    "arithmetic_complexity_theories": lambda: ["BND", "OUTC"],
+    "multiple_node_comparison_theories": lambda: ["SNC", "MNC"],
+    "arithmetic_complexity_theories": lambda: ["BND", "OUTC", "LIN"],
     "optimised_disjunctive_reasoning": lambda: ["false"],
     "serialise_assignments": lambda: ["true"],
     "unsat_proofs": lambda: ["false"],

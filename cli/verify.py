@@ -69,6 +69,21 @@ def command(
             help="Valid input range low,high or none.", show_default="the model's own, else 0,1", rich_help_panel=DATA
         ),
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Of a single output: class 1 above it, class 0 below.",
+            show_default="0.5 behind a last Sigmoid, else 0",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            help="Outputs are numbers: how far each may move from what it is at the input; labels are numbers or none.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     min_certified: Annotated[
         float | None,
         typer.Option(
@@ -112,7 +127,9 @@ def command(
 
     With labelled inputs, each ends misclassified, falsified (a counterexample that onnxruntime confirmed on this
     file), verified (a proof in float64), or unknown with the reason. Exit 0: all verified, or the policy met; 1: some
-    falsified or misclassified, or the policy missed; 3: none of these, but some unknown.
+    falsified or misclassified, or the policy missed; 3: none of these, but some unknown. A single output is a binary
+    classifier of labels 0 and 1. With --tolerance the network is a regression: verified where no output moves further
+    than that within the ball, misclassified where one is further than that from its label.
 
     With --vnnlib, or a query and --network, the answer is unsat (proved: no input does what the property describes,
     exit 0), sat (an input that does, confirmed by onnxruntime, exit 1), unknown or timeout (exit 3).
@@ -161,7 +178,7 @@ def command(
         raise InputError("--result-file goes with --vnnlib PROPERTY; --out keeps the results of labelled inputs.")
     from .robustness import Request, run
 
-    request = Request(eps, eps_file, data, data_dir, images, norm, range, label)
+    request = Request(eps, eps_file, data, data_dir, images, norm, range, label, threshold, tolerance)
     raise typer.Exit(run(model, request, effort, out=out, min_certified=min_certified, as_json=as_json))
 
 

@@ -19,7 +19,8 @@ IR_VERSION = 8
 _PRODUCER = "glscert"
 _WEIGHTS = ("weight", "bias")
 _PARAM_ROLES = {"Conv": _WEIGHTS, "ConvTranspose": _WEIGHTS, "Gemm": _WEIGHTS, "MatMul": ("transposed",)}
-_ONNX = {"Square": "Mul"}  # of the value with itself
+_ONNX = {"GeluTanh": "Gelu", "Silu": "Mul", "Square": "Mul"}  # of the value with its Sigmoid, or with itself
+_NEWER = ("Gelu", "GeluTanh", "Mish")  # operators of opset 20, or of 18
 
 
 def onnx_model(graph: Graph, params: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> onnx.ModelProto:
@@ -40,7 +41,7 @@ def onnx_model(graph: Graph, params: Mapping[str, np.ndarray], metadata: Mapping
     )
     model = helper.make_model(
         proto,
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        opset_imports=[helper.make_opsetid("", 20 if any(node.op in _NEWER for node in graph.nodes) else OPSET)],
         ir_version=IR_VERSION,
         producer_name=_PRODUCER,
         producer_version=version(_PRODUCER),
@@ -100,6 +101,11 @@ class _Writer:
             inputs.append(self._integers(f"{name}.axes", [axis + 1 for axis in node.attrs["axes"]]))
         elif node.op == "Square":
             inputs = inputs * 2
+        elif node.op == "Silu":
+            inputs.append(f"{name}.sigmoid")
+            self.nodes.append(helper.make_node("Sigmoid", inputs[:1], inputs[1:], name=inputs[1]))
+        elif node.op == "GeluTanh":
+            attrs = {"approximate": "tanh"}
         self.nodes.append(helper.make_node(_ONNX.get(node.op, node.op), inputs, [output], name=name, **attrs))
         self._values[node.output] = output
 

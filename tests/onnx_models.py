@@ -8,7 +8,9 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from glscert.export.onnx import onnx_model
 from glscert.verifier.graph import Model
+from glscert.verifier.graph.load import from_proto
 from glscert.verifier.ops import evaluate
 
 RNG_SEED = 7
@@ -56,6 +58,7 @@ def run_file(proto: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
     """onnxruntime's outputs [B, K] for images [B, *v], one image at a time, in the shape the file declares."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     (declared,) = (i for i in session.get_inputs() if i.name in ("x", "input", proto.graph.input[0].name))
     shape = [n if isinstance(n, int) else 1 for n in declared.shape]
@@ -67,6 +70,21 @@ def run_loaded(model: Model, x: np.ndarray) -> np.ndarray:
     """The loaded graph's outputs [B, K], in torch and float64, all images at once."""
     params = {name: torch.from_numpy(array).double() for name, array in model.params.items()}
     return evaluate(model.graph, params, torch.from_numpy(x).double()).numpy()
+
+
+def agree(proto: onnx.ModelProto, count: int = 4) -> None:
+    """File, loaded graph and exported graph give the same outputs; a law, used for every file below."""
+    model = from_proto(proto)
+    x = images(model, count)
+    wanted = run_file(proto, x)
+    assert model.graph.output_shape == wanted.shape[1:]
+    scale = max(1.0, float(np.abs(wanted).max()))
+    np.testing.assert_allclose(run_loaded(model, x), wanted, rtol=0, atol=1e-5 * scale)
+    dtype = {TensorProto.FLOAT: np.float32, TensorProto.DOUBLE: np.float64}[
+        proto.graph.input[0].type.tensor_type.elem_type
+    ]
+    exported = model._replace(params={name: array.astype(dtype) for name, array in model.params.items()})
+    np.testing.assert_allclose(run_file(onnx_model(*exported), x), wanted, rtol=0, atol=1e-5 * scale)
 
 
 def mlp_nodes() -> list[onnx.NodeProto]:

@@ -283,7 +283,23 @@ def bowls(rng):
     return b.finish(b.gemm(b.unary("Softplus", x), 3))
 
 
-CURVED = {make.__name__: make for make in (sigmoids, bowls)}  # nonlinearities that no sign makes exact
+def waves(rng):
+    """Activations that are concave, convex and concave again, on values wide and narrow."""
+    b = Builder((1, 4, 4), rng)
+    x = b.unary("Silu", b.conv("x", 2, (3, 3), (1, 1), (1, 1, 1, 1)))
+    x = b.unary("Gelu", b.constant("Mul", b.gemm(b.flatten(x), 5), (5,)))
+    x = b.join("Add", b.unary("Mish", b.gemm(x, 4)), b.unary("GeluTanh", b.gemm(x, 4)))
+    return b.finish(b.gemm(x, 3))
+
+
+def steps(rng):
+    """Activations that bend twice or are straight on one side, one of them straight on the input."""
+    b = Builder((5,), rng)
+    x = b.join("Add", b.unary("Elu", "x"), b.unary("Erf", b.gemm("x", 5)))
+    return b.finish(b.gemm(b.unary("Softsign", b.gemm(b.unary("Elu", b.gemm(x, 5)), 4)), 3))
+
+
+CURVED = {make.__name__: make for make in (sigmoids, bowls, waves, steps)}  # nonlinearities that no sign makes exact
 
 GRAPHS = {
     make.__name__: make

@@ -14,6 +14,7 @@ It knows the graph's fields and nothing of the code under test.
 from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
 
 class Dense(NamedTuple):
@@ -85,6 +86,13 @@ UNARY = {
     "Sigmoid": lambda x: 0.5 * (1 + np.tanh(x / 2)),
     "Softplus": lambda x: np.logaddexp(x, 0.0),
     "Square": lambda x: x * x,
+    "Elu": lambda x: np.where(x > 0, x, np.exp(np.minimum(x, 0)) - 1),
+    "Erf": lambda x: special.erf(x),
+    "Gelu": lambda x: x * (1 + special.erf(x / np.sqrt(2))) / 2,
+    "GeluTanh": lambda x: x * (1 + np.tanh(np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x**3))) / 2,
+    "Mish": lambda x: x * np.tanh(np.logaddexp(x, 0)),
+    "Silu": lambda x: x / (1 + np.exp(-x)),
+    "Softsign": lambda x: x / (1 + np.abs(x)),
 }
 
 

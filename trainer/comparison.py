@@ -1,19 +1,17 @@
 """Runs side by side: what each was trained for, what its network reaches, and which of them no other one beats."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from math import isclose
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from glscert.verifier.errors import InputError
+from glscert.verifier.record import VERIFIED, VERIFIED_BEFORE, checksum, contradicts, read_record
 
 from .architectures import SOURCES
 from .checkpoint import read_config
 from .config import TrainConfig
 from .journal import read_epochs
-
-VERIFIED_SCHEMA = "glscert/verify/1"
 
 
 class Verified(NamedTuple):
@@ -86,22 +84,27 @@ def _read(run: Path, report: Path | None) -> Entry:
 
 def _is_report(path: Path) -> bool:
     with path.open("rb") as file:
-        return VERIFIED_SCHEMA.encode() in file.read(200)  # it is the first key
+        beginning = file.read(200)  # it is the first key
+    return any(schema.encode() in beginning for schema in (VERIFIED, VERIFIED_BEFORE))
 
 
 def _read_report(path: Path, config: TrainConfig) -> Verified:
+    if not path.exists():
+        raise InputError(f"there is no report {path}; write one with glscli verify model.onnx --out {path}.")
+    report = read_record(path, "a result of glscli verify")
+    if report["schema"] == VERIFIED_BEFORE:
+        raise InputError(f"{path} was written by an older version; verify again with --out, or delete it.")
+    if report["schema"] == VERIFIED and report.get("checksum") != checksum(report):
+        raise contradicts(path, "its checksum is another")
     try:
-        report = json.loads(path.read_bytes())
-        if report["schema"] != VERIFIED_SCHEMA:
+        if report["schema"] != VERIFIED:
             raise ValueError(f"its schema is {report['schema']}")
         summary, about, source = report["summary"], report["property"], report["data"]["source"]
         eps, norm = about["eps"], about["norm"]
         found = Verified(
             path, int(summary["images"]), float(summary["natural_accuracy"]), float(summary["certified_accuracy"])
         )
-    except FileNotFoundError:
-        raise InputError(f"there is no report {path}; write one with glscli verify model.onnx --out {path}.") from None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not a result of glscli verify ({type(error).__name__}: {error}).") from None
     same_eps = norm == "linf" and isinstance(eps, int | float) and isclose(eps, config.eps, rel_tol=1e-6)
     if config.dataset in SOURCES and not (same_eps and source == f"{config.dataset} test"):

@@ -24,7 +24,7 @@ from torch import Tensor
 from .bounds.errors import summed
 from .errors import UnsupportedError
 from .graph import Graph, Node
-from .graph.load import Translated, read_translated
+from .graph.load import Translated, translated
 from .ops import OPERATORS, Affine, Params
 from .replay import Runtime
 
@@ -50,10 +50,10 @@ def check(graph: Graph, params: Params, runtime: Runtime, x: np.ndarray) -> None
         part = Span(*(each[:, first : first + port.size] for each in span))
         found = _differs(port.dims, [outputs[place] for outputs in told], part)
         if found is not None:
+            where = _begins(runtime, x) or f"in the output {port.name!r} {found}"
             raise UnsupportedError(
-                f"{runtime.path}: glscert does not read this network as onnxruntime does, so it can say nothing about "
-                f"it: {_begins(runtime, x) or f'in the output {port.name!r} {found}'}. Export it with another opset or "
-                "other operators, and report the file."
+                f"{runtime.file.path}: glscert does not read this network as onnxruntime does, so it can say nothing "
+                f"about it: {where}. Export it with another opset or other operators, and report the file."
             )
         first += port.size
 
@@ -82,7 +82,7 @@ def _differs(dims: tuple[int, ...], theirs: list[np.ndarray], span: Span) -> str
 
 def _begins(runtime: Runtime, x: np.ndarray) -> str | None:
     """The first operator of the file, in its order, whose value differs from onnxruntime's; None where none does."""
-    read = read_translated(runtime.path, runtime.reading.entries)
+    read = translated(runtime.file.model, runtime.reading.entries)
     params = {name: torch.tensor(array, dtype=torch.float64) for name, array in read.builder.params.items()}
     bound = read.builder.bound()
     known = [name for node in read.live for name in node.output if name in bound]

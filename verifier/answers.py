@@ -19,14 +19,13 @@ from typing import Any
 
 import numpy as np
 
+from .decision import Answer, Decision, Witness
 from .errors import InputError
-from .record import check_target, checksum, contradicts, read_record, write_record
+from .record import ANSWERED, ANSWERED_BEFORE, check_target, checksum, contradicts, read_record, write_record
 from .replay import Runtime
 from .spec import Query
 from .spec.judge import unsafe
 
-SCHEMA = "glscert/query/2"
-_EARLIER = "glscert/query/1"
 VERDICTS = ("sat", "unsat", "unknown", "timeout", "error")
 
 
@@ -35,7 +34,7 @@ class Answers:
     of an earlier run's file."""
 
     def __init__(self, header: dict[str, Any], path: Path | None) -> None:
-        self.header, self.path = {"schema": SCHEMA, **header}, path
+        self.header, self.path = {"schema": ANSWERED, **header}, path
         self.results: dict[str, dict[str, Any]] = {}
         self.remarks: list[str] = []
         if path is not None:
@@ -64,6 +63,13 @@ class Answers:
                 self.path or Path(), f"the witness of {name} does not do in onnxruntime what it describes"
             )
         witness["y"] = y.tolist()
+
+    def decision(self, name: str) -> Decision:
+        """What was kept for this property."""
+        known = self.results[name]
+        ends = known["witness"] and Witness(*(np.array(known["witness"][end]) for end in ("x", "y")))
+        answer = Answer(known["verdict"])
+        return Decision(answer, known["reason"], known["seconds"], ends or None, known["visited"], known["bound"])
 
     def add(self, result: dict[str, Any]) -> None:
         self.results[result["property"]] = result
@@ -97,7 +103,7 @@ class Answers:
             raise InputError(f"{path} holds no answers of this command; name another file for --out.") from None
         if sha256 != self.header["model"]["sha256"]:
             raise InputError(f"{path} holds answers for another model. Name another file for --out, or delete it.")
-        if schema == _EARLIER:
+        if schema == ANSWERED_BEFORE:
             self.remarks.append(f"{path} was written by an older version; all of it is decided again.")
             return
         self.results = results
@@ -123,8 +129,9 @@ def _checked(result: dict[str, Any], schema: str) -> dict[str, Any]:
     witness, seconds = result["witness"], result["seconds"]
     usable = result["verdict"] in VERDICTS and isinstance(result["reason"], str) and isinstance(result["sha256"], str)
     usable = usable and isinstance(seconds, int | float) and isfinite(seconds) and seconds >= 0
+    usable = usable and isinstance(result["visited"], int) and isinstance(result["bound"], int | float | None)
     for values in () if witness is None else (witness["x"], witness["y"]):
         usable = usable and all(isinstance(value, int | float) and isfinite(value) for value in values)
-    if not usable or schema not in (SCHEMA, _EARLIER):
+    if not usable or schema not in (ANSWERED, ANSWERED_BEFORE):
         raise ValueError("an entry of another kind")
     return result

@@ -69,10 +69,12 @@ def exact(numbers: np.ndarray, what: str) -> np.ndarray:
     if np.issubdtype(kind, np.integer) and numbers.size and max(int(numbers.max()), -int(numbers.min())) > 2**53:
         raise InputError(f"{what} hold integers beyond 2^53, which float64 does not hold; scale them.")
     with np.errstate(over="ignore"):
-        double = numbers.astype(np.float64, copy=False)
-        single = double.astype(np.float32)
+        single = numbers.astype(np.float32, copy=False)
     if not np.isfinite(single).all():
         raise InputError(f"{what} hold NaN or values beyond float32; remove them.")
+    if np.can_cast(kind, np.float32):
+        return single
+    double = numbers.astype(np.float64, copy=False)
     if np.issubdtype(kind, np.floating) and kind.itemsize > 8 and not np.array_equal(double, numbers):
         raise InputError(f"{what} are {kind} with more digits than float64 holds; give float64.")
     return single if np.array_equal(single, double) else double

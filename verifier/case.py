@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import isfinite
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,18 +13,20 @@ from .outcome import Outcome, Verdict
 
 @dataclass(eq=False)
 class Case:
-    """lower: best float64 bounds of the specification rows [K-1], and which of them prove their row, whatever rounded;
-    pre: boxes of the ReLUs' inputs [*v], by value name.
+    """label: what the input came with. goal: what it is to keep (`tasks`), from the prediction on. lower: best float64
+    bounds of the task's rows [M], and which of them prove their row, whatever rounded; pre: boxes of the ReLUs' inputs
+    [*v], by value name.
     """
 
     index: int
     x: np.ndarray
-    label: int
+    label: Any
     lower: torch.Tensor
     proved: torch.Tensor
     seconds: float = 0.0
     margin: float | None = None
     pre: dict[str, Box] | None = None
+    goal: Any = None
 
     def outcome(self, verdict: Verdict, reason: str, counterexample: np.ndarray | None = None) -> Outcome:
         return Outcome(self.index, self.label, verdict, self.margin, self.seconds, reason, counterexample)

@@ -8,6 +8,7 @@ from operator import itemgetter
 from . import deadline
 from .bounds import Box
 from .case import Case, finite
+from .errors import memory_missing
 from .outcome import Outcome, Verdict
 from .search.frontier import Limits
 from .search.problem import Problem
@@ -56,12 +57,19 @@ class Completion:
             with deadline.within(sum(search.seconds_left(owner) for owner in self._pending)):
                 search.run_round()
         except deadline.OutOfTime:
-            share = (time.perf_counter() - began) / len(self._pending)
-            for owner in self._pending:
-                search.spend(owner, 0, share)
-                search.out_of_time(owner)
+            self._give_up(search.late, time.perf_counter() - began)
+        except (MemoryError, RuntimeError) as error:
+            missing = memory_missing(error)
+            if missing is None:
+                raise
+            self._give_up(f"a step takes {missing}", time.perf_counter() - began)
         yield from self._refuted()
         yield from self._finished(stage)
+
+    def _give_up(self, reason: str, seconds: float) -> None:
+        for owner in self._pending:
+            self._search.spend(owner, 0, seconds / len(self._pending))
+            self._search.stop_owner(owner, reason)
 
     def _add_up(self) -> None:
         """Counts the search's time among the inputs' own, and theirs towards the search's limit."""
@@ -84,14 +92,15 @@ class Completion:
 
     def _problems(self, cases: list[Case]) -> list[Problem]:
         """One problem for every specification row that DeepPoly left open."""
-        (box, ball), spec = self._stages.proof_box(cases), self._stages.spec(cases)
+        box, ball = self._stages.proof_box(cases)
         problems = []
         for owner, case in enumerate(cases):
             if case.pre is None:
                 raise ValueError(f"input {case.index} was never bounded")
+            spec = self._stages.spec([case])  # of all together it grows with the square of the classes
             own, own_ball = Box(box.lower[owner], box.upper[owner]), ball and ball.each(itemgetter(owner))
             for row in (~case.proved).nonzero().flatten().tolist():
-                given = spec.rows[owner, [row]], spec.offset[owner, [row]]
+                given = spec.rows[0, [row]], spec.offset[0, [row]]
                 problems.append(Problem(owner, row, own, *given, case.pre, ball=own_ball))
         return problems
 

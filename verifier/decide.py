@@ -9,7 +9,7 @@ does at the border, `sat` only of a point that onnxruntime, on the file itself, 
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -21,10 +21,11 @@ from .bounds.interval import nonlinear_inputs
 from .decision import Answer as Answer
 from .decision import Decision as Decision
 from .decision import Witness
-from .errors import GlscertError, InputError
+from .errors import GlscertError, InputError, memory_missing
+from .graph.extended import extended
 from .graph.shapes import NONLINEAR
 from .network import Network
-from .pending import Pending, waves
+from .pending import Pending, Shares, waves
 from .search.border import Border
 from .search.clauses import Group, grouped
 from .search.falsify import Falsifier
@@ -44,6 +45,8 @@ Ended = tuple[int, Decision]  # of the query at that place
 # boxes than it closes.
 _TRIAL, _HOPELESS = 0.5, 0.5
 _FEW_NEURONS, _BOXES, _LEAST_BOXES = 24, 16, 2**16  # boxes for each pattern of so few ReLUs before it gives way too
+# At a border boxes are without end around the kinks that lie on it: then after so few, or once all bounds are as near.
+_BORDER_BOXES, _AT_BORDER, _FIRST_BOXES = 2**12, 1e-4, 2**8  # the last: before exact bounds of the whole box
 _WAVE = 0.25  # of the memory, for the queries that are decided together
 
 
@@ -69,33 +72,39 @@ def decide_many(
     """
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    cases = []
+    naming = [query.named_inputs() for query in queries]
+    named = sorted(set().union(*naming) & set(range(prod(network.graph.input_shape))))
+    wide = replace(network, graph=extended(network.graph, named)) if named else network
+    cases: dict[bool, list[Pending]] = {False: [], True: []}  # by whether rows name inputs
     for place, query in enumerate(queries):
-        began = time.perf_counter()
+        began, related = time.perf_counter(), bool(naming[place])
         try:
-            groups = _groups(network, query)
+            groups = _groups(network, query, settings.memory, named if related else [])
         except GlscertError as error:
             yield place, error
             continue
         timeout = settings.timeout if timeouts is None else timeouts[place]
-        cases.append(Pending(place, groups, timeout, time.perf_counter() - began))
-    network.check_clauses([clause for case in cases for clause in queries[case.place].clauses[:1]])
-    for wave in waves(cases, network.graph, int(_WAVE * settings.memory)):
-        for place, decision in _Run(network, wave, settings, progress or (lambda message: None)).decisions():
-            yield place, replace(decision, nearest=queries[place].nearest)
+        cases[related].append(Pending(place, groups, timeout, time.perf_counter() - began))
+    asked = [case.place for own in cases.values() for case in own]
+    network.check_clauses([clause for place in asked for clause in queries[place].clauses[:1]])
+    for subject, own in ((network, cases[False]), (wide, cases[True])):
+        for wave in waves(own, subject.graph, int(_WAVE * settings.memory)):
+            for place, decision in _Run(subject, wave, settings, progress or (lambda message: None)).decisions():
+                yield place, replace(decision, nearest=queries[place].nearest)
 
 
-def _groups(network: Network, query: Query) -> list[Group]:
+def _groups(network: Network, query: Query, memory: int, named: Sequence[int]) -> list[Group]:
+    """named: the inputs that follow the outputs of the graph that it is decided on."""
     inputs, outputs = prod(network.graph.input_shape), network.graph.answers
     if (query.inputs, query.outputs) != (inputs, outputs):
         raise InputError(
             f"the query has {query.inputs} inputs and {query.outputs} outputs, the network {inputs} and {outputs}. "
             "Give the network that the query was written for."
         )
-    return grouped(query.clauses, network.graph.output_shape[0], network.graph.ending)
+    return grouped(query.clauses, network.graph.output_shape[0], network.graph.ending, memory, named)
 
 
-class _Run:
+class _Run(Shares):
     """Queries on their way together. A group is named by its number among those of all queries."""
 
     def __init__(self, network: Network, cases: list[Pending], settings: Effort, progress: Progress) -> None:
@@ -104,10 +113,9 @@ class _Run:
         owners = [number for number, case in enumerate(cases) for _ in case.groups]
         self._case = [cases[number] for number in owners]  # of each group
         self._falsifier = Falsifier(network, self._groups, owners, memory=settings.memory, seed=settings.seed)
+        self._looked_at = set[Pending]()  # by the border
         self._border = Border(network.graph, network.exact, self._groups)
-        self._billed = time.perf_counter()  # up to when time was shared out
-        self._until = float("inf")  # when all that the work is for are out of time
-        self._shares: Mapping[Pending, float] = {}  # of that work
+        super().__init__()
 
     def decisions(self) -> Iterator[Ended]:
         try:
@@ -124,55 +132,50 @@ class _Run:
         every = [(number, clause) for number, group in enumerate(self._groups) for clause in range(len(group.rows))]
         self._progress(f"attack on {len(every)} clauses")
         yield from self._timed(self._attack(every, restarts=1, steps=10))
-        yield from self._timed(self._refute_borders())
         few = [case for case in self._open(self._cases) if case.few_inputs]
         if few:
             yield from self._timed(self._split_inputs(few))
+        yield from self._timed(self._refute_borders(self._cases))
         while self._open(self._cases) and (yield from self._timed(self._split_neurons())):
             pass  # again for those that have time left
         for case in self._open(self._cases):
             yield self._end(case, Answer.UNKNOWN, "the bounds are as good as they get and within rounding of zero")
 
     def _timed(self, stage: Iterator[Ended]) -> Generator[Ended, None, bool]:
-        """The stage's answers; and timeout for the queries that a step was for, if that did not end in time: true."""
+        """The stage's answers; and for the queries that a step was for which went beyond the time, timeout, or beyond
+        the machine's memory, unknown. Whether there was such a step."""
         try:
             yield from stage
             return False
         except deadline.OutOfTime:
-            inside = self._open(self._shares) or self._open(self._cases)
-            self._bill(dict.fromkeys(inside, 1))
-            for case in inside:
-                yield self._timeout(case)
-            return True
+            ending = self._timeout
+        except (MemoryError, RuntimeError) as error:
+            missing = memory_missing(error)
+            if missing is None:
+                raise
+            short = f"a step takes {missing}"
+
+            def ending(case: Pending) -> Ended:
+                return self._end(case, Answer.UNKNOWN, f"{short}{case.reached()}")
+
+        inside = self._open(self._shares) or self._open(self._cases)
+        self._bill(dict.fromkeys(inside, 1))
+        for case in inside:
+            yield ending(case)
+        return True
 
     def _timeout(self, case: Pending) -> Ended:
         return self._end(case, Answer.TIMEOUT, f"timeout after {self._settings.timeout:g} s{case.reached()}")
 
-    def _open(self, cases: Iterable[Pending]) -> list[Pending]:
-        return [case for case in cases if not case.decided]
+    def _numbers(self, case: Pending) -> list[int]:
+        """Its groups."""
+        return [number for number, owner in enumerate(self._case) if owner is case]
 
     def _end(self, case: Pending, verdict: Answer, reason: str, witness: Witness | None = None) -> Ended:
         doubt = self._falsifier.doubt(self._cases.index(case))
         if doubt is not None and verdict in (Answer.UNSAT, Answer.UNKNOWN):
             verdict, reason = Answer.UNKNOWN, doubt
         return case.place, case.end(verdict, reason, witness)
-
-    def _begin(self, shares: Mapping[Pending, float]) -> None:
-        """Work for these queries; it may stop when all of them are out of time."""
-        self._shares, whole = shares, sum(shares.values())
-        self._until = self._billed + max((case.timeout - case.seconds) * whole / own for case, own in shares.items())
-        deadline.set_limit(self._until)
-
-    def _stop(self) -> bool:
-        return time.perf_counter() > self._until
-
-    def _bill(self, shares: Mapping[Pending, float]) -> None:
-        """Shares out the time since the last bill."""
-        deadline.set_limit()
-        now, whole = time.perf_counter(), sum(shares.values())
-        for case, own in shares.items():
-            case.seconds += (now - self._billed) * own / whole
-        self._billed = now
 
     def _late(self, cases: Iterable[Pending]) -> Iterator[Ended]:
         """Ends those whose time is over."""
@@ -203,17 +206,20 @@ class _Run:
             yield self._end(self._cases[owner], Answer.SAT, "attack", witness)
         yield from self._late(shares)
 
-    def _refute_borders(self) -> Iterator[Ended]:
-        """Exact bounds, where a comparison is strict: of what cannot be below a border, that may be all there is."""
-        for case in self._open(self._cases):
-            for number in [number for number, owner in enumerate(self._case) if owner is case]:
-                alive = self._groups[number].alive.clone()
-                for clause in range(len(alive)):
-                    if not case.late and self._border.strict(number, clause) and self._border.refutes(number, clause):
-                        alive[clause] = False
-                    self._bill({case: 1})
-                self._groups[number] = replace(self._groups[number], alive=alive)
-            if not any(bool(self._groups[number].alive.any()) for number, own in enumerate(self._case) if own is case):
+    def _refute_borders(self, cases: Iterable[Pending]) -> Iterator[Ended]:
+        """Exact bounds of whole boxes, once, where a comparison is strict: of what never passes a border there may be
+        no other."""
+        for case in self._open(cases):
+            if case in self._looked_at:
+                continue
+            self._looked_at.add(case)
+            numbers = self._numbers(case)
+            for number in numbers:
+                self._begin({case: 1})
+                if not case.late:
+                    self._border.close(number)
+                self._bill({case: 1})
+            if not any(bool(self._groups[number].alive.any()) for number in numbers):
                 yield self._end(case, Answer.UNSAT, "exact bounds")
             yield from self._late([case])
 
@@ -235,6 +241,8 @@ class _Run:
         # where the least value is taken along an edge between linear pieces.
         small = neurons < _FEW_NEURONS and all(node.op == "Relu" for node in graph.nodes if node.op in NONLINEAR)
         start, told = {case: case.seconds for case in cases}, self._billed
+        strict = {case for case in cases if self._border.any_strict(self._numbers(case))}
+        first: dict[Pending, float] = {}
         inside, gone = list(cases), set[Pending]()
         while inside:
             self._begin(dict.fromkeys(inside, 1))
@@ -255,6 +263,11 @@ class _Run:
                 tried = case.seconds - start[case] > _TRIAL * case.timeout
                 hopeless = tried and left > _HOPELESS and growth >= 1
                 enough = max(_LEAST_BOXES, _BOXES * len(case.groups) * 2**neurons) if small else float("inf")
+                if case in strict and not case.decided:
+                    near = case.bound > -_AT_BORDER * abs(first.setdefault(case, case.bound))
+                    enough = _BORDER_BOXES / 4 if near else _BORDER_BOXES if small else enough
+                    if case.visited > _FIRST_BOXES and count:
+                        yield from self._refute_borders([case])
                 if not case.decided and not count and own not in search.stuck:
                     yield self._end(case, Answer.UNSAT, f"input splitting, {case.visited} boxes")
                 yield from self._late([case])
@@ -380,6 +393,9 @@ class _Run:
             own_pre = {name: Box(known.lower[place].clone(), known.upper[place].clone()) for name, known in pre.items()}
             own = Box(*(end.reshape(shape) for end in group.proof))
             for clause in (alive & ~lines.refuted)[place].nonzero().flatten().tolist():
+                near = float(lines.best[place, clause]) >= -float(lines.needed[place])
+                if near and self._border.refutes(number, clause):
+                    continue
                 best = torch.zeros(rows.shape[2], dtype=torch.float64)
                 best[lines.lowest[place, clause].argmax()] = 1
                 given = (rows[place, clause], offset[place, clause])

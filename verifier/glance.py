@@ -4,6 +4,7 @@ Random points and corners of the boxes, then points between the most promising o
 """
 
 import time
+from itertools import cycle
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from .decision import Witness
 from .replay import Runtime
 from .spec import Clause, Query
 from .spec.judge import unsafe
+from .spec.settle import settlers
 
 _POINTS = 128  # of a box, per round
 _BOXES = 64
@@ -46,6 +48,7 @@ class _Box:
     def __init__(self, clauses: list[Clause], lower: np.ndarray, upper: np.ndarray) -> None:
         self.clauses, self.lower, self.upper = clauses, lower, upper
         self.best: list[tuple[float, np.ndarray]] = []
+        self._settlers = cycle(dict.fromkeys(settlers(clauses, lower, upper)))  # a round for each of them
 
     def propose(self, random: np.random.Generator) -> np.ndarray:
         """[N, n]: corners and inner points, from the second round on half of each from a promising one."""
@@ -56,7 +59,8 @@ class _Box:
             promising = np.stack([point for _, point in self.best])[random.integers(len(self.best), size=_POINTS)]
             kept = random.random((_POINTS, len(self.lower))) < random.random((_POINTS, 1))
             points = np.where(kept, promising, points)
-        return points
+        settle = next(self._settlers)
+        return points if settle is None else settle(points)
 
     def judge(self, points: np.ndarray, outputs: np.ndarray) -> Witness | None:
         """A point that makes a clause unsafe; else the least violated ones are remembered."""
@@ -64,8 +68,9 @@ class _Box:
             excess = np.full(len(points), -np.inf)
             for row in clause.rows:
                 total = np.full(len(points), float(row.offset))
-                for index, factor in row.terms:
-                    total += float(factor) * outputs[:, index].astype(np.float64)
+                for terms, values in ((row.terms, outputs), (row.inputs, points)):
+                    for index, factor in terms:
+                        total += float(factor) * values[:, index].astype(np.float64)
                 excess = np.maximum(excess, total)
             order = np.argsort(excess)
             for number in order[:2]:

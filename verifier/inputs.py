@@ -1,6 +1,7 @@
 """Labelled inputs from a user's own file, the same for training and verifying.
 
-.npz    arrays x [N, *v] and y [N]; eps, low and high where it states a region of its own (`region`)
+.npz    arrays x [N, *v] and y [N], of a regression [N], [N, K] or none; eps, low and high where it states a region of
+        its own (`region`)
 .csv    a label column and the features, one row per input
 """
 
@@ -16,9 +17,9 @@ from .table import column_name, label_column, read_table
 
 
 class Inputs(NamedTuple):
-    """x [N, *v] as the file has them, float64 where some are no float32 numbers; labels y [N] int64; the region that
-    the file states. Of a table with a header `columns` are the names of its features; `label` is the column that the
-    labels were taken from, by its name or as first or last.
+    """x [N, *v] as the file has them, float64 where some are no float32 numbers; labels y [N] int64, or those of a
+    regression; the region that the file states. Of a table with a header `columns` are the names of its features;
+    `label` is the column that the labels were taken from, by its name or as first or last.
     """
 
     x: np.ndarray
@@ -29,10 +30,16 @@ class Inputs(NamedTuple):
 
 
 def read_inputs(
-    path: Path, shape: tuple[int, ...] | None = None, *, label: str | None = None, classes: int | None = None
+    path: Path,
+    shape: tuple[int, ...] | None = None,
+    *,
+    label: str | None = None,
+    classes: int | None = None,
+    numbers: bool = False,
 ) -> Inputs:
     """The inputs of `path`; rows may come flattened where `shape` (*v) says what they are. label: a table's column of
-    labels, where `label_column` is not to find it for so many `classes`.
+    labels, where `label_column` is not to find it for so many `classes`. numbers: labels are those of a regression,
+    float64 [N], [N, K], or [N, 0] where an .npz file has none.
 
     Raises InputError: no such file, another format, more than 4 GiB, inputs that do not fit the shape, labels that are
     not integers, not as many as inputs or in no certain column, values that are not finite, a region that is none.
@@ -43,28 +50,42 @@ def read_inputs(
     if not path.is_file():
         raise InputError(f"{path} does not exist or is not a file.")
     if kind == ".csv":
-        return _from_table(path, shape, label, classes)
+        return _from_table(path, shape, label, classes, numbers)
     if label is not None:
         raise InputError(f"{path}: --label names a column of a .csv file; the labels of an .npz file are its array y.")
-    arrays = read_arrays(path, ("x", "y"), NAMES, text=("y",))
+    needed, optional = (("x",), ("y", *NAMES)) if numbers else (("x", "y"), NAMES)
+    arrays = read_arrays(path, needed, optional, text=() if numbers else ("y",))
     if arrays["x"].ndim == 0:
         raise InputError(f"{path}: x is a single number; numbers, one row per input, are needed.")
-    found = _checked(arrays["x"], arrays["y"], shape, path)
+    labels = arrays.get("y", np.zeros((len(arrays["x"]), 0)))
+    found = _checked(arrays["x"], labels, shape, path, numbers)
     return found._replace(region=region(arrays, found.x.shape[1:], str(path)))
 
 
-def _from_table(path: Path, shape: tuple[int, ...] | None, label: str | None, classes: int | None) -> Inputs:
+def _from_table(
+    path: Path, shape: tuple[int, ...] | None, label: str | None, classes: int | None, numbers: bool
+) -> Inputs:
     table = read_table(path, label)
     place = label_column(table, label, classes, path)
-    found = _checked(np.delete(table.values, place, axis=1), table.values[:, place], shape, path)
+    found = _checked(np.delete(table.values, place, axis=1), table.values[:, place], shape, path, numbers)
     names = None if table.names is None else (*table.names[:place], *table.names[place + 1 :])
     return found._replace(columns=names, label=column_name(table, place))
 
 
-def _checked(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...] | None, path: Path) -> Inputs:
-    y = one_each(y, len(x), f"{path}: labels")
-    if not np.isfinite(y).all() or not np.array_equal(y, np.round(y)) or np.abs(y).max(initial=0) > 1e9:
-        raise InputError(f"{path}: labels must be one integer per input; some are not whole numbers.")
+def _checked(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...] | None, path: Path, numbers: bool) -> Inputs:
     if shape is not None:
         x = laid_out(x, shape, f"{path}: inputs")
+    if numbers:
+        if y.ndim not in (1, 2) or len(y) != len(x) or not np.isfinite(y).all():
+            raise InputError(
+                f"{path}: {len(x)} inputs, but labels of shape {list(y.shape)} or not finite; give a finite number for "
+                "each output of each input."
+            )
+        return Inputs(exact(x, f"{path}: inputs"), y.astype(np.float64), Region())
+    y = one_each(y, len(x), f"{path}: labels")
+    if not np.isfinite(y).all() or not np.array_equal(y, np.round(y)) or np.abs(y).max(initial=0) > 1e9:
+        raise InputError(
+            f"{path}: labels must be one integer per input; some are not whole numbers. Of a "
+            "regression give --tolerance."
+        )
     return Inputs(exact(x, f"{path}: inputs"), y.astype(np.int64), Region())

@@ -9,6 +9,7 @@ import torch
 
 from .agreement import check
 from .graph import Graph, Model, load_model
+from .graph.read import read_model
 from .ops import Params
 from .replay import Runtime, opened
 from .spec import Clause
@@ -41,11 +42,13 @@ class Network:
         random = np.random.default_rng(0)
         for first in range(0, len(lower), _AT_ONCE):
             low, high = (np.asarray(end[first : first + _AT_ONCE], np.float64) for end in (lower, upper))
-            share = random.random(low.shape)
-            points = np.concatenate([low + (high - low) * share, np.where(random.random(low.shape) < 0.5, low, high)])
-            with np.errstate(over="ignore"):
-                points = points.astype(np.float32)
-            check(self.graph, self.exact, self.runtime, points[np.isfinite(points.reshape(len(points), -1)).all(1)])
+            share, at_lower = random.random(low.shape), random.random(low.shape) < 0.5
+            with np.errstate(over="ignore", invalid="ignore"):
+                inner, corner = low + (high - low) * share, np.where(at_lower, low, high)
+                points = np.concatenate([inner, corner]).astype(np.float32)
+            points = points[np.isfinite(points.reshape(len(points), -1)).all(1)]
+            if len(points):
+                check(self.graph, self.exact, self.runtime, points)
 
     def check_clauses(self, clauses: Sequence[Clause]) -> None:
         """As `check`, in the boxes of some of these clauses."""
@@ -58,8 +61,9 @@ class Network:
 
 def load(path: Path | str, entries: int | None = None) -> Network:
     """Raises `InputError` or `UnsupportedError` where the file cannot be used. entries: as for `load_model`."""
-    model = load_model(path, entries)
-    return prepared(model, opened(Path(path), model.graph))
+    file = read_model(path)
+    model = load_model(file, entries)
+    return prepared(model, opened(file, model.graph))
 
 
 def prepared(model: Model, runtime: Runtime) -> Network:

@@ -18,14 +18,15 @@ class Verdict(str, Enum):
 class Outcome:
     """One input's result.
 
-    margin: verified: a float64 lower bound of min over j != t of y_t - y_j on the box; unknown: the best found, of
-    the search's float32; falsified, misclassified: the value at the point that onnxruntime evaluated. None where it is
-    not finite. reason: what decided, or for unknown what stopped the search. counterexample: in the input's shape,
-    what onnxruntime was fed.
+    label: a class; of a regression a number, a list of them, or None. margin: the least of the rows that are asked
+    for (`tasks`), of a classification min over j != t of y_t - y_j; verified: a float64 lower bound on the box; unknown: the
+    best found, of the search's float32; falsified, misclassified: the value at the point that onnxruntime evaluated.
+    None where it is not finite. reason: what decided, or for unknown what stopped the search. counterexample: in the
+    input's shape, what onnxruntime was fed.
     """
 
     index: int
-    label: int
+    label: Any
     verdict: Verdict
     margin: float | None
     seconds: float

@@ -1,9 +1,11 @@
 """Queries on their way to an answer: what is known of each so far, and which of them are worth deciding together."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
+from . import deadline
 from .bounds.interval import nonlinear_inputs
 from .decision import Answer, Decision, Witness
 from .graph import Graph
@@ -47,6 +49,36 @@ class Pending:
         open_still = verdict in (Answer.UNKNOWN, Answer.TIMEOUT) and abs(self.bound) != float("inf")
         bound = self.bound if open_still else None
         return Decision(verdict, reason, self.seconds, witness, self.visited, bound)
+
+
+class Shares:
+    """The time of work that several queries have a part in."""
+
+    def __init__(self) -> None:
+        self._billed = time.perf_counter()  # up to when time was shared out
+        self._until = float("inf")  # when all that the work is for are out of time
+        self._shares: Mapping[Pending, float] = {}  # of that work
+
+    @staticmethod
+    def _open(cases: Iterable[Pending]) -> list[Pending]:
+        return [case for case in cases if not case.decided]
+
+    def _begin(self, shares: Mapping[Pending, float]) -> None:
+        """Work for these queries; it may stop when all of them are out of time."""
+        self._shares, whole = shares, sum(shares.values())
+        self._until = self._billed + max((case.timeout - case.seconds) * whole / own for case, own in shares.items())
+        deadline.set_limit(self._until)
+
+    def _stop(self) -> bool:
+        return time.perf_counter() > self._until
+
+    def _bill(self, shares: Mapping[Pending, float]) -> None:
+        """Shares out the time since the last bill."""
+        deadline.set_limit()
+        now, whole = time.perf_counter(), sum(shares.values())
+        for case, own in shares.items():
+            case.seconds += (now - self._billed) * own / whole
+        self._billed = now
 
 
 def waves(queries: Sequence[Pending], graph: Graph, memory: int) -> Iterator[list[Pending]]:

@@ -17,6 +17,8 @@ import numpy as np
 from .errors import InputError
 from .files import read_bytes, replace_file
 
+VERIFIED, VERIFIED_BEFORE = "glscert/verify/2", "glscert/verify/1"  # schemas: of labelled inputs (`report`)
+ANSWERED, ANSWERED_BEFORE = "glscert/query/2", "glscert/query/1"  # of properties (`answers`)
 _PACKAGES = ("glscert", "torch", "onnx", "numpy")
 _MOST_BYTES = 2**29
 _ROWS = 1024  # of a digest, at a time
@@ -58,7 +60,7 @@ def read_record(path: Path, what: str) -> dict[str, Any]:
             return found
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
-    raise InputError(f"{path} is not {what}; name another file for --out.")
+    raise InputError(f"{path} is not {what}; name another file.")
 
 
 def checksum(record: Mapping[str, Any]) -> str:
@@ -69,7 +71,7 @@ def checksum(record: Mapping[str, Any]) -> str:
 
 def contradicts(path: Path, why: str) -> InputError:
     """What is raised of a record that cannot be true."""
-    return InputError(f"{path} contradicts itself: {why}. It was changed; delete it, or name another file for --out.")
+    return InputError(f"{path} contradicts itself: {why}. It was changed; delete it, or name another file.")
 
 
 def _refuse(constant: str) -> None:

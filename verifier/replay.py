@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,7 +10,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from .errors import UnsupportedError
 from .graph import Graph
-from .graph.read import read_live
+from .graph.functions import inlined
+from .graph.read import ModelFile, runnable
 from .graph.reading import Reading
 
 # They share no base of their own.
@@ -30,14 +30,15 @@ _ALIKE = 1e-4  # of the largest output, how far an image's answer may move for t
 class Runtime:
     """An onnxruntime session over a model file. Raises `UnsupportedError` where it cannot run it.
 
-    Nodes that the outputs do not depend on are left out: onnxruntime would run them, whatever they take.
+    Nodes that the outputs do not depend on are left out: onnxruntime would run them, whatever they take. `sha256` is
+    the file's, with the weights beside it.
     """
 
-    def __init__(self, path: Path, reading: Reading) -> None:
+    def __init__(self, file: ModelFile, reading: Reading) -> None:
         """reading: how the file is fed, as the graph made of it has it."""
-        self.reading, self.path = reading, path
+        self.file, self.reading, self.sha256 = file, reading, file.sha256
         self.dtype = np.dtype(reading.dtype)  # of what it is fed
-        self._session = self._opened(read_live(path))
+        self._session = self._opened(runnable(file))
         self._inside: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
 
     def logits(self, x: np.ndarray) -> np.ndarray:
@@ -61,7 +62,7 @@ class Runtime:
         """As `single`, of values that the file computes on the way, by name."""
         key = tuple(names)
         if key not in self._inside:
-            model = onnx.load_model_from_string(read_live(self.path))
+            model = onnx.load_model_from_string(runnable(self.file._replace(model=inlined(self.file.model))))
             del model.graph.output[:]
             model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(key))
             self._inside[key] = self._opened(model.SerializeToString())
@@ -90,7 +91,7 @@ class Runtime:
         if size > 1 and any(output.shape[:1] != (size,) for output in outputs):
             shapes = ", ".join(str(list(output.shape)) for output in outputs)
             raise UnsupportedError(
-                f"{self.path}: given {size} images, onnxruntime answers with {shapes}, which has no row for each. "
+                f"{self.file.path}: given {size} images, onnxruntime answers with {shapes}, which has no row for each. "
                 "Export the network with a batch of one, or with a symbolic one."
             )
         return np.concatenate([output.reshape(size, -1)[: len(rows)] for output in outputs], axis=1)
@@ -110,23 +111,25 @@ class Runtime:
         try:
             return [np.asarray(output) for output in session.run(None, feed)]
         except _FAILURES as error:
-            raise UnsupportedError(f"{self.path}: onnxruntime cannot run this model: {error}") from error
+            raise UnsupportedError(f"{self.file.path}: onnxruntime cannot run this model: {error}") from error
 
     def _opened(self, data: bytes) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the processor to the bounds
+        # Else products with a quantised weight round the values they meet to 8 bits.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
             return onnxruntime.InferenceSession(data, sess_options=options, providers=["CPUExecutionProvider"])
         except _FAILURES as error:
-            raise UnsupportedError(f"{self.path}: onnxruntime cannot load this model: {error}") from error
+            raise UnsupportedError(f"{self.file.path}: onnxruntime cannot load this model: {error}") from error
 
 
-def opened(path: Path, graph: Graph) -> Runtime:
+def opened(file: ModelFile, graph: Graph) -> Runtime:
     """onnxruntime on the file that the graph was read from."""
     if graph.reading is None:
         raise ValueError("this graph was not read from a file")
-    return Runtime(path, graph.reading)
+    return Runtime(file, graph.reading)
 
 
 def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -1,12 +1,14 @@
 """The result of a verification run as one JSON object, written as it grows, so that a run can stop and go on.
 
 Schema `glscert/verify/2`:
-    schema, complete, model {path, sha256}, property {norm, eps, range}, data {source, sha256, first, last, rounded,
-    label}, settings {timeout, seed}, versions, summary, images [{index, label, verdict, margin, seconds, reason}],
-    checksum
+    schema, complete, model {path, sha256}, property {norm, eps, range, task}, data {source, sha256, first, last,
+    rounded, label}, settings {timeout, seed}, versions, summary, images [{index, label, verdict, margin, seconds,
+    reason}], checksum
 norm: linf, l2 or l1. eps, and the two ends of range, are numbers (null: no end), or row-major lists with one for each
-entry of the input. data: sha256 of the inputs and labels that were used, first to last; rounded: how many of their
-entries onnxruntime is fed as the nearest float32; label: the column of a table that the labels are.
+entry of the input. task: classification; binary, with threshold, and behind: Sigmoid, Tanh or null, which it stands
+behind; regression, with tolerance, and labels that are numbers, lists of them or null. data: sha256 of the inputs and
+labels that were used, first to last; rounded: how many of their entries onnxruntime is fed as the nearest float32;
+label: the column of a table that the labels are.
 summary: images, natural_accuracy, adversarial_accuracy (not misclassified nor falsified), certified_accuracy, the count
 of each verdict, seconds (of the whole run so far). checksum: SHA-256 of all else (`record`).
 
@@ -14,6 +16,7 @@ Schema 1, of earlier versions, had no checksum; what it holds is decided again.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -24,25 +27,23 @@ from .arrays import read_arrays
 from .errors import InputError
 from .files import replace_file
 from .outcome import Outcome, Verdict
-from .record import check_target, checksum, contradicts, read_record, write_record
+from .record import VERIFIED, VERIFIED_BEFORE, check_target, checksum, contradicts, read_record, write_record
 
-SCHEMA = "glscert/verify/2"
-_EARLIER = ("glscert/verify/1",)
 _IDENTITY = ("property", "data")
-_OTHERS_REASONS = ("attack", "the network answers", "another class", "timeout")  # than a proof's
+_OTHERS_REASONS = ("attack", "the network answers", "the score is", "another class", "timeout")  # than a proof's
 
 
 class Report:
-    """Outcomes of one run over inputs with `labels` [N], in memory and, where `path` is given, on disk.
+    """Outcomes of one run over inputs with `labels`, as JSON has them, in memory and, where `path` is given, on disk.
 
     Counterexamples go beside the JSON file, to the same name with `.counterexamples.npz` (index [N], x [N, *v]).
     remarks: what a user should know of an earlier run's file.
     """
 
-    def __init__(self, header: dict[str, Any], labels: np.ndarray, path: Path | None) -> None:
-        self.header, self.count, self.path = {"schema": SCHEMA, **header}, len(labels), path
+    def __init__(self, header: dict[str, Any], labels: Sequence[Any], path: Path | None) -> None:
+        self.header, self.count, self.path = {"schema": VERIFIED, **header}, len(labels), path
         first = header["data"]["first"]
-        self._labels = dict(enumerate(labels.tolist(), start=first))
+        self._labels = dict(enumerate(labels, start=first))
         self.images: dict[int, dict[str, Any]] = {}
         self.counterexamples: dict[int, np.ndarray] = {}
         self.seconds = 0.0
@@ -91,11 +92,13 @@ class Report:
         """Take over what an earlier run decided; its unknowns are tried again, and an older version's proofs."""
         earlier = read_record(path, "a result of this command")
         schema = earlier["schema"]
-        if schema not in (SCHEMA, *_EARLIER):
+        if schema not in (VERIFIED, VERIFIED_BEFORE):
             raise InputError(f"{path} is not a result of this command; name another file for --out.")
         try:
-            self._check_identity(earlier, path, ("property",) if schema in _EARLIER else _IDENTITY)
-            if schema in _EARLIER:
+            if schema == VERIFIED_BEFORE:
+                earlier["property"] = {"task": "classification", **earlier["property"]}
+            self._check_identity(earlier, path, ("property",) if schema == VERIFIED_BEFORE else _IDENTITY)
+            if schema == VERIFIED_BEFORE:
                 self.remarks.append(f"{path} was written by an older version; all of it is decided again.")
                 return
             images = {_checked(image)["index"]: image for image in earlier["images"]}
@@ -144,6 +147,9 @@ class Report:
         """Of the images those that need no second try: unknowns do, what was falsified where the counterexample is
         gone, and proofs of another version."""
         points = _read_counterexamples(_beside(path))
+        broken = [index for index in points if self.images.get(index, {}).get("verdict") == Verdict.VERIFIED.value]
+        if broken and proofs:
+            raise contradicts(path, f"input {broken[0]} is verified, and has a counterexample in {_beside(path).name}")
         if not proofs and any(image["verdict"] == Verdict.VERIFIED.value for image in self.images.values()):
             self.remarks.append(f"{path} was written by version {made_by}; what it calls verified is decided again.")
         again = {Verdict.UNKNOWN.value} | (set() if proofs else {Verdict.VERIFIED.value})
@@ -164,11 +170,11 @@ def _short(value: Any) -> str:
 
 def _checked(image: dict[str, Any]) -> dict[str, Any]:
     """An entry of `images` with the keys and types that `Outcome.as_json` gives."""
-    index, label, margin, seconds, reason = (image[key] for key in ("index", "label", "margin", "seconds", "reason"))
+    index, margin, seconds, reason = (image[key] for key in ("index", "margin", "seconds", "reason"))
     Verdict(image["verdict"])
     if not (
-        isinstance(index, int)
-        and isinstance(label, int | float)
+        "label" in image
+        and isinstance(index, int)
         and isinstance(reason, str)
         and isinstance(seconds, int | float)
         and isinstance(margin, int | float | None)

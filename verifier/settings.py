@@ -35,7 +35,9 @@ class Settings:
     number, or an array of the input's shape [*v] with one per entry. norm: of the ball.
 
     timeout: seconds per input, its share of the work after its prediction. memory: bytes for coefficients. seed: the
-    attack's. Raises InputError where a value is out of its range.
+    attack's. threshold: of a single output that tells two classes apart; None: 0.5 behind a last Sigmoid, else 0.
+    tolerance: how far outputs that are numbers may move from what they are at the input; None: they are scores. Raises
+    InputError where a value is out of its range.
     """
 
     eps: Entries
@@ -45,6 +47,8 @@ class Settings:
     memory: int = 256 * 2**20
     seed: int = 0
     norm: Norm = Norm.LINF
+    threshold: float | None = None
+    tolerance: float | None = None
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.eps).all() and np.min(self.eps) >= 0):
@@ -55,3 +59,7 @@ class Settings:
             )
         if not isfinite(self.timeout) or self.timeout < 0:
             raise InputError(f"timeout = {self.timeout:g} must be finite and not negative.")
+        if self.threshold is not None and not isfinite(self.threshold):
+            raise InputError(f"threshold = {self.threshold:g} must be finite.")
+        if self.tolerance is not None and not (isfinite(self.tolerance) and self.tolerance > 0):
+            raise InputError(f"tolerance = {self.tolerance:g} must be finite and greater than 0.")

@@ -13,23 +13,23 @@ import numpy as np
 import torch
 
 from . import deadline
-from .bounds import Bounds, Box, Spec, margin_spec
+from .bounds import Bounds, Box, Spec
 from .bounds.affine_images import with_affine_images
 from .bounds.ball import CutBall
 from .bounds.errors import Errors, analysed
 from .bounds.ibp import ibp
 from .bounds.substitution import anchor, relax, spec_bound
 from .case import Case, finite
-from .network import Network
+from .errors import memory_missing
 from .ops import evaluate
 from .outcome import Outcome, Verdict
-from .replay import margins
-from .search.attack import Region, part_of, pgd, robustness
+from .search.attack import Region, part_of, pgd
 from .search.boxes import attack_ball, attack_box, drawn_in, fed, proof_ball, proof_box
 from .search.intermediate import unstable_preactivations
-from .search.memory import inputs_per_pass
+from .search.memory import inputs_per_pass, rows_at_once
 from .search.proof import closer
 from .settings import Settings
+from .task import Task
 
 Decided = list[Outcome | None]
 
@@ -40,23 +40,29 @@ def through(
     cases: list[Case], stage: Callable[[list[Case]], Decided], timeout: float = inf
 ) -> Generator[Outcome, None, list[Case]]:
     """Runs a stage on all cases; yields what it decides, returns what stays open. Its time is shared out evenly; a case
-    that has then had more than `timeout` seconds is unknown, and so is every one where the stage does not end in time.
+    that has then had more than `timeout` seconds is unknown, and so is every one where the stage does not end in time
+    or within the machine's memory.
     """
     if not cases:
         return []
-    began, late = time.perf_counter(), False
-    decided: Decided = [None] * len(cases)
+    began, late = time.perf_counter(), f"timeout after {timeout:g} s"
+    decided: Decided | None = None
     try:
         with deadline.within(sum(max(0.0, timeout - case.seconds) for case in cases)):
             decided = stage(cases)
     except deadline.OutOfTime:
-        late = True
+        unfinished = late
+    except (MemoryError, RuntimeError) as error:
+        missing = memory_missing(error)
+        if missing is None:
+            raise
+        unfinished = f"a step takes {missing}"
     share = (time.perf_counter() - began) / len(cases)
     rest = []
-    for case, outcome in zip(cases, decided, strict=True):
+    for case, outcome in zip(cases, decided or [None] * len(cases), strict=True):
         case.seconds += share
-        if outcome is None and (late or case.seconds > timeout):
-            outcome = case.outcome(Verdict.UNKNOWN, f"timeout after {timeout:g} s")
+        if outcome is None and (decided is None or case.seconds > timeout):
+            outcome = case.outcome(Verdict.UNKNOWN, unfinished if decided is None else late)
         if outcome is None:
             rest.append(case)
         else:
@@ -67,8 +73,8 @@ def through(
 class Stages:
     """The stages of one run; the attack draws from one generator throughout."""
 
-    def __init__(self, network: Network, settings: Settings) -> None:
-        self.network, self.settings = network, settings
+    def __init__(self, task: Task, settings: Settings) -> None:
+        self.task, self.network, self.settings = task, task.network, settings
         self._generator = torch.Generator().manual_seed(settings.seed)
 
     def proof_box(self, cases: list[Case]) -> tuple[Box, CutBall | None]:
@@ -78,21 +84,21 @@ class Stages:
         return box, proof_ball(x, asked.eps, asked.norm, box, self._attack_box(x))
 
     def spec(self, cases: list[Case]) -> Spec:
-        labels = torch.tensor([c.label for c in cases])
-        return margin_spec(labels, self.network.graph.output_shape[0], torch.float64)
+        return self.task.spec(_goals(cases))
 
     def predict(self, cases: list[Case]) -> Decided:
-        """Misclassified: the label does not win alone, which NaN among the scores rules out too."""
+        """Misclassified: the prediction is not the label's, which NaN among the scores rules out too."""
         x = np.stack([c.x for c in cases])
-        scores = self.network.scores(fed(x, self._attack_box(x)))
-        found = margins(scores, np.array([c.label for c in cases]))
+        scores, labels = self.network.scores(fed(x, self._attack_box(x))), [c.label for c in cases]
+        found, goals = self.task.predicted(scores, labels), self.task.goals(scores, labels)
         outcomes: Decided = []
-        for case, own, margin in zip(cases, scores, found.tolist(), strict=True):
-            if margin > 0:
+        for case, own, margin, goal in zip(cases, scores, found.tolist(), goals, strict=True):
+            if not (np.isnan(margin) or self.task.broken(margin)):
+                case.goal = goal
                 outcomes.append(None)
                 continue
             case.margin = finite(margin)
-            outcomes.append(case.outcome(Verdict.MISCLASSIFIED, _why_wrong(own, case.label)))
+            outcomes.append(case.outcome(Verdict.MISCLASSIFIED, self.task.why_wrong(own, case.label)))
         return outcomes
 
     def interval(self, cases: list[Case]) -> Decided:
@@ -108,10 +114,13 @@ class Stages:
         base = anchor(graph, params, box, ball)
         if ball is not None:
             base = with_affine_images(graph, params, base)
-        errors = Errors(graph, params, base)
-        pre, spec = unstable_preactivations(graph, params, base, errors, stop=deadline.over), self.spec(cases)
-        lower = spec_bound(graph, params, base, spec, relax(graph, pre))
-        needed = closer(graph, params, base, spec, pre, errors, lower)
+        memory, errors = self.settings.memory, Errors(graph, params, base)
+        pre = unstable_preactivations(graph, params, base, errors, memory=memory, stop=deadline.over)
+        spec, lines = self.spec(cases), relax(graph, pre)
+        size = rows_at_once(graph, len(cases), memory)
+        parts = [Spec(*part) for part in zip(*(own.split(size, dim=1) for own in spec), strict=True)]
+        lower = torch.cat([spec_bound(graph, params, base, part, lines) for part in parts], 1)
+        needed = closer(graph, params, base, spec, pre, errors, lower, memory=memory)
         return self._concluded(cases, Bounds(lower, pre), needed, "DeepPoly")
 
     def _concluded(self, cases: list[Case], bounds: Bounds, needed: torch.Tensor, stage: str) -> Decided:
@@ -158,18 +167,15 @@ class Stages:
 
     def attack(self, cases: list[Case], *, restarts: int, steps: int) -> Decided:
         """One descent of the margin for each case."""
-        labels = torch.tensor([c.label for c in cases])
-        points, _ = self._pgd(self._attacked(cases), labels, None, restarts, steps)
+        points, _ = self._pgd(self._attacked(cases), _goals(cases), None, restarts, steps)
         return [self.replay(case, point) for case, point in zip(cases, points, strict=True)]
 
     def attack_rows(self, cases: list[Case], *, restarts: int, steps: int) -> Decided:
-        """One descent for each row that no bound has closed, towards its class."""
+        """One descent for each row that no bound has closed."""
         rows = [(n, r) for n, c in enumerate(cases) for r in (~c.proved).nonzero().flatten().tolist()]
         owners = torch.tensor([owner for owner, _ in rows])
-        labels = torch.tensor([case.label for case in cases])[owners]
-        targets = torch.tensor([row for _, row in rows])
-        targets = targets + (targets >= labels)  # a label has no row
-        points, found = self._pgd(part_of(self._attacked(cases), owners), labels, targets, restarts, steps)
+        goals, targets = _goals(cases)[owners.numpy()], torch.tensor([row for _, row in rows])
+        points, found = self._pgd(part_of(self._attacked(cases), owners), goals, targets, restarts, steps)
         best: dict[int, int] = {}
         for place, owner in enumerate(owners.tolist()):
             if owner not in best or found[place] < found[best[owner]]:
@@ -177,24 +183,24 @@ class Stages:
         return [self.replay(case, points[best[owner]]) for owner, case in enumerate(cases)]
 
     def _pgd(
-        self, region: Region, labels: torch.Tensor, targets: torch.Tensor | None, restarts: int, steps: int
+        self, region: Region, goals: np.ndarray, targets: torch.Tensor | None, restarts: int, steps: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`pgd` on as many inputs at a time as a pass may hold."""
         graph, network = self.network.graph, self.network
         params = network.single if network.runtime.dtype == np.float32 else network.exact
         size = inputs_per_pass(graph, params, self.settings.memory)
         parts = []
-        for first in range(0, len(labels), size):
+        for first in range(0, len(goals), size):
             here = slice(first, first + size)
             part = part_of(region, here)
-            aim = robustness(labels[here], None if targets is None else targets[here])
+            aim = self.task.objective(goals[here], None if targets is None else targets[here])
             options: dict = {"steps": steps, "restarts": restarts, "generator": self._generator}
             parts.append(pgd(graph, params, part, aim, **options))
         points, margin = zip(*parts, strict=True)
         return torch.cat(points), torch.cat(margin)
 
     def replay(self, case: Case, point: torch.Tensor) -> Outcome | None:
-        """Falsified where onnxruntime, given the point alone, does not score the label above all others.
+        """Falsified where onnxruntime, given the point alone, does not keep the input's goal.
 
         The point is first moved into the ball and the range, exactly.
         """
@@ -203,17 +209,12 @@ class Stages:
         inside = drawn_in(point.detach().numpy(), case.x, asked.eps, asked.norm, box)
         if inside is None:
             return None
-        margin = float(margins(self.network.scores(inside[None]), np.array([case.label]))[0])
-        if not margin <= 0:  # NaN is no counterexample
+        margin = float(self.task.margins(self.network.scores(inside[None]), _goals([case]))[0])
+        if not self.task.broken(margin):
             return None
         case.margin = finite(margin)
         return case.outcome(Verdict.FALSIFIED, "attack", inside)
 
 
-def _why_wrong(scores: np.ndarray, label: int) -> str:
-    if np.isnan(scores).any():
-        return "onnxruntime returns NaN among the scores"
-    others = np.delete(scores, label)
-    if others.max() > scores[label]:
-        return f"the network answers {int(scores.argmax())}"
-    return "another class scores as high as the label"
+def _goals(cases: list[Case]) -> np.ndarray:
+    return np.stack([case.goal for case in cases])

@@ -123,12 +123,14 @@ def _wanted(names: tuple[str, ...] | None, wanted: str, last: int, path: Path) -
 
 
 def _likeness(column: np.ndarray, classes: int | None) -> int:
-    """To labels: 2 of class numbers, 1 of other whole numbers or, in several rows, only one of them; else 0."""
+    """To labels: 2 of class numbers, 1 of other whole numbers or, in several rows, only one of them; else 0. Numbers of
+    rows, which all differ, are no classes."""
     if not np.isfinite(column).all() or not np.array_equal(column, np.round(column)) or column.min() < 0:
         return 0
     found = np.unique(column)
-    several = len(found) > 1 or (len(column) == 1 and classes is not None)
-    return 1 + (several and bool(found[-1] < (len(found) if classes is None else classes)))
+    if classes is None:
+        return 1 + (1 < len(found) == found[-1] + 1 < len(column))
+    return 1 + bool((len(found) > 1 or len(column) == 1) and found[-1] < classes)
 
 
 def _is_header(cells: list[str], label: str | None) -> bool:

@@ -45,13 +45,13 @@ def test_data_give_the_point(network: Path, tmp_path: Path) -> None:
 
 
 def test_every_unsupported_operator_is_named(tmp_path: Path) -> None:
-    nodes = [*mlp_nodes()[:2], node("Softmax", "r", "s"), node("Selu", "s", "y")]
+    nodes = [*mlp_nodes()[:2], node("Softmax", "r", "s"), node("Shrink", "s", "y")]
     path = tmp_path / "net.onnx"
     path.write_bytes(make(nodes, ["batch", 6], mlp_consts()).SerializeToString())
     result = inspect(path)
     assert isinstance(result.exception, UnsupportedError)
     assert result.exception.exit_code == 4
-    assert "Selu (node 'y')" in result.stdout and "Softmax (node 's')" in result.stdout
+    assert "Shrink (node 'y')" in result.stdout and "Softmax (node 's')" in result.stdout
     assert "only be the network's last" in result.stdout
 
 

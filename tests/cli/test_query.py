@@ -210,6 +210,32 @@ def test_answers_of_the_first_schema_are_decided_again(answers):
     assert "written by an older version; all of it is decided again" in done.stderr
 
 
+def test_a_kept_answer_is_written_as_a_new_one_is(answers, folder):
+    arguments, _ = answers
+    for name, first in (("a.vnnlib", "sat\n((X_0 "), ("b.vnnlib.gz", "unsat\n")):
+        texts = []
+        for _ in range(2):
+            written = folder / "result.txt"
+            files = ("--out", arguments[-1], "--result-file", written)
+            invoke(arguments[0], "--vnnlib", folder / "properties" / name, *files)
+            texts.append(written.read_text())
+            written.unlink()
+        assert texts[0] == texts[1] and texts[0].startswith(first)
+
+
+def test_a_witness_beside_an_interval_is_decided_again(folder):
+    """Of X_0 = 0.1 the nearest float32 number is kept; that the exact one is unsafe too, is not."""
+    between = DECLARED + BOX + "(assert (= X_0 0.1)) (assert (>= Y_1 0.05))"
+    (folder / "between.vnnlib").write_text(between)
+    arguments = (folder / "model.onnx", "--vnnlib", folder / "between.vnnlib", "--out", folder / "r.json")
+    assert invoke(*arguments).exit_code == 1
+    found = json.loads((folder / "r.json").read_text())
+    found["results"][0]["reason"] = "kept"
+    records.write(folder / "r.json", found)
+    (again,) = json.loads(invoke(*arguments, "--json").stdout)["results"]
+    assert again["verdict"] == "sat" and again["reason"] != "kept"
+
+
 def test_a_property_of_another_content_is_decided_anew(answers, folder):
     """Under the same name, whatever its answer was."""
     arguments, _ = answers

@@ -86,7 +86,7 @@ def test_exit_3_where_something_stays_open(files):
 def test_the_object(files):
     done = invoke(files, "--eps", "1/20", "--json")
     found = summary(done)
-    assert found["property"] == {"norm": "linf", "eps": 0.05, "range": [0.0, 1.0]}
+    assert found["property"] == {"norm": "linf", "eps": 0.05, "range": [0.0, 1.0], "task": "classification"}
     assert (found["data"]["source"], found["data"]["first"], found["data"]["last"]) == ("data.npz", 0, 5)
     assert [i["verdict"] for i in found["images"]] == ["verified", "verified", "falsified", "verified", "misclassified"]
     assert found["summary"]["certified_accuracy"] == 0.6
@@ -323,7 +323,11 @@ def entry(number, **changes):
         (entry(2, verdict="verified", margin=None), "input 2 is verified with the margin None"),
         (entry(2, verdict="verified", margin=0.1), "input 2 is verified with the margin 0.1 and the reason 'attack'"),
         (entry(4, verdict="verified", margin=0.1), "the reason 'the network answers 0'"),
-        (all_verified, "input 4 is recorded as verified, and in onnxruntime the network answers 0"),
+        (all_verified, "input 2 is verified, and has a counterexample in r.counterexamples.npz"),
+        (
+            entry(4, verdict="verified", margin=0.1, reason="IBP"),
+            "input 4 is recorded as verified, and in onnxruntime the network answers 0",
+        ),
         (entry(0, label=1), "with the label 1, which is 0 in the data"),
         (entry(0, index=7), "input 7 is verified but not among the inputs"),
         (entry(0, index=1), "its summary does not count its images"),
@@ -496,3 +500,60 @@ def test_a_full_disk_is_a_sentence_and_keeps_the_earlier_file(files):
     assert done.stderr.startswith("glscli: cannot write") and done.stderr.count("\n") == 1
     assert out.read_bytes() == before
     assert [path.name for path in files.iterdir() if "part" in path.name] == []
+
+
+def single(folder, *ending):
+    """One output 4 (|x0 - x1| - 1/4), then the nodes of `ending`; data of classes 0, 0 and 1."""
+    last = "z" if ending else "y"
+    nodes = [node("MatMul", "x w", "h"), node("Relu", "h", "r"), node("MatMul", "r v", "m"), node("Add", "m b", last)]
+    consts = {"w": np.float32([[1, -1], [-1, 1]]), "v": np.float32([[4], [4]]), "b": np.float32([-1])}
+    (folder / "model.onnx").write_bytes(make([*nodes, *ending], ("batch", 2), consts).SerializeToString())
+    x = np.array([[0.5, 0.5], [0.5, 0.6], [1, 0]], np.float32)
+    np.savez(folder / "data.npz", x=x, y=np.array([0, 0, 1]))
+    return x
+
+
+@pytest.mark.parametrize("behind, threshold", [("Sigmoid", 0.5), ("Tanh", 0.0), (None, 0.0)])
+def test_one_output_is_a_binary_classifier(tmp_path, behind, threshold):
+    single(tmp_path, *([] if behind is None else [node(behind, "z", "y")]))
+    done = invoke(tmp_path, "--eps", "0.1", "--json", "--out", tmp_path / "r.json")
+    found = summary(done)
+    assert [image["verdict"] for image in found["images"]] == ["verified", "falsified", "verified"]
+    asked = {key: found["property"][key] for key in ("task", "threshold", "behind")}
+    assert asked == {"task": "binary", "threshold": threshold, "behind": behind}
+    assert f"class 1 above {threshold:g}" in done.stderr and done.stderr.count("binary classifier") == 1
+    assert ("give --threshold 0.5" in done.stderr) is False
+    other = invoke(tmp_path, "--eps", "0.1", "--threshold", "0.25", "--out", tmp_path / "r.json")
+    assert isinstance(other.exception, InputError) and "another property" in str(other.exception)
+
+
+def test_an_output_that_may_be_a_probability_is_told(tmp_path):
+    single(tmp_path, node("HardSigmoid", "z", "y"))
+    done = invoke(tmp_path, "--eps", "0.05")
+    assert "if they are probabilities, give --threshold 0.5" in done.stderr
+    done = invoke(tmp_path, "--eps", "0.05", "--threshold", "0.5", "--json")
+    assert summary(done)["summary"]["verified"] == 3
+
+
+def test_a_regression(tmp_path):
+    x = single(tmp_path)
+    np.savez(tmp_path / "data.npz", x=x, y=np.array([-0.9, -0.6, 3.5]))  # the answers are -1, -0.6 and 3
+    done = invoke(tmp_path, "--eps", "0.05", "--tolerance", "0.41", "--json", "--out", tmp_path / "r.json")
+    found = summary(done)
+    assert [image["verdict"] for image in found["images"]] == ["verified", "verified", "misclassified"]
+    assert [image["label"] for image in found["images"]] == [-0.9, -0.6, 3.5]
+    assert (found["property"]["task"], found["property"]["tolerance"]) == ("regression", 0.41)
+    again = invoke(tmp_path, "--eps", "0.05", "--tolerance", "0.41", "--json", "--out", tmp_path / "r.json")
+    assert summary(again)["images"] == found["images"]
+    np.savez(tmp_path / "data.npz", x=x)
+    done = invoke(tmp_path, "--eps", "0.05", "--tolerance", "0.39", "--json")
+    assert [(image["verdict"], image["label"]) for image in summary(done)["images"]] == [("falsified", None)] * 3
+    (tmp_path / "rows.csv").write_text("a,b,target\n0.5,0.5,-0.95\n1,0,3.05\n")
+    done = invoke(tmp_path, "--data", tmp_path / "rows.csv", "--eps", "0.05", "--tolerance", "0.41")
+    assert done.exit_code == 0 and "within 0.41" in done.stdout
+
+
+def test_labels_that_are_numbers_need_a_tolerance(tmp_path):
+    np.savez(tmp_path / "data.npz", x=single(tmp_path), y=np.array([0.5, 1.5, 2]))
+    done = invoke(tmp_path, "--eps", "0.05")
+    assert isinstance(done.exception, InputError) and "--tolerance" in str(done.exception)

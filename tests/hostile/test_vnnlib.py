@@ -48,7 +48,6 @@ WRONG = {
 }
 
 UNSUPPORTED = {
-    "(assert (<= X_0 Y_0))": "relates inputs to outputs",
     "(assert (<= (* Y_0 Y_0) 1))": "multiplies variables",
     "(assert (<= (/ 1 Y_0) 1))": "divides by zero or a variable",
     "(assert (<= (/ Y_0 0) 1))": "divides by zero or a variable",
@@ -86,11 +85,21 @@ def test_unsupported_texts(tmp_path, text):
     assert re.search(UNSUPPORTED[text], str(refused(path, UnsupportedError)))
 
 
-def test_relations_between_inputs(tmp_path):
+def test_a_relation_of_inputs_bounds_none(tmp_path):
     path = tmp_path / "p.vnnlib"
     path.write_text(DECLARED + "(declare-const X_1 Real)" + BOX + "(assert (<= (+ X_0 X_1) 1))")
-    with pytest.raises(UnsupportedError, match="relates inputs to each other"):
+    with pytest.raises(InputError, match="input 1 has no lower bound"):
         read_query(path, 2, 1)
+
+
+def test_relations_of_numbers_beyond_float64(tmp_path):
+    path = tmp_path / "p.vnnlib"
+    path.write_text(
+        DECLARED + "(declare-const X_1 Real)" + BOX + "(assert (and (>= X_1 -1e115) (<= X_1 1e115)))"
+        "(assert (<= (* 1e-115 X_0) (* 1e115 X_1)))"
+    )
+    (clause,) = read_query(path, 2, 1).clauses
+    assert (clause.lower.tolist(), clause.upper.tolist()) == ([0, 0], [1, 1e115])
 
 
 def test_the_place_is_shown_under_the_sentence(tmp_path):

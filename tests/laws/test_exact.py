@@ -1,4 +1,4 @@
-"""Exact evaluation against fractions, and against float64 where that is exact too."""
+"""Exact evaluation against fractions, and against float64 where that is exact too; exact bounds against samples."""
 
 from fractions import Fraction
 
@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from glscert.verifier.bounds.exact_bounds import ExactBounds
 from glscert.verifier.bounds.exact_forward import enclosure, evaluated
+from glscert.verifier.bounds.exact_triangles import program
 from glscert.verifier.bounds.rational import BeyondExactError, Linear, of_floats, of_fractions
 from glscert.verifier.graph import Graph, Node
 from glscert.verifier.ops import evaluate
 from random_graphs import CURVED, GRAPHS
 
-LONG = 1 << 15
+LONG = 1 << 12
 
 
 def network(name, seed=0, grid=None):
@@ -111,6 +113,55 @@ def test_rows_go_back_as_values_go_forth(name):
         left = (rows.numbers @ forth.numbers.ravel()) * (rows.unit * forth.unit)
         right = (back.numbers @ value.numbers.ravel()) * (back.unit * value.unit)
         assert left.tolist() == right.tolist()
+
+
+def bounded(name, budget, width=0.5):
+    """Exact bounds over a box, and values of random rows [N, R] at its points, corners among them."""
+    graph, params, rng = network(name)
+    lower = rng.normal(size=graph.input_shape)
+    upper = lower + rng.uniform(0, width, size=graph.input_shape)
+    share = rng.uniform(size=(60, *graph.input_shape))
+    x = lower + (upper - lower) * np.concatenate([share, share.round()])
+    rows, offset = rng.normal(size=(3, *graph.output_shape)), rng.normal(size=3)
+    y = evaluate(graph, params, torch.tensor(x)).numpy()
+    ends = [[Fraction(value) for value in end.ravel()] for end in (lower, upper)]
+    exact = of_floats(rows), [Fraction(value) for value in offset]
+    return ExactBounds(graph, params, *ends, budget=budget), exact, y @ rows.T + offset
+
+
+@pytest.mark.parametrize("budget", [10**5, 300, 1])
+@pytest.mark.parametrize("name", GRAPHS | CURVED)
+def test_exact_bounds_lie_below(name, budget):
+    bounds, exact, values = bounded(name, budget)
+    for least, seen in zip(bounds.least(*exact), values.min(0), strict=True):
+        assert least is None or float(least) <= seen + 1e-9
+    assert budget < 10**5 or None not in bounds.least(*exact)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_program_holds_at_every_point(name):
+    """Its forms are >= 0 at a point of the box and its rows those of the network, with the ReLUs' outputs there."""
+    bounds, exact, _ = bounded(name, 10**6, width=0.1)
+    found = program(bounds, *exact, {})
+    assert found is not None
+    count = len(bounds.values[bounds.graph.input].lower)
+    point = [(l + 2 * u) / 3 for l, u in zip(found.lower[:count], found.upper[:count], strict=True)]
+    graph = bounds.graph
+    values = evaluated(graph, bounds.linear.params, enclosure(point, point, graph.input_shape), most_bits=LONG)
+    variables = list(point)
+    for value, box in bounds.boxes.items():
+        z, _ = values[value].ends()
+        variables += [max(own, Fraction(0)) for entry, own in enumerate(z) if not box.sign(entry)]
+    assert len(variables) == len(found.lower)
+
+    def at(form):
+        return sum((a * b for a, b in zip(form[0], variables, strict=True)), form[1])
+
+    assert all(at(form) >= 0 for form in found.held)
+    y, _ = values[graph.output].ends()
+    rows, offset = exact
+    for row, own, form in zip(rows.numbers, offset, found.rows, strict=True):
+        assert at(form) == own + rows.unit * sum(a * b for a, b in zip(row.tolist(), y, strict=True))
 
 
 def test_numbers_keep_their_value():

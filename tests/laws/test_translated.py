@@ -42,6 +42,15 @@ def floats(*values: float) -> np.ndarray:
 KERNEL = normal(2, 2, 2, 3)
 CASES: dict[str, Callable[[], onnx.ModelProto]] = {
     **{op: one(op) for op in ("Abs", "HardSwish", "Neg", "Relu", "Sigmoid", "Softplus", "Tanh")},
+    **{op: one(op) for op in ("Elu", "Erf", "Selu", "Softsign")},
+    "Elu that bends": one("Elu", alpha=0.3),
+    "Selu that bends": one("Selu", alpha=2.0, gamma=0.7),
+    "Celu": one("Celu", alpha=1.7),
+    "Gelu": one("Gelu", opset=20),
+    "Gelu by tanh": one("Gelu", opset=20, approximate="tanh"),
+    "Mish": one("Mish", opset=18),
+    "Swish": one("Swish", opset=24, alpha=0.7),
+    "a cube": one("Pow", inputs="x c", consts={"c": np.float32(3)}),
     "HardSwish": one("HardSwish", opset=14),
     "HardSigmoid": one("HardSigmoid", alpha=1.5, beta=0.3),
     "LeakyRelu": one("LeakyRelu", alpha=0.1),
@@ -79,6 +88,20 @@ CASES: dict[str, Callable[[], onnx.ModelProto]] = {
     "ConvTranspose of a row": one(
         "ConvTranspose", ("b", 2, 4), inputs="x k", consts={"k": normal(2, 3, 3)}, strides=[2]
     ),
+    "ConvTranspose SAME_UPPER": one(
+        "ConvTranspose", inputs="x k", consts={"k": normal(2, 3, 3, 2)}, strides=[2, 3], auto_pad="SAME_UPPER"
+    ),
+    "ConvTranspose SAME_LOWER": one(
+        "ConvTranspose", inputs="x k", consts={"k": normal(2, 3, 4, 4)}, strides=[3, 1], auto_pad="SAME_LOWER"
+    ),
+    "ConvTranspose of a stated size": one(
+        "ConvTranspose", inputs="x k b", consts={"k": normal(2, 3, 3, 3), "b": normal(3)}, strides=[3, 2],
+        output_shape=[17, 8],
+    ),
+    "ConvTranspose of a stated size, a row": one(
+        "ConvTranspose", ("b", 2, 4), inputs="x k", consts={"k": normal(2, 1, 3)}, strides=[2], dilations=[2],
+        output_shape=[8],
+    ),
     "AveragePool": one("AveragePool", kernel_shape=[2, 3], strides=[2, 1]),
     "AveragePool with a border": one("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 0], strides=[2, 2]),
     "AveragePool counting it": one(
@@ -92,6 +115,13 @@ CASES: dict[str, Callable[[], onnx.ModelProto]] = {
     "MaxPool with a border": one("MaxPool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2]),
     "MaxPool rounded up": one("MaxPool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
     "MaxPool dilated": one("MaxPool", kernel_shape=[2, 3], dilations=[2, 2]),
+    "MaxPool dilated with a border": one(
+        "MaxPool", kernel_shape=[2, 3], dilations=[3, 2], pads=[1, 2, 1, 1], strides=[1, 2]
+    ),
+    "MaxPool dilated, rounded up": one(
+        "MaxPool", kernel_shape=[2, 2], dilations=[2, 3], pads=[1, 1, 0, 1], strides=[2, 2], ceil_mode=1
+    ),
+    "MaxPool beside its places": several(node("MaxPool", "x", "y places", kernel_shape=[2, 2])),
     "MaxPool of a row": one("MaxPool", ("b", 2, 7), kernel_shape=[3], strides=[2]),
     "GlobalAveragePool": one("GlobalAveragePool"),
     "GlobalMaxPool": one("GlobalMaxPool"),
@@ -138,6 +168,26 @@ CASES: dict[str, Callable[[], onnx.ModelProto]] = {
     "MatMul of columns": one("MatMul", inputs="w x", consts={"w": normal(3, 6)}),
     "Gemm of rows": several(
         node("Reshape", "x s", "r"), node("Gemm", "r w b", "y"), dims=(1, 12), s=ints(3, 4), w=normal(4, 2), b=normal(2)
+    ),
+    "Where": several(
+        node("Relu", "x", "r"), node("Where", "m x r", "y"), m=np.arange(10).reshape(2, 1, 5) % 3 == 0
+    ),
+    "Where of a constant": one("Where", inputs="m c x", consts={"m": normal(6, 1) > 0, "c": normal(2, 1, 5)}),
+    "choices between constants": several(
+        node("Greater", "a zero", "g"), node("Less", "a one", "l"), node("And", "g l", "m"), node("Not", "m", "n"),
+        node("Where", "n a zero", "w"), node("Add", "x w", "y"), a=normal(6, 5), zero=floats(0), one=floats(1),
+    ),
+    "float16 weights": several(
+        node("Cast", "w", "v", to=1), node("MatMul", "x v", "y"), w=normal(5, 3).astype(np.float16)
+    ),
+    "a quantised weight": several(
+        node("DequantizeLinear", "w s z", "v"), node("MatMul", "x v", "y"),
+        w=np.arange(15, dtype=np.uint8).reshape(5, 3), s=np.float32(0.013), z=np.array(7, np.uint8),
+    ),
+    "a quantised weight, by channel": several(
+        node("DequantizeLinear", "w s z", "v", axis=-1), node("Conv", "x v", "y"),
+        w=np.arange(-24, 24, dtype=np.int8).reshape(2, 2, 4, 3), s=floats(0.01, 0.02, 0.03),
+        z=np.array([0, -3, 4], np.int8),
     ),
     "Cast to its own type": one("Cast", to=onnx.TensorProto.FLOAT),
     "Squeeze by attribute": one("Squeeze", ("b", 1, 4), opset=11, axes=[1]),

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+import records
 from glscert.trainer import resolve
 from glscert.trainer.comparison import front, on_front, read_entries
 from glscert.verifier.errors import InputError
@@ -20,10 +21,10 @@ def make_run(folder, *, natural=0.9, certified=0.5, **choices):
     return folder
 
 
-def report(path, *, schema="glscert/verify/1", eps=0.1, norm="linf", source="digits test", certified=0.6):
+def report(path, *, schema="glscert/verify/2", eps=0.1, norm="linf", source="digits test", certified=0.6):
     summary = {"images": 360, "natural_accuracy": 0.9, "certified_accuracy": certified}
     about = {"norm": norm, "eps": eps}
-    path.write_text(json.dumps({"schema": schema, "property": about, "data": {"source": source}, "summary": summary}))
+    records.write(path, {"schema": schema, "property": about, "data": {"source": source}, "summary": summary})
     return path
 
 
@@ -72,6 +73,7 @@ def test_data_of_one_s_own_is_known_by_its_file(tmp_path):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        ({"schema": "glscert/verify/1"}, "was written by an older version; verify again"),
         ({"schema": "other/1"}, "is not a result of glscli verify"),
         ({"eps": 0.2}, "is about eps 0.2 in linf on digits test"),
         ({"norm": "l2"}, "is about eps 0.1 in l2 on digits test, the run about eps 0.1 in linf"),
@@ -84,6 +86,13 @@ def test_a_report_of_something_else(tmp_path, change, sentence):
     run = make_run(tmp_path / "run")
     with pytest.raises(InputError, match=sentence):
         read_entries([run], {"run": report(tmp_path / "r.json", **change)})
+
+
+def test_a_report_that_was_changed(tmp_path):
+    run, path = make_run(tmp_path / "run"), report(tmp_path / "r.json")
+    path.write_text(path.read_text().replace("0.6", "0.9"))
+    with pytest.raises(InputError, match="its checksum is another"):
+        read_entries([run], {"run": path})
 
 
 def test_a_report_that_is_not_there_or_no_json(tmp_path):

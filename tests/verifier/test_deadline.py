@@ -1,6 +1,7 @@
 """Time limits are kept in the middle of a step too, and what was reached by then is told."""
 
 import time
+from math import prod
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from cases import make_case
 from clauses import clause
 from glscert.verifier import deadline
+from glscert.verifier.bounds.interval import nonlinearities
 from glscert.verifier.bounds.rows import rows_of
 from glscert.verifier.bounds.substitution import input_anchor, relax
 from glscert.verifier.decide import Answer, decide, decide_many
@@ -16,7 +18,6 @@ from glscert.verifier.network import load
 from glscert.verifier.ops import compiled
 from glscert.verifier.outcome import Verdict
 from glscert.verifier.robustness import Settings, Verifier
-from glscert.verifier.search.intermediate import unstable_preactivations
 from glscert.verifier.search.search import Search
 from glscert.verifier.settings import Effort
 from glscert.verifier.spec import Query
@@ -76,8 +77,8 @@ def test_a_limit_within_a_limit():
 def test_the_compiled_program_ends_with_the_time(threads, steps):
     case = make_case("conv_chain", 3, batch=1)
     base = input_anchor(case.graph, case.params, case.box)
-    name, box = list(unstable_preactivations(case.graph, case.params, base).items())[0]
-    program, count = rows_of(case.graph, case.params, case.graph.input), box.lower.numel()
+    name = next(iter(nonlinearities(case.graph)))
+    program, count = rows_of(case.graph, case.params, case.graph.input), prod(case.graph.shapes[name])
     every, one = torch.arange(count), torch.ones(count)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

@@ -217,6 +217,7 @@ CLASSES, PIXELS, ZEROS, NUMBERS = (2, 0, 1, 2), (0, 135, 78, 203), (0, 0, 0, 0),
         (("a", "b", "c"), (NUMBERS, PIXELS, CLASSES), None, "c"),
         ((), (NUMBERS, PIXELS, CLASSES), None, "last"),
         ((), (PIXELS, PIXELS, CLASSES), None, "last"),
+        (("", "a", "b"), (range(4), PIXELS, CLASSES), None, "b"),  # the first numbers the rows
         ((), (CLASSES, PIXELS, ZEROS), "first", "first"),
         ((), (CLASSES, PIXELS, CLASSES), "last", "last"),
         (("a", "b", "c"), (CLASSES, PIXELS, ZEROS), "first", "a"),

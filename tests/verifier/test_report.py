@@ -18,7 +18,7 @@ HEADER = {
     "data": {"source": "s", "sha256": "cd", "first": 0, "last": 4},
     "versions": {"glscert": "1.0"},
 }
-LABELS = np.full(4, 7)
+LABELS = [7] * 4
 POINT = np.array([0.25, 0.5], np.float32)
 
 
@@ -122,7 +122,6 @@ def test_a_moved_model_is_the_same_model(tmp_path):
         ('"index": 3', '"index": "3"'),
         ('"glscert/verify/2"', '"glscert/verify/3"'),
         ('"versions": {', '"version": {'),
-        ('"label": 7', '"label": null'),
         ('"images": [', '"pictures": ['),
         ('"seconds": 2.0', '"seconds": "long"'),
     ),
@@ -144,6 +143,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path, before, after):
         ('"complete": true', '"complete": false'),
         ('"reason": "why"', '"reason": "because"'),
         ('"label": 7', '"label": 6'),
+        ('"label": 7', '"label": null'),
         ('"index": 3', '"index": 4'),
         ('"index": 3', '"index": 2'),
         ('"path": "m.onnx"', '"path": "n.onnx"'),
@@ -176,6 +176,16 @@ def test_a_damaged_file_of_counterexamples_is_refused(tmp_path):
 def test_a_folder_that_does_not_exist_is_said_at_once(tmp_path):
     with pytest.raises(InputError, match="not a folder"):
         Report(HEADER, LABELS, tmp_path / "none" / "r.json")
+
+
+def test_a_proof_with_a_counterexample_is_refused(tmp_path):
+    report = filled(tmp_path / "r.json")
+    report.counterexamples[0] = POINT
+    report.save()
+    with pytest.raises(InputError, match="input 0 is verified, and has a counterexample in r.counterexamples.npz"):
+        Report(HEADER, LABELS, tmp_path / "r.json")
+    other = {**HEADER, "versions": {"glscert": "1.1"}}  # its proofs do not count
+    assert sorted(Report(other, LABELS, tmp_path / "r.json").images) == [1, 2]
 
 
 def test_another_ending_is_said_at_once(tmp_path):

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from glscert.verifier.data import load_dataset
-from glscert.verifier.errors import InputError, UnsupportedError
+from glscert.verifier.errors import InputError
 from glscert.verifier.outcome import Verdict
 from glscert.verifier.region import Norm
 from glscert.verifier.robustness import Settings, Verifier
@@ -326,17 +326,14 @@ def test_the_range_is_compared_exactly(gap, high):
         {"eps": 0.1, "low": float("nan")},
         {"eps": 0.1, "timeout": float("inf")},
         {"eps": 0.1, "timeout": -1.0},
+        {"eps": 0.1, "tolerance": 0.0},
+        {"eps": 0.1, "tolerance": float("inf")},
+        {"eps": 0.1, "threshold": float("nan")},
     ),
 )
 def test_settings_that_make_no_sense_are_refused(settings):
     with pytest.raises(InputError):
         Settings(**settings)
-
-
-def test_one_score_is_no_classifier(tmp_path):
-    proto = make([node("MatMul", "x w", "y")], ("batch", 2), {"w": np.ones((2, 1), np.float32)})
-    with pytest.raises(UnsupportedError, match="at least 2"):
-        Verifier(save(proto, tmp_path / "m.onnx"))
 
 
 def test_no_inputs_no_outcomes(tmp_path):

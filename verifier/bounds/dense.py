@@ -11,6 +11,7 @@ from ..ops.dense import DenseLayer
 from ..ops.forms import Form, plus, whole
 
 MOST_ENTRIES = 1 << 20  # of a layer's matrix, and on the way to it: convolutions written out grow fast
+_MOST_SPELLED = 1 << 11  # outputs of a layer whose rows begin as those of the identity
 
 
 def dense_layers(graph: Graph, params: Params) -> list[DenseLayer] | None:
@@ -46,8 +47,20 @@ def _matrix(graph: Graph, params: Params, nodes: list[Node], source: str, output
     values: dict[str, Tensor] = {source: like.new_zeros(1, *shape)}
     for node in nodes:
         values[node.output] = OPERATORS[node.op].forward(node, params, *(values[name] for name in node.inputs))
-    # rows of the identity carried back: for a single product that is its matrix, to the bit
-    forms = {output: Form(torch.eye(outputs, dtype=like.dtype)[None, None])}
+    # rows of the identity carried back, of a product its matrix to begin with
+    last = nodes[-1] if nodes and nodes[-1].output == output and nodes[-1].op == "Gemm" else None
+    if last is None:
+        if outputs > _MOST_SPELLED:
+            return None
+        weight = _rows(graph, params, nodes, source, output, torch.eye(outputs, dtype=like.dtype))
+    else:
+        weight = _rows(graph, params, nodes[:-1], source, last.inputs[0], params[last.params[0]])
+    return DenseLayer(weight, values[output].flatten())
+
+
+def _rows(graph: Graph, params: Params, nodes: list[Node], source: str, output: str, rows: Tensor) -> Tensor:
+    """rows [R, entries] over the value `output` as rows over `source`."""
+    forms, shape = {output: Form(rows[None, None])}, graph.shapes[source]
     for node in reversed(nodes):
         if node.output not in forms:
             continue
@@ -58,4 +71,4 @@ def _matrix(graph: Graph, params: Params, nodes: list[Node], source: str, output
         below = operator.backward(node, params, forms.pop(node.output), shapes, out)
         for name, part in zip(node.inputs, below, strict=True):
             forms[name] = plus(forms.get(name), part, graph.shapes[name])
-    return DenseLayer(whole(forms[source], shape).coef[0, 0], values[output].flatten())
+    return whole(forms[source], shape).coef[0, 0]

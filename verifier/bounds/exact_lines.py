@@ -19,6 +19,8 @@ from .rational import Exact, of_fractions, reduced
 
 Forms = dict[str, Exact]  # rows [R, entries] over several values, which count together
 Entry = tuple[str, int]  # of the value by name
+_LONG, _STEPS = 1 << 11, 1 << 20  # bits of all slopes together; the slopes that are taken beyond them
+_MOST_BITS, _FINE = 1 << 9, 1 << 256  # of an end's denominator, and what it is rounded to beyond
 RISING = frozenset({"Relu", "Sigmoid", "Softplus"})  # by at most 1 for each unit
 
 
@@ -34,17 +36,35 @@ class Range(NamedTuple):
         return 1 if lower is not None and lower >= 0 else -1 if upper is not None and upper <= 0 else 0
 
 
+def shortened(values: Range) -> Range:
+    """The same but for ends of very many digits, which are moved outwards a little."""
+
+    def short(value: Fraction | None, sign: int) -> Fraction | None:
+        if value is None or value.denominator.bit_length() <= _MOST_BITS:
+            return value
+        scaled = sign * value * _FINE
+        return sign * Fraction(-(-scaled.numerator // scaled.denominator), _FINE)
+
+    return Range([short(value, -1) for value in values.lower], [short(value, 1) for value in values.upper])
+
+
 class Lines(NamedTuple):
-    """Exact lines below and above f: slopes and starts [entries]; an upper start of None: there is no line above."""
+    """Exact lines below and above f: slopes and starts [entries]; a start of None: there is no line on that side."""
 
     lower_slope: list[Fraction]
-    lower_start: list[Fraction]
+    lower_start: list[Fraction | None]
     upper_slope: list[Fraction]
     upper_start: list[Fraction | None]
 
 
-def relu_lines(box: Range, slopes: list[Fraction] | None) -> Lines:
-    """slopes: of the lower lines of unstable neurons, in [0, 1]; None: those of least area."""
+def relu_lines(box: Range) -> Lines:
+    """The lines of least area; where there are so many that their numbers would grow too long together, with slopes
+    near those."""
+    unstable = [entry for entry in range(len(box.lower)) if not box.sign(entry)]
+    lengths = sum(
+        _width(box, entry).denominator.bit_length() + _width(box, entry).numerator.bit_length() for entry in unstable
+    )
+    coarse = lengths > _LONG
     lines = Lines([], [], [], [])
     for entry, (l, u) in enumerate(zip(box.lower, box.upper, strict=True)):
         sign = box.sign(entry)
@@ -53,9 +73,11 @@ def relu_lines(box: Range, slopes: list[Fraction] | None) -> Lines:
         if sign == 0 and (l is None or u is None):
             low, high, start = Fraction(0), Fraction(0), None if u is None else u
         elif sign == 0 and l is not None and u is not None:
-            low = Fraction(int(u > -l)) if slopes is None else slopes[entry]
+            low = Fraction(int(u > -l))
             high = u / (u - l)
-            start = -high * l
+            if coarse:
+                high = Fraction(round(high * _STEPS), _STEPS)
+            start = max(-high * l, (1 - high) * u)
         lines.lower_slope.append(low)
         lines.lower_start.append(Fraction(0))
         lines.upper_slope.append(high)
@@ -63,10 +85,15 @@ def relu_lines(box: Range, slopes: list[Fraction] | None) -> Lines:
     return lines
 
 
+def _width(box: Range, entry: int) -> Fraction:
+    lower, upper = box.lower[entry], box.upper[entry]
+    return Fraction(0) if lower is None or upper is None else upper - lower
+
+
 def flat_lines(values: Range) -> Lines:
     """The ends of f's own values."""
     none = [Fraction(0)] * len(values.lower)
-    return Lines(none, [low if low is not None else Fraction(0) for low in values.lower], none, values.upper)
+    return Lines(none, values.lower, none, values.upper)
 
 
 def through(rows: Exact, lines: Lines) -> tuple[Exact, list[Fraction | None]]:

@@ -20,7 +20,8 @@ from ..ops.forms import Form
 
 _MANTISSA = 53  # bits of float64
 _LEAST_DIGIT = 8  # bits; shorter ones would be too many
-MOST_BITS = 1 << 15  # of a number, beyond which arithmetic takes too long
+_MOST_DIGITS = 1 << 9  # of a number
+MOST_BITS = 1 << 13  # of a number, beyond which arithmetic takes too long
 
 
 class BeyondExactError(Exception):
@@ -97,12 +98,12 @@ class Linear:
     """The affine operators of one set of weights, in exact numbers, without their offsets."""
 
     def __init__(self, params: Params) -> None:
-        self._params = params
+        self.params = params
         self._known: dict[str, Exact] = {}
 
     def constant(self, name: str) -> Exact:
         if name not in self._known:
-            self._known[name] = of_floats(self._params[name].double().numpy())
+            self._known[name] = of_floats(self.params[name].double().numpy())
         return self._known[name]
 
     def forward(self, node: Node, value: Exact) -> Exact:
@@ -136,15 +137,20 @@ class Linear:
         if width < _LEAST_DIGIT:
             raise BeyondExactError("a layer is too large")
         digits = _digits(value.numbers, width)
+        if len(digits) > _MOST_DIGITS:
+            raise BeyondExactError("the numbers grow too long")
         many, count = digits.shape[:2]
         parts: list[Any] = [None] if weight is None else list(_digits(weight.numbers, width))
-        total: Any = 0
+        sums: list[Any] = [0] * (many + len(parts) - 1)  # by place: of far less than 2^10 numbers within 2^53
         for place, part in enumerate(parts):
             # A default rule is a derivative, for which parameters must be there to take the type from.
             params = {node.params[0]: part} if node.params else {"": digits}
             found = call(params, digits.flatten(0, 1)).unflatten(0, (many, count)).numpy()
             for own in range(many):
-                total = total + (found[own].astype(np.int64).astype(object) << (width * (place + own)))
+                sums[place + own] = sums[place + own] + found[own].astype(np.int64)
+        total: Any = sums[-1].astype(object)
+        for own in reversed(sums[:-1]):
+            total = (total << width) + own
         unit = value.unit if weight is None else value.unit * weight.unit
         return Exact(_objects(total), unit)
 

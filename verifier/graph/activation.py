@@ -1,4 +1,4 @@
-"""Activations: Relu, Sigmoid, Softplus and Square are canonical; the rest are written with these and affine operators.
+"""Activations with corners, Tanh and products: written with Relu, Sigmoid, Square and affine operators.
 
     max(x, c) = c + relu(x - c)            leaky(x) = a x + (1 - a) relu(x)          |x| = 2 relu(x) - x
     tanh(x) = 2 sigmoid(2 x) - 1           hard swish(x) = r (r + 3) / 6 + relu(x - 3) with r = clip(x, -3, 3)
@@ -18,7 +18,7 @@ _ORDINARY = 2**16  # a limit up to here loses no more than that many last places
 
 
 def pointwise(builder: Builder, node: OnnxNode) -> None:
-    """Relu, Sigmoid, Softplus."""
+    """What is canonical already: Relu, Sigmoid, …"""
     value = builder.value(node.inputs[0])
     builder.bind(node, builder.emit(node, node.op, [value.name]), value.dims)
 
@@ -98,25 +98,30 @@ def extremum(builder: Builder, node: OnnxNode) -> None:
     builder.bind(node, scaled(builder, node, best, -1) if smallest else best, dims)
 
 
-def square(builder: Builder, node: OnnxNode) -> None:
-    """Pow with a constant exponent 1 or 2."""
+def power(builder: Builder, node: OnnxNode) -> None:
+    """Pow with a constant exponent 1, 2 or 3."""
     value, exponent = builder.value(node.inputs[0]), builder.const(node.inputs[1])
-    if exponent is None or exponent.size != 1 or exponent.ravel()[0] not in (1, 2):
-        raise refusal(node, "raises to another power than 1 or 2", "Write the network with these")
+    if exponent is None or exponent.size != 1 or exponent.ravel()[0] not in (1, 2, 3):
+        raise refusal(node, "raises to another power than 1, 2 or 3", "Write the network with these")
     name = value.name if exponent.ravel()[0] == 1 else builder.emit(node, "Square", [value.name])
-    builder.bind(node, name, value.dims)
+    builder.bind(node, _times(builder, node, name, value.name) if exponent.ravel()[0] == 3 else name, value.dims)
 
 
 def product(builder: Builder, node: OnnxNode, a: Value, b: Value) -> None:
-    """a b = ((a + b)² - (a - b)²) / 4, of two computed values."""
+    """Of two computed values."""
     dims = broadcast(node, a.dims, b.dims)
     if a.name == b.name:
         builder.bind(node, builder.emit(node, "Square", [a.name]), dims)
         return
     left, right = expanded(builder, node, a, dims), expanded(builder, node, b, dims)
-    sum_, difference = builder.emit(node, "Add", [left, right]), builder.emit(node, "Sub", [left, right])
+    builder.bind(node, _times(builder, node, left, right), dims)
+
+
+def _times(builder: Builder, node: OnnxNode, a: str, b: str) -> str:
+    """a b = ((a + b)² - (a - b)²) / 4."""
+    sum_, difference = builder.emit(node, "Add", [a, b]), builder.emit(node, "Sub", [a, b])
     squares = [builder.emit(node, "Square", [name]) for name in (sum_, difference)]
-    builder.bind(node, scaled(builder, node, builder.emit(node, "Sub", squares), 0.25), dims)
+    return scaled(builder, node, builder.emit(node, "Sub", squares), 0.25)
 
 
 def largest(builder: Builder, node: OnnxNode, names: Sequence[str]) -> str:

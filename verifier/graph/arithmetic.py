@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from . import curves
 from .activation import product
 from .builder import Builder, Value, broadcast, refusal
 from .proto import OnnxNode
@@ -37,7 +38,8 @@ def mul(builder: Builder, node: OnnxNode) -> None:
     if builder.const(a) is not None:
         a, b = b, a
     if builder.const(b) is None:
-        product(builder, node, builder.value(a), builder.value(b))
+        if not curves.product(builder, node, a, b):
+            product(builder, node, builder.value(a), builder.value(b))
     else:
         with_constant(builder, node, builder.value(a), b)
 
@@ -46,6 +48,8 @@ def div(builder: Builder, node: OnnxNode) -> None:
     a, b = node.inputs
     divisor = builder.const(b)
     if divisor is None:
+        if builder.const(a) is None and curves.quotient(builder, node, a, b):
+            return
         raise refusal(
             node, "divides by a computed value; supported: by a constant", "Write the network without the quotient"
         )

@@ -158,7 +158,6 @@ class Builder:
             name = own
         self._parts.clear()
         self._values[own] = Value(name, dims)
-        self.origins[own] = origin
 
     def param(self, origin: OnnxNode, hint: str, array: np.ndarray) -> str:
         """Stores a weight; equal ones of one hint are stored once, in the network's type where that holds them.

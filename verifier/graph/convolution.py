@@ -22,13 +22,35 @@ def conv(builder: Builder, node: OnnxNode) -> None:
 def conv_transpose(builder: Builder, node: OnnxNode) -> None:
     value, kernel = builder.value(node.inputs[0]), constant(builder, node, 1)
     check_image(node, value, kernel)
-    if node.attrs.get("auto_pad", "NOTSET") not in ("NOTSET", "", "VALID") or "output_shape" in node.attrs:
-        raise refusal(node, "leaves its pads open (auto_pad or output_shape)", "Export it with explicit pads")
-    geometry = plain_geometry(node, value.dims[2:], kernel.shape[2:])
-    extra = tuple(node.attrs.get("output_padding", (0,) * (kernel.ndim - 2)))
+    size, window = value.dims[2:], kernel.shape[2:]
+    extra = tuple(node.attrs.get("output_padding", (0,) * len(window)))
+    pads, extra = _open_pads(node, size, window, extra) if _is_open(node) else (None, extra)
+    geometry = plain_geometry(node, size, window, pads)
     attrs = {**geometry, "group": node.attrs.get("group", 1), "extra": (0,) * (2 - len(extra)) + extra}
     output = builder.emit(node, "ConvTranspose", [image(builder, node, value)], _weights(builder, node, kernel), attrs)
     bind_image(builder, node, output, value)
+
+
+def _is_open(node: OnnxNode) -> bool:
+    return "output_shape" in node.attrs or node.attrs.get("auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER")
+
+
+def _open_pads(node: OnnxNode, size: Shape, window: Shape, extra: Shape) -> tuple[Shape, Shape]:
+    """Pads, and rows beyond them, of a transposed convolution whose output has a stated size; SAME: stride · input."""
+    rank, upper = len(size), node.attrs.get("auto_pad") == "SAME_UPPER"
+    strides, dilations = (tuple(node.attrs.get(key, (1,) * rank)) for key in ("strides", "dilations"))
+    wanted = tuple(node.attrs.get("output_shape", ()))
+    if not len(strides) == len(dilations) == len(extra) == len(window) == rank or len(wanted) not in (0, rank):
+        raise refusal(node, f"has an output_shape {list(wanted)} or strides that do not fit", "Export explicit pads")
+    wanted = wanted or tuple(n * stride for n, stride in zip(size, strides, strict=True))
+    before, after, beyond = [], [], []
+    for n, k, s, d, e, out in zip(size, window, strides, dilations, extra, wanted, strict=True):
+        total = s * (n - 1) + e + (k - 1) * d + 1 - out
+        half = max(0, total) // 2
+        before.append(half if upper else max(0, total) - half)
+        after.append(max(0, total) - before[-1])
+        beyond.append(e + (max(0, -total) if "output_shape" in node.attrs else 0))
+    return (*before, *after), tuple(beyond)
 
 
 def check_image(node: OnnxNode, value: Value, kernel: np.ndarray) -> None:
@@ -59,8 +81,8 @@ def bind_image(builder: Builder, node: OnnxNode, output: str, value: Value) -> N
     builder.bind(node, output, (1, channels, width) if len(value.dims) == 3 else (1, channels, height, width))
 
 
-def plain_geometry(node: OnnxNode, size: Shape, kernel: Shape) -> dict[str, Shape]:
-    """strides, pads and dilations of a window of two axes."""
+def plain_geometry(node: OnnxNode, size: Shape, kernel: Shape, pads: Shape | None = None) -> dict[str, Shape]:
+    """strides, pads and dilations of a window of two axes; `pads` that are known already."""
     rank = len(size)
     strides = tuple(node.attrs.get("strides", (1,) * rank))
     dilations = tuple(node.attrs.get("dilations", (1,) * rank))
@@ -68,7 +90,7 @@ def plain_geometry(node: OnnxNode, size: Shape, kernel: Shape) -> dict[str, Shap
         raise refusal(node, f"has strides or dilations that do not fit {rank} axes", "Export the network again")
     if min(*strides, *dilations, 1) < 1:
         raise refusal(node, f"has strides {list(strides)} and dilations {list(dilations)}", "Export the network again")
-    pads = _pads(node, size, kernel, strides, dilations)
+    pads = _pads(node, size, kernel, strides, dilations) if pads is None else pads
     if len(pads) != 2 * rank:
         raise refusal(node, f"has pads {list(pads)} for {rank} axes", "Export the network again")
     if rank == 1:
@@ -88,9 +110,11 @@ def _pads(node: OnnxNode, size: Shape, kernel: Shape, strides: Shape, dilations:
             f"has auto_pad {mode!r}; supported: NOTSET, VALID, SAME_UPPER, SAME_LOWER",
             "Export it with explicit pads",
         )
+    if max(dilations, default=1) > 1:
+        raise refusal(node, f"dilates with auto_pad {mode}, which runtimes do not read alike", "Export explicit pads")
     before, after = [], []
-    for n, k, stride, dilation in zip(size, kernel, strides, dilations, strict=True):
-        total = max(0, (-(-n // stride) - 1) * stride + dilation * (k - 1) + 1 - n)
+    for n, k, stride in zip(size, kernel, strides, strict=True):
+        total = max(0, (-(-n // stride) - 1) * stride + k - n)
         small = total // 2
         before.append(small if mode == "SAME_UPPER" else total - small)
         after.append(total - small if mode == "SAME_UPPER" else small)

@@ -1,6 +1,7 @@
 """Operators on constants alone, evaluated while loading: shapes for a Reshape, transposed or retyped weights."""
 
 from collections.abc import Callable
+from functools import reduce
 from math import prod
 
 import numpy as np
@@ -19,6 +20,8 @@ _CAST = {
     TensorProto.DOUBLE: np.float64,
     TensorProto.INT64: np.int64,
     TensorProto.INT32: np.int32,
+    TensorProto.INT8: np.int8,
+    TensorProto.UINT8: np.uint8,
     TensorProto.BOOL: np.bool_,
 }
 _ROUNDING = {"Add", "DequantizeLinear", "Div", "Exp", "Log", "Mul", "Pow", "Range", "Reciprocal", "ReduceProd"}
@@ -46,8 +49,9 @@ def exactly(node: OnnxNode, exact: list[np.ndarray], rounded: list[np.ndarray], 
     derived = any(a is not b for a, b in zip(exact, rounded, strict=True))
     if node.op == "Shape" or not (derived or node.op in _ROUNDING):
         return result
-    types = rounded[0].dtype, result.dtype
-    if node.op == "Cast" and types[0].kind == types[1].kind == "f" and types[0].itemsize <= types[1].itemsize:
+    before, after = rounded[0].dtype, result.dtype
+    floats = before.kind == after.kind == "f"
+    if node.op in ("Cast", "CastLike") and floats and before.itemsize <= after.itemsize:
         return exact[0]
     return fold(node, [array.astype(np.float64) if array.dtype.kind == "f" else array for array in exact])
 
@@ -115,8 +119,9 @@ def _unsqueeze(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
 
 
 def _cast(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
-    to = np.dtype(_CAST[node.attrs["to"]])
-    if to.kind == "i" and arrays[0].dtype.kind == "f" and not (np.abs(arrays[0]) < 2.0 ** (8 * to.itemsize - 1)).all():
+    to = arrays[1].dtype if node.op == "CastLike" else np.dtype(_CAST[node.attrs["to"]])
+    bits = 8 * to.itemsize - (to.kind == "i")
+    if to.kind in "iu" and arrays[0].dtype.kind == "f" and not (np.abs(arrays[0]) < 2.0**bits).all():
         raise ValueError(f"numbers that {to} does not hold")  # what becomes of them differs between machines
     return arrays[0].astype(to)
 
@@ -184,14 +189,40 @@ def _where(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
 
 
 def _arithmetic(function: Callable[..., np.ndarray]) -> Fold:
+    """Of operands of one type, the result's too."""
+    compared = _pairs(function)
+
     def apply(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
-        a, b = arrays
-        if a.dtype != b.dtype:
-            raise ValueError(f"types {a.dtype} and {b.dtype}")
-        _bounded(prod(broadcast(node, a.shape, b.shape)))
-        return np.asarray(function(a, b), a.dtype)
+        if len({array.dtype for array in arrays}) != 1:
+            raise ValueError(f"types {' and '.join(str(array.dtype) for array in arrays)}")
+        return np.asarray(compared(node, arrays), arrays[0].dtype)
 
     return apply
+
+
+def _pairs(function: Callable[..., np.ndarray]) -> Fold:
+    """Of two operands, or of more one after the other."""
+
+    def apply(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
+        _bounded(prod(broadcast(node, *(array.shape for array in arrays))))
+        return reduce(function, arrays)
+
+    return apply
+
+
+def _dequantize(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
+    """(x - zero) · scale, of whole numbers, by one scale or one for each entry of an axis."""
+    quantized, scale, *zero = arrays
+    if node.attrs.get("block_size", 0) or node.attrs.get("output_dtype", 0) not in (0, TensorProto.FLOAT):
+        raise refusal(node, "scales blocks, or to another type", "Export weights with a scale for each channel")
+    if scale.size > 1:
+        axis = node.attrs.get("axis", 1) % quantized.ndim
+        if scale.shape != quantized.shape[axis : axis + 1]:
+            raise ValueError(f"scales {list(scale.shape)} for {list(quantized.shape)}")
+        shape = (-1,) + (1,) * (quantized.ndim - 1 - axis)
+        scale, zero = scale.reshape(shape), [array.reshape(shape) for array in zero]
+    whole = quantized.astype(np.int64) - (zero[0].astype(np.int64) if zero else 0)
+    return whole.astype(scale.dtype) * (scale.reshape(()) if scale.size == 1 else scale)
 
 
 def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -209,23 +240,36 @@ def _bounded(size: int) -> None:
 
 FOLDS: dict[str, Fold] = {
     "Abs": lambda node, arrays: np.abs(arrays[0]),
+    "And": _pairs(np.logical_and),
     "Ceil": lambda node, arrays: np.ceil(arrays[0]),
     "ConstantOfShape": _constant_of_shape,
-    "Equal": lambda node, arrays: np.equal(*arrays),
+    "DequantizeLinear": _dequantize,
+    "Equal": _pairs(np.equal),
     "Exp": lambda node, arrays: np.exp(arrays[0]),
     "Expand": _expand,
     "Floor": lambda node, arrays: np.floor(arrays[0]),
     "Flatten": _flatten,
     "Identity": lambda node, arrays: arrays[0],
     "Log": lambda node, arrays: np.log(arrays[0]),
+    "Greater": _pairs(np.greater),
+    "GreaterOrEqual": _pairs(np.greater_equal),
+    "Less": _pairs(np.less),
+    "LessOrEqual": _pairs(np.less_equal),
+    "Max": _arithmetic(np.maximum),
+    "Min": _arithmetic(np.minimum),
+    "Not": lambda node, arrays: np.logical_not(arrays[0]),
+    "Or": _pairs(np.logical_or),
+    "Round": lambda node, arrays: np.rint(arrays[0]),
+    "Sign": lambda node, arrays: np.sign(arrays[0]),
     "Neg": lambda node, arrays: -arrays[0],
-    "Pow": lambda node, arrays: np.asarray(np.power(*arrays), arrays[0].dtype),
+    "Pow": lambda node, arrays: np.asarray(_pairs(np.power)(node, arrays), arrays[0].dtype),
     "Range": _range,
     "Reciprocal": lambda node, arrays: 1 / arrays[0],
     "ReduceProd": _reduce_prod,
     "Sqrt": lambda node, arrays: np.sqrt(arrays[0]),
     "Where": _where,
     "Cast": _cast,
+    "CastLike": _cast,
     "Transpose": lambda node, arrays: np.transpose(arrays[0], node.attrs.get("perm")),
     "Reshape": lambda node, arrays: arrays[0].reshape(reshaped(node, arrays[0].shape, arrays[1].ravel().tolist())),
     "Unsqueeze": _unsqueeze,

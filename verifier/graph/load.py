@@ -13,6 +13,7 @@ from ..errors import GlscertError, InputError
 from .builder import Builder
 from .declared import readings
 from .ending import end, endings
+from .functions import inlined
 from .ir import Graph
 from .model import Model
 from .names import names_of_file
@@ -25,14 +26,16 @@ from .proto import (
     onnx_node,
     own_metadata,
 )
-from .read import DEFAULT_MAX_BYTES, read_proto
+from .read import DEFAULT_MAX_BYTES, ModelFile, read_model
 from .reading import Port, Reading
 from .simplify import absorb_channel_axis, simplify
 from .spread import padded
 from .translate import check_supported, translate
 
 
-def load_model(path: Path | str, entries: int | None = None, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Model:
+def load_model(
+    path: Path | str | ModelFile, entries: int | None = None, *, max_bytes: int = DEFAULT_MAX_BYTES
+) -> Model:
     """Reads an ONNX file (`.onnx`, or gzip'ed), as the function of one image, in the canonical operators.
 
     The graph's output is always a vector [K], of logits where the file goes on to a last Softmax, LogSoftmax or ArgMax.
@@ -42,16 +45,11 @@ def load_model(path: Path | str, entries: int | None = None, *, max_bytes: int =
     Raises `InputError` where the file is absent, damaged or larger than `max_bytes` (packed or not), and
     `UnsupportedError` where the network needs what is not implemented; both name the file and the remedy.
     """
-    proto = read_proto(path, max_bytes)
+    file = read_model(path, max_bytes)
     try:
-        return from_proto(proto, entries)
+        return from_proto(file.model, entries)
     except GlscertError as error:
-        raise type(error)(f"{path}: {error}") from error
-
-
-def read_translated(path: Path | str, entries: int | None = None) -> "Translated":
-    """As `load_model`, with each of the file's values."""
-    return translated(read_proto(path), entries)
+        raise type(error)(f"{file.path}: {error}") from error
 
 
 def from_proto(proto: onnx.ModelProto, entries: int | None = None) -> Model:
@@ -76,7 +74,7 @@ class Translated(NamedTuple):
 
 def translated(proto: onnx.ModelProto, entries: int | None = None) -> Translated:
     """The first of the file's `readings` that its operators bear out. Raises as `from_proto`."""
-    opset = checked_opset(proto)
+    opset, proto = checked_opset(proto), inlined(proto)
     first, *others = readings(proto.graph, entries)
     try:
         return _translated(proto, opset, first)

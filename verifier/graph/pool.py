@@ -43,18 +43,17 @@ def average_pool(builder: Builder, node: OnnxNode) -> None:
 
 def max_pool(builder: Builder, node: OnnxNode) -> None:
     """Beyond the border stands the nearest entry of the image, which lies in the same window."""
-    if any(node.outputs[1:]):
-        raise refusal(node, "gives the places of its maxima too", "Export it with one output")
     value = builder.value(node.inputs[0])
     kernel, strides, pads, dilations = _geometry(node, value.dims)
     name = image(builder, node, value)
     extra = _extra(node, builder.shapes[name][1:], kernel, strides, pads, dilations)
     for i in (1, 0):
         n, before, after = builder.shapes[name][1 + i], pads[i], pads[2 + i] + extra[i]
-        if (before or after) and (dilations[i] > 1 or before >= kernel[i] or pads[2 + i] >= kernel[i]):
-            raise refusal(
-                node, f"pads a window of {kernel[i]} by {before} and {after}, or pads and dilates", "Pad less"
-            )
+        if before >= dilations[i] * kernel[i] or pads[2 + i] >= dilations[i] * kernel[i]:
+            raise refusal(node, f"pads a window of {kernel[i]} by {before} and {after}", "Pad less")
+        if (before or after) and dilations[i] > 1:
+            name = _maximum_inside(builder, node, name, i, kernel[i], strides[i], dilations[i], (before, after))
+            continue
         if before or after:
             name = taken(builder, node, name, 1 + i, [min(max(k, 0), n - 1) for k in range(-before, n + after)])
         name = _maximum_along(builder, node, name, i, kernel[i], strides[i], dilations[i])
@@ -116,6 +115,28 @@ def _maximum_along(
     if kernel % 2:
         maxima.append(_tap(builder, node, name, axis, kernel, stride, dilation, {kernel - 1: 1}))
     return largest(builder, node, maxima)
+
+
+def _maximum_inside(
+    builder: Builder,
+    node: OnnxNode,
+    name: str,
+    axis: int,
+    kernel: int,
+    stride: int,
+    dilation: int,
+    ends: tuple[int, int],
+) -> str:
+    """As `_maximum_along`, of the entries of each window that lie in the image: others give way to one of these."""
+    n = builder.shapes[name][1 + axis]
+    count = (n + sum(ends) - dilation * (kernel - 1) - 1) // stride + 1
+    taps = np.arange(max(count, 0))[:, None] * stride - ends[0] + np.arange(kernel)[None] * dilation
+    inside = (taps >= 0) & (taps < n)
+    if not inside.any(1).all():
+        raise refusal(node, "has a window with nothing of the image in it", "Pad less")
+    first = np.take_along_axis(taps, inside.argmax(1)[:, None], 1)
+    columns = np.where(inside, taps, first).T.tolist()
+    return largest(builder, node, [taken(builder, node, name, 1 + axis, column) for column in columns])
 
 
 def _tap(

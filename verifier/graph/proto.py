@@ -13,10 +13,15 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 from ..errors import InputError, UnsupportedError
 from .model import METADATA_PREFIX
 
-OPSETS = range(8, 24)
+OPSETS = range(8, 26)
 _DOMAINS = ("", "ai.onnx")
 FLOATS: dict[int, np.dtype] = {TensorProto.FLOAT: np.dtype(np.float32), TensorProto.DOUBLE: np.dtype(np.float64)}
 _DTYPES: dict[int, np.dtype] = FLOATS | {
+    TensorProto.FLOAT16: np.dtype(np.float16),
+    TensorProto.INT8: np.dtype(np.int8),
+    TensorProto.UINT8: np.dtype(np.uint8),
+    TensorProto.INT16: np.dtype(np.int16),
+    TensorProto.UINT16: np.dtype(np.uint16),
     TensorProto.INT64: np.dtype(np.int64),
     TensorProto.INT32: np.dtype(np.int32),
     TensorProto.BOOL: np.dtype(np.bool_),
@@ -52,16 +57,28 @@ def checked_opset(model: onnx.ModelProto) -> int:
             f"the file uses ONNX opset {version}; supported: {OPSETS.start} to {OPSETS.stop - 1}. "
             "Export it again with opset_version=17."
         )
-    if any(function.domain in _DOMAINS for function in model.functions):
-        raise UnsupportedError("the file redefines standard operators by functions of its own. Export it without.")
     if model.graph.sparse_initializer:
         raise UnsupportedError("the file holds sparse weights; supported: dense ones. Export it with dense weights.")
-    if any(tensor.data_location == TensorProto.EXTERNAL or tensor.external_data for tensor in _tensors(model.graph)):
+    if any(is_external(tensor) for tensor in tensors(model)):
         raise UnsupportedError(
-            "the file keeps weights in a second file (external data), which is never opened. Save "
-            "them inside: onnx.save(onnx.load(…), …), or torch.onnx.export(…, external_data=False)."
+            "the file keeps weights in a second file, and no folder to look for it is known. Load it by its path."
         )
     return version
+
+
+def tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
+    """Every tensor that is read: initialisers and attributes, of functions too."""
+    yield from model.graph.initializer
+    for nodes in (model.graph.node, *(function.node for function in model.functions)):
+        for node in nodes:
+            for attribute in node.attribute:
+                if attribute.HasField("t"):
+                    yield attribute.t
+                yield from attribute.tensors
+
+
+def is_external(tensor: TensorProto) -> bool:
+    return tensor.data_location == TensorProto.EXTERNAL or bool(tensor.external_data)
 
 
 def constants(graph: onnx.GraphProto, live: list[onnx.NodeProto]) -> dict[str, np.ndarray]:
@@ -132,14 +149,20 @@ def own_metadata(model: onnx.ModelProto) -> dict[str, str]:
     return found
 
 
-def tensor_array(tensor: TensorProto, what: str) -> np.ndarray:
-    """The tensor's numbers; the declared size is compared with the stored one before anything is allocated."""
+def tensor_dtype(tensor: TensorProto, what: str) -> np.dtype:
+    """Raises `UnsupportedError` for a type that no supported network has."""
     dtype = _DTYPES.get(tensor.data_type)
     if dtype is None:
         raise UnsupportedError(
             f"{what} is {type_name(tensor.data_type)}; supported: float32 and float64 (and "
             "integers for shapes). Export the network in float32."
         )
+    return dtype
+
+
+def tensor_array(tensor: TensorProto, what: str) -> np.ndarray:
+    """The tensor's numbers; the declared size is compared with the stored one before anything is allocated."""
+    dtype = tensor_dtype(tensor, what)
     if any(size < 0 for size in tensor.dims):
         raise InputError(f"{what} declares the shape {list(tensor.dims)}. Export it again.")
     count = prod(tensor.dims)
@@ -170,15 +193,6 @@ def _attribute(attribute: AttributeProto, node: str) -> Any:
             "Export the network with plain operators."
         )
     return value()
-
-
-def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
 
 
 def type_name(elem_type: int) -> str:

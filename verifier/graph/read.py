@@ -1,38 +1,63 @@
-"""ONNX file -> parsed model. Sizes are bounded before anything is read; nothing outside the file is ever opened."""
+"""ONNX file -> parsed model, with the weights in files beside it. Sizes are bounded before anything is read."""
 
+import hashlib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from ..errors import InputError
+from ..errors import GlscertError, InputError
 from ..files import read_bytes
 from .declared import declared_inputs, declared_outputs
+from .external import take_in
 from .proto import live_nodes
 
 DEFAULT_MAX_BYTES = 512 * 2**20
 ONNX_FILE = "ONNX file"
 
 
-def read_proto(path: Path | str, max_bytes: int = DEFAULT_MAX_BYTES) -> onnx.ModelProto:
-    """The model in `path`, plain or gzip'ed. Raises `InputError` where there is none or it is too large."""
-    path = Path(path)
-    return _parsed(path, read_bytes(path, max_bytes, ONNX_FILE))
+class ModelFile(NamedTuple):
+    """A model as it was read, once: what is loaded and what onnxruntime runs are the same bytes.
+
+    sha256: of the file's bytes, unpacked, and of the weights in files beside it.
+    """
+
+    path: Path
+    model: onnx.ModelProto
+    sha256: str
 
 
-def read_live(path: Path | str, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
-    """The file's bytes, unpacked and without the nodes that its outputs do not depend on. Raises as `read_proto`."""
-    path = Path(path)
+def read_model(source: "Path | str | ModelFile", max_bytes: int = DEFAULT_MAX_BYTES) -> ModelFile:
+    """The model in a file, plain or gzip'ed; one that was read already is given back.
+
+    Raises `InputError` where there is none or it is too large, with the files beside it; `UnsupportedError` for weights
+    outside of its folder.
+    """
+    if isinstance(source, ModelFile):
+        return source
+    path = Path(source)
     data = read_bytes(path, max_bytes, ONNX_FILE)
-    model = _parsed(path, data)
+    model, digest = _parsed(path, data), hashlib.sha256(data)
+    try:
+        take_in(model, path.parent, max_bytes - len(data), digest.update)
+    except GlscertError as error:
+        raise type(error)(f"{path}: {error}") from error
+    return ModelFile(path, model, digest.hexdigest())
+
+
+def runnable(file: ModelFile) -> bytes:
+    """The model without the nodes that its outputs do not depend on, for onnxruntime. Raises as `read_model`."""
+    model = file.model
     inputs = [value.name for value in declared_inputs(model.graph)]
     live = live_nodes(model.graph, inputs, declared_outputs(model.graph))
-    if len(live) == len(model.graph.node):
-        return data
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in live]
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
+    if len(live) != len(model.graph.node):
+        kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in live]
+        model = onnx.ModelProto.FromString(model.SerializeToString())
+        del model.graph.node[:]
+        model.graph.node.extend(kept)
     return model.SerializeToString()
 
 
@@ -54,14 +79,15 @@ def _texts(model: onnx.ModelProto) -> Iterator[str | bytes]:
     """Every name and property that is read later."""
     graph = model.graph
     yield from (entry.domain for entry in model.opset_import)
-    yield from (function.domain for function in model.functions)
+    for function in model.functions:
+        yield from (function.domain, function.name, *function.input, *function.output, *function.attribute)
     for entry in model.metadata_props:
         yield from (entry.key, entry.value)
     for value in (*graph.input, *graph.output):
         yield value.name
         yield from (dim.dim_param for dim in value.type.tensor_type.shape.dim)
     yield from (tensor.name for tensor in graph.initializer)
-    for node in graph.node:
+    for node in chain(graph.node, *(function.node for function in model.functions)):
         yield from (node.op_type, node.domain, node.name, *node.input, *node.output)
         for attribute in node.attribute:
             yield from (attribute.name, attribute.ref_attr_name)

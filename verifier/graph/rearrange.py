@@ -4,6 +4,7 @@ from math import prod
 
 import numpy as np
 
+from .activation import scaled, shifted
 from .builder import Builder, broadcast, refusal
 from .proto import OnnxNode
 from .shapes import MAX_ELEMENTS, Shape
@@ -108,6 +109,28 @@ def concat(builder: Builder, node: OnnxNode) -> None:
         shift = builder.param(node, f"{node.outputs[0]}.constant", constant.reshape(builder.shapes[joined]))
         joined = builder.emit(node, "Add", [joined], [shift])
     builder.bind(node, joined, dims)
+
+
+def where(builder: Builder, node: OnnxNode) -> None:
+    """By a constant condition: each operand with zeros where the other is taken, and both added."""
+    condition = builder.const(node.inputs[0])
+    if condition is None:
+        raise refusal(node, "chooses by a computed value; supported: by a constant", "Write it with Max, Min or Clip")
+    names = node.inputs[1:]
+    shapes = [builder.value(n).dims if (a := builder.const(n)) is None else a.shape for n in names]
+    dims = broadcast(node, condition.shape, *shapes)
+    if prod(dims) > MAX_ELEMENTS:
+        raise refusal(node, f"gives shape {list(dims)}, too many numbers", "Check the export")
+    chosen, constant, joined = np.broadcast_to(condition, dims), np.zeros(dims), ""
+    for name, mask in zip(names, (chosen, ~chosen), strict=True):
+        array = builder.const(name)
+        if array is not None:
+            constant = np.where(mask, array, constant)
+        else:
+            part = expanded(builder, node, builder.value(name), dims)
+            part = scaled(builder, node, part, mask.reshape(builder.shapes[part]))
+            joined = builder.emit(node, "Add", [joined, part]) if joined else part
+    builder.bind(node, shifted(builder, node, joined, constant.reshape(builder.shapes[joined])), dims)
 
 
 def expand(builder: Builder, node: OnnxNode) -> None:

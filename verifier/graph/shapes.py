@@ -180,7 +180,9 @@ def _reshape(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Sh
     return shape
 
 
-NONLINEAR = ("Relu", "Sigmoid", "Softplus", "Square")
+NONLINEAR = ("Elu", "Erf", "Gelu", "GeluTanh", "Mish", "Relu", "Sigmoid", "Silu", "Softplus", "Softsign", "Square")
+# z (1 + tanh(k (z + c z³))) / 2: k = sqrt(2/pi) and c = 0.044715, as float32 and so files have them.
+GELU_TANH = (0.7978845834732056, 0.044714998453855515)
 
 _RULES: dict[str, Callable[[Node, Sequence[Shape], Sequence[Shape]], Shape]] = {
     "Conv": _conv,

@@ -8,10 +8,11 @@ from pathlib import Path
 from ..errors import GlscertError, UnsupportedError
 from .declared import readings
 from .ending import endings
+from .functions import inlined
 from .load import from_proto
 from .model import Model
 from .proto import checked_opset, live_nodes, node_name
-from .read import read_proto
+from .read import read_model
 from .translate import shortcoming
 
 
@@ -26,12 +27,13 @@ class Survey:
 
 
 def survey(path: Path | str) -> Survey:
-    """Raises `InputError` where the file is absent, damaged or contradicts itself."""
-    proto = read_proto(path)
+    """Raises `InputError` where the file is absent, damaged or contradicts itself, `UnsupportedError` where its weights
+    lie elsewhere."""
+    proto = read_model(path).model
     problems: list[str] = []
     opset, live, ends = None, list(proto.graph.node), []
     try:
-        opset = checked_opset(proto)
+        opset, proto = checked_opset(proto), inlined(proto)
         first, *_ = readings(proto.graph)
         live = live_nodes(proto.graph, [port.name for port in first.inputs], first.outputs)
         ends = [node.output[0] for node in endings(live, first.outputs)]

@@ -5,16 +5,17 @@ from collections.abc import Callable
 import numpy as np
 
 from ..errors import UnsupportedError
-from .activation import absolute, clip, extremum, hard_sigmoid, hard_swish, leaky_relu, pointwise, prelu, square, tanh
+from .activation import absolute, clip, extremum, hard_sigmoid, hard_swish, leaky_relu, pointwise, power, prelu, tanh
 from .affine import batch_normalization, gemm, matmul
 from .arithmetic import add, div, mul, neg, sub
 from .builder import Builder, refusal
 from .convolution import conv, conv_transpose
+from .curves import celu, elu, gelu, selu, swish
 from .ending import ENDINGS
 from .fold import FOLDS, constant_value, exactly, fold, jumps, shape_of
 from .pool import average_pool, global_pool, max_pool, reduce_
 from .proto import OnnxNode
-from .rearrange import concat, expand, gather, pad, slice_, split, transpose
+from .rearrange import concat, expand, gather, pad, slice_, split, transpose, where
 from .reshape import flatten, reshape, squeeze, unsqueeze
 from .resize import resize
 from .transparent import cast, dropout, identity
@@ -25,15 +26,19 @@ TRANSLATIONS: dict[str, Callable[[Builder, OnnxNode], None]] = {
     "AveragePool": average_pool,
     "BatchNormalization": batch_normalization,
     "Cast": cast,
+    "Celu": celu,
     "Clip": clip,
     "Concat": concat,
     "Conv": conv,
     "ConvTranspose": conv_transpose,
     "Div": div,
     "Dropout": dropout,
+    "Elu": elu,
+    "Erf": pointwise,
     "Expand": expand,
     "Flatten": flatten,
     "Gather": gather,
+    "Gelu": gelu,
     "Gemm": gemm,
     "GlobalAveragePool": global_pool,
     "GlobalMaxPool": global_pool,
@@ -45,27 +50,32 @@ TRANSLATIONS: dict[str, Callable[[Builder, OnnxNode], None]] = {
     "Max": extremum,
     "MaxPool": max_pool,
     "Min": extremum,
+    "Mish": pointwise,
     "Mul": mul,
     "Neg": neg,
     "PRelu": prelu,
     "Pad": pad,
-    "Pow": square,
+    "Pow": power,
     "ReduceMax": reduce_,
     "ReduceMean": reduce_,
     "ReduceSum": reduce_,
     "Relu": pointwise,
     "Reshape": reshape,
     "Resize": resize,
+    "Selu": selu,
     "Sigmoid": pointwise,
     "Slice": slice_,
     "Softplus": pointwise,
+    "Softsign": pointwise,
     "Split": split,
     "Squeeze": squeeze,
     "Sub": sub,
+    "Swish": swish,
     "Tanh": tanh,
     "Transpose": transpose,
     "Unsqueeze": unsqueeze,
     "Upsample": resize,
+    "Where": where,
 }
 
 _ON_CONSTANTS = sorted({"Constant", "Shape", *FOLDS} - TRANSLATIONS.keys())
@@ -73,13 +83,19 @@ _PROBABILITIES = "It may only be the network's last operator"
 _ANY_REMEDY = "Write the network with supported operators, or leave this one out of the exported part"
 _MIXED = ("Dropout", "Pow", "Resize", "Upsample")  # have operands of types of their own
 _DOMAINS = ("", "ai.onnx")
-_RECTIFIER = "Train the network with one of the supported activations, such as Relu or LeakyRelu"
+_JUMPS = "It jumps, and at the jump rounding decides: train with Tanh, Softsign or Clip in its place"
+_NORMALISATION = (
+    "It divides by a spread that depends on the input; train with BatchNormalization, whose numbers are constant"
+)
 _REMEDIES = {
     **dict.fromkeys(ENDINGS, _PROBABILITIES),
-    "Elu": _RECTIFIER,
-    "Gelu": _RECTIFIER,
-    "Selu": _RECTIFIER,
-    "Sign": _RECTIFIER,
+    "Shrink": _JUMPS,
+    "Sign": _JUMPS,
+    "ThresholdedRelu": _JUMPS,
+    "GroupNormalization": _NORMALISATION,
+    "InstanceNormalization": _NORMALISATION,
+    "LayerNormalization": _NORMALISATION,
+    "RMSNormalization": _NORMALISATION,
     "LSTM": "Write the recurrence out step by step, with the operators above",
 }
 
@@ -114,6 +130,7 @@ def translate(builder: Builder, node: OnnxNode) -> None:
     elif node.op in TRANSLATIONS:
         _check_types(builder, node, constants)
         TRANSLATIONS[node.op](builder, node)
+        builder.origins.update(dict.fromkeys(node.outputs, node))
     else:
         raise _unsupported(node.op, node.name, "is supported on constants only, and here its input is computed")
 

@@ -16,23 +16,31 @@ from .linear import Conv, Gemm, MatMul
 from .relu import Relu
 from .shape import Flatten, Gather, Pad, ReduceSum, Reshape, Transpose
 from .smooth import Sigmoid, Softplus, Square
+from .waves import Elu, Erf, Gelu, GeluTanh, Mish, Silu, Softsign
 
 OPERATORS: Mapping[str, Affine | Nonlinear] = {
     "Add": Add(),
     "Conv": Conv(),
     "ConvTranspose": ConvTranspose(),
     "Div": Div(),
+    "Elu": Elu(),
+    "Erf": Erf(),
     "Flatten": Flatten(),
     "Gather": Gather(),
+    "Gelu": Gelu(),
+    "GeluTanh": GeluTanh(),
     "Gemm": Gemm(),
     "MatMul": MatMul(),
+    "Mish": Mish(),
     "Mul": Mul(),
     "Pad": Pad(),
     "ReduceSum": ReduceSum(),
     "Relu": Relu(),
     "Reshape": Reshape(),
     "Sigmoid": Sigmoid(),
+    "Silu": Silu(),
     "Softplus": Softplus(),
+    "Softsign": Softsign(),
     "Square": Square(),
     "Sub": Sub(),
     "Transpose": Transpose(),

@@ -7,6 +7,7 @@ Candidates are found in torch and only proposed here; the caller replays them in
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,10 +16,21 @@ from .. import deadline
 from ..bounds.ball import CutBall
 from ..graph import Graph
 from ..ops import Box, Params, evaluate
+from ..spec.settle import Settler
 
 # (outputs [b, K], which of the boxes they belong to [b]) -> margin [b], broken where negative, and what to descend [b]
 Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-Region = Box | CutBall
+
+
+class Related(NamedTuple):
+    """Boxes [B, *v] cut by relations of inputs: settlers [B], None where there are none."""
+
+    lower: Tensor
+    upper: Tensor
+    settlers: tuple[Settler | None, ...]
+
+
+Region = Box | Related | CutBall
 
 
 def pgd(
@@ -62,6 +74,17 @@ def robustness(labels: Tensor, targets: Tensor | None = None) -> Objective:
     return objective
 
 
+def weakest(values: Callable[[Tensor, Tensor], Tensor], targets: Tensor | None = None) -> Objective:
+    """Margins min over m of values [b, M], of outputs and which of the boxes they belong to. targets [B]: as above."""
+
+    def objective(outputs: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+        found = values(outputs, which)
+        margin = found.amin(1)
+        return margin, margin if targets is None else found.gather(1, targets[which, None]).squeeze(1)
+
+    return objective
+
+
 def conjunction(rows: Tensor, offset: Tensor) -> Objective:
     """Margins max over m of row_m · y + offset_m, for rows [B, M, K]: all rows must become negative together.
 
@@ -100,6 +123,9 @@ def part_of(region: Region, index: Tensor | slice) -> Region:
     """The regions of these inputs."""
     if isinstance(region, CutBall):
         return region.each(lambda part: part[index])
+    if isinstance(region, Related):
+        kept = torch.arange(len(region.settlers))[index].tolist()
+        return Related(region.lower[index], region.upper[index], tuple(region.settlers[row] for row in kept))
     return Box(region.lower[index], region.upper[index])
 
 
@@ -137,9 +163,14 @@ def _lead(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     return (logits.gather(1, labels[:, None]) - logits.gather(1, targets[:, None])).squeeze(1)
 
 
-def inside(x: Tensor, box: Box) -> Tensor:
-    """Rounding alone may lead out of the box."""
-    return torch.minimum(torch.maximum(x, box.lower), box.upper)
+def inside(x: Tensor, box: Box | Related) -> Tensor:
+    """Rounding alone may lead out of the box, and a step to where a relation of inputs does not hold."""
+    x = torch.minimum(torch.maximum(x, box.lower), box.upper)
+    if isinstance(box, Related):
+        for settle in {each for each in box.settlers if each is not None}:
+            rows = [row for row, each in enumerate(box.settlers) if each is settle]
+            x[rows] = torch.from_numpy(settle(x[rows].flatten(1).numpy())).reshape(-1, *x.shape[1:])
+    return x
 
 
 def _uniform(like: Tensor, generator: torch.Generator) -> Tensor:

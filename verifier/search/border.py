@@ -12,16 +12,17 @@ import numpy as np
 from torch import Tensor
 
 from ..bounds.exact_bounds import ExactBounds
+from ..bounds.exact_triangles import program as program_of
 from ..bounds.rational import BeyondExactError, Exact, Linear, of_fractions
 from ..graph import Graph
 from ..ops import Params
 from .clauses import Group
 from .cost import multiplications
-from .exact_leaf import Leaf, proves
-from .linear_program import Optimum
+from .exact_program import proves
 
 _BUDGET, _BOX_BUDGET = 100_000, 20_000  # entries, of a whole box and of a part
-_MOST_BOXES = 2000  # parts of one group's box
+_MOST_BOXES, _MOST_OTHERS = 2000, 16  # parts of one group's box, for strict comparisons and for others
+_MOST_ASKED = 64  # clauses on whole boxes
 _MOST = 1 << 22  # multiplications of a network
 
 
@@ -34,19 +35,34 @@ class Border:
         self._small = multiplications(graph, params) <= _MOST
         self._roots: dict[int, ExactBounds | None] = {}
         self._tried: dict[int, int] = {}
+        self._asked = 0
 
     def strict(self, group: int, clause: int) -> bool:
         """Some comparison of the clause excludes equality."""
         return any(row.strict for row in self._groups[group].exact[clause])
 
+    def close(self, group: int) -> None:
+        """Marks the group's strict clauses that exact bounds of its whole box refute."""
+        known = self._groups[group]
+        for clause in known.alive.nonzero().flatten().tolist():
+            if self.strict(group, clause) and self.refutes(group, clause):
+                known.alive[clause] = False
+
+    def any_strict(self, groups: Sequence[int]) -> bool:
+        return any(self.strict(group, clause) for group in groups for clause in range(len(self._groups[group].exact)))
+
     def refutes(self, group: int, clause: int) -> bool:
-        """On the whole box."""
+        """On the whole box; never once that was asked too often."""
+        self._asked += 1
+        if self._asked > _MOST_ASKED:
+            return False
         bounds = self._root(group)
-        return bounds is not None and self._refuted(bounds, group, clause)
+        return bounds is not None and (self._refuted(bounds, group, clause) or self.refutes_split(group, clause, {}))
 
     def refutes_part(self, group: int, clause: int, lower: Tensor, upper: Tensor) -> bool:
-        """On a box [n] within the group's own, of a clause that is not refuted there by more than rounding."""
-        if not self.strict(group, clause) or not self._small or self._tried.get(group, 0) == _MOST_BOXES:
+        """On a box [n] within the group's own."""
+        most = _MOST_BOXES if self.strict(group, clause) else _MOST_OTHERS
+        if not self._small or self._tried.get(group, 0) >= most:
             return False
         self._tried[group] = self._tried.get(group, 0) + 1
         whole = self._groups[group].exact_ends()
@@ -57,25 +73,18 @@ class Border:
         bounds = self._bounds(low, high, _BOX_BUDGET)
         return bounds is not None and self._refuted(bounds, group, clause)
 
-    def refutes_leaf(self, group: int, clause: int, signs: Mapping[str, Tensor], optimum: Optimum) -> bool:
-        """Where splits gave ReLUs these signs (1, -1, or 0 for none) [*v] by the name of their input; optimum: of the
-        linear program that is left."""
+    def refutes_split(self, group: int, clause: int, signs: Mapping[str, list[int]]) -> bool:
+        """Where splits gave ReLUs these signs (1, -1, or 0 for none), by the name of their input: over the triangles of
+        the others."""
         bounds = self._root(group)
         if bounds is None:
             return False
-        chosen = {name: sign.flatten().tolist() for name, sign in signs.items()}
-        rows, offset = self._rows(group, clause)
+        strict = [row.strict for row in self._groups[group].exact[clause]]
         try:
-            split = [(name, entry, sign) for name, own in chosen.items() for entry, sign in enumerate(own) if sign]
-            found = bounds.affine(rows, offset, split, chosen)
+            program = program_of(bounds, *self._rows(group, clause), signs)
         except BeyondExactError:
             return False
-        if found is None:
-            return False
-        strict = [row.strict for row in self._groups[group].exact[clause]]
-        multipliers = [float(optimum.multipliers[name].flatten()[entry]) for name, entry, _ in split]
-        given = [*optimum.weights.tolist()[: len(strict)], *map(abs, multipliers)]
-        return proves(Leaf(*found, *self._groups[group].exact_ends(), strict), given, optimum.point)
+        return program is not None and proves(program, strict)
 
     def _root(self, group: int) -> ExactBounds | None:
         if group not in self._roots:

@@ -1,7 +1,7 @@
 """A query as tensors: its boxes, each once, and for every box the clauses that share it, as rows to prove positive.
 
-A clause c · y + d <= 0 (all its rows at once) is refuted where one row, or a combination of rows with factors >= 0, is
-positive on the whole box. Rows are scaled so that their largest factor is 1, which changes no sign.
+A clause c · y + a · x + d <= 0 (all its rows at once) is refuted where one row, or a combination of rows with factors
+>= 0, is positive on the whole box. Rows are scaled so that their largest factor is 1, which changes no sign.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,9 @@ from ..bounds import Box
 from ..errors import UnsupportedError
 from ..spec import Clause, Row
 from ..spec.logits import on_logits
+from ..spec.settle import Settler, settlers
 
-MAX_NUMBERS = 2**27  # in the rows of all groups, written out
+_ROWS = 4 * 8  # bytes of a number in the rows of all groups, written out: kept, padded, in float32
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Group:
     somewhere; proof [n] float64 covers that and the exact box. rows [C, M, K], offset [C, M] float64 over the graph's
     outputs, where each of the C holds unless refuted; one with fewer rows repeats its first, one with none has the row
     0 · y - 1, which nothing proves positive. exact: these C in the numbers of the text, none spelled out. clauses: the
-    same as the query has them, over the file's outputs. alive [C]: those that nothing has refuted yet.
+    same as the query has them, over the file's inputs and outputs. alive [C]: those that nothing has refuted yet.
+    settlers [C]: what moves points of the attack's box to where each one's relations of inputs hold, if it has any.
     """
 
     clauses: tuple[Clause, ...]
@@ -37,6 +39,7 @@ class Group:
     exact: tuple[tuple[Row, ...], ...]
 
     alive: Tensor
+    settlers: tuple[Settler | None, ...]
 
     def exact_ends(self) -> tuple[list[Fraction], list[Fraction]]:
         """The exact box, with what its inputs are fed."""
@@ -60,11 +63,14 @@ class Group:
         return bool((self.attack.lower <= self.attack.upper).all())
 
 
-def grouped(clauses: Sequence[Clause], outputs: int, ending: str | None = None) -> list[Group]:
+def grouped(
+    clauses: Sequence[Clause], outputs: int, ending: str | None, memory: int, inputs: Sequence[int] = ()
+) -> list[Group]:
     """The clauses by box, in order of their first appearance; those that hold nothing (with an empty box, or of an
-    ArgMax without such a class) are left out. outputs: of the graph, which the file's `ending` follows.
+    ArgMax without such a class) are left out. outputs: of the network, which the file's `ending` follows; inputs: those
+    that follow them among the graph's outputs (`graph.extended`), all that rows name.
 
-    Raises `UnsupportedError` where a clause cannot be read before the ending, or all take too much memory.
+    Raises `UnsupportedError` where a clause cannot be read before the ending, or all take more than `memory` bytes.
     """
     together: dict[tuple[bytes, int], list[tuple[Clause, list[tuple[Row, ...]]]]] = {}
     for clause in clauses:
@@ -73,33 +79,44 @@ def grouped(clauses: Sequence[Clause], outputs: int, ending: str | None = None) 
             ends = (clause.lower, clause.upper, *clause.inner)
             key = b"".join(end.tobytes() for end in ends), id(clause.exact) if clause.exact else 0
             together.setdefault(key, []).append((clause, read))
-    found = [([clause for clause, _ in part], [rows for _, own in part for rows in own]) for part in together.values()]
-    count = max((len(read) for _, read in found), default=0)
-    most = max((len(rows) for _, read in found for rows in read), default=0)
-    if len(found) * count * max(1, most) * outputs > MAX_NUMBERS:
+    found = [[(clause, rows) for clause, own in part for rows in own] for part in together.values()]
+    count = max((len(read) for read in found), default=0)
+    most = max((len(rows) for read in found for _, rows in read), default=0)
+    columns = outputs + len(inputs)
+    needed = len(found) * count * max(1, most) * columns * _ROWS
+    if needed > memory:
         raise UnsupportedError(
             f"the property has {len(found)} boxes, up to {count} cases in each and up to {most} comparisons in each of "
-            f"these, of {outputs} outputs: more than {MAX_NUMBERS} numbers. Split it into several files."
+            f"these, of {columns} outputs and inputs: that takes {-(-needed // 2**20)} MiB of the {memory // 2**20} "
+            "allowed. Give more with --memory, or split it into several files."
         )
-    return [_group(tuple(members), read, outputs) for members, read in found]
+    column = {index: outputs + place for place, index in enumerate(inputs)}
+    return [_group(read, columns, column) for read in found]
 
 
-def _group(clauses: tuple[Clause, ...], read: list[tuple[Row, ...]], outputs: int) -> Group:
-    most = max(1, *(len(own) for own in read))
-    rows = np.zeros((len(read), most, outputs))
+def _group(read: list[tuple[Clause, tuple[Row, ...]]], columns: int, column: dict[int, int]) -> Group:
+    clauses = [clause for clause, _ in read]
+    exact = tuple(tuple(_of_outputs(row, column) for row in own) for _, own in read)
+    first, most = clauses[0], max(1, *map(len, exact))
+    rows = np.zeros((len(read), most, columns))
     offset = np.full((len(read), most), -1.0)
-    for place, own in enumerate(read):
+    for place, own in enumerate(exact):
         for number in range(most if own else 0):
             row = own[number if number < len(own) else 0]
             scale = max((abs(factor) for _, factor in row.terms), default=Fraction(1))
             offset[place, number] = float(row.offset / scale)
             for index, factor in row.terms:
                 rows[place, number, index] = float(factor / scale)
-    first = clauses[0]
     fed, apart = first.fed, list(first.between)
     lower, upper = first.lower.copy(), first.upper.copy()
     lower[apart] = np.minimum(lower, fed[0])[apart]
     upper[apart] = np.maximum(upper, fed[1])[apart]
     attack, proof = (Box(*map(torch.from_numpy, ends)) for ends in (fed, (lower, upper)))
     alive = torch.ones(len(read), dtype=torch.bool)
-    return Group(clauses, proof, attack, torch.from_numpy(rows), torch.from_numpy(offset), tuple(read), alive)
+    written, settling = (torch.from_numpy(rows), torch.from_numpy(offset)), tuple(settlers(clauses, *fed))
+    return Group(tuple({id(own): own for own in clauses}.values()), proof, attack, *written, exact, alive, settling)
+
+
+def _of_outputs(row: Row, column: dict[int, int]) -> Row:
+    """With its inputs among the outputs."""
+    return Row((*row.terms, *((column[index], factor) for index, factor in row.inputs)), row.offset, row.strict)

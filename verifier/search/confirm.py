@@ -55,7 +55,7 @@ class Judge:
             self.doubts[group] = "the network is too large for exact arithmetic at the point between float32 numbers"
             return False
         try:
-            outputs = self._outputs(clause.nearest(point), most_bits=1 << 14 if work <= _SMALL else _BITS)
+            outputs = self._outputs(clause.nearest(point), most_bits=1 << 12 if work <= _SMALL else _BITS)
         except BeyondExactError as error:
             self.doubts[group] = f"no exact arithmetic at the point between float32 numbers: {error}"
             return False

@@ -2,6 +2,7 @@
 others as pay."""
 
 from collections.abc import Sequence
+from math import prod
 
 import torch
 
@@ -18,14 +19,18 @@ _LEAST_SHARE, _MOST_SHARE = 0.05, 3.0  # of the time that the ascent on the same
 _MOST_ENTRIES = 1 << 20  # of a program's matrix, for it to be worth while
 _LAST_ENTRIES = 1 << 23  # where every ReLU has its sign
 _SECONDS = 2.0  # for one program
+_COPIES = 4  # of its rows over all values, that are alive together
 _MEMORY = 0.9  # how much of the rate at which programs close subdomains stays, from one to the next
 
 
 class Programs:
     """Programs of the problems' subdomains. The share of time they get follows the part of subdomains they close."""
 
-    def __init__(self, graph: Graph, params: Params, problems: Sequence[Problem]) -> None:
+    def __init__(self, graph: Graph, params: Params, problems: Sequence[Problem], memory: int) -> None:
+        """memory: bytes for the rows of one program on their way through the network."""
         self._graph, self._params, self._problems = graph, params, problems
+        values = sum(prod(shape) for shape in graph.shapes.values())
+        self._most_rows = memory // (_COPIES * 8 * max(1, values))
         self._rate = 0.3
         self._relus = piecewise_linear(graph)
 
@@ -49,7 +54,7 @@ class Programs:
                 continue
             rows = len(problem.rows) + len(domain.splits) + 2 * int(free[place])
             entries = rows * (problem.box.lower.numel() + int(free[place]))
-            if entries > (_LAST_ENTRIES if last else _MOST_ENTRIES):
+            if entries > (_LAST_ENTRIES if last else _MOST_ENTRIES) or rows > self._most_rows:
                 continue
             spent += program_seconds(entries)
             pre = {name: Box(*(end[place] for end in box)) for name, box in boxes.items()}

@@ -12,12 +12,13 @@ from torch import Tensor
 from ..decision import Witness
 from ..network import Network
 from ..ops import Box, evaluate
-from .attack import conjunction, pgd
+from .attack import Related, conjunction, pgd
 from .clauses import Group
 from .confirm import Judge
 from .memory import inputs_per_pass
 
 _REPLAYS = 8  # of the most promising candidates of a batch
+_SETTLED = 8  # ways to move points to where relations of inputs hold, of one box
 _NEAR = 1e-4  # a margin in float32 below which a candidate is worth one
 
 
@@ -45,7 +46,12 @@ class Falsifier:
         inside = torch.minimum(
             torch.maximum(x.detach().to(torch.float32).flatten(), known.attack.lower), known.attack.upper
         )
-        return self._judge.witness(group, inside.numpy())
+        for settle in list(dict.fromkeys(known.settlers))[:_SETTLED]:
+            point = inside.numpy() if settle is None else settle(inside[None].numpy())[0]
+            found = self._judge.witness(group, point)
+            if found is not None:
+                return found
+        return None
 
     def sample(self, group: int, count: int) -> Witness | None:
         """Random points of the group's box, its corners among them, judged for all its clauses together."""
@@ -56,6 +62,8 @@ class Falsifier:
         share = torch.rand(min(count, self._room), len(box.lower), generator=self._generator)
         share[::2] = share[::2].round()
         points = torch.minimum(box.lower + (box.upper - box.lower) * share, box.upper)
+        settling = list(dict.fromkeys(known.settlers))[:_SETTLED]
+        points = torch.cat([points if each is None else torch.from_numpy(each(points.numpy())) for each in settling])
         graph = self._network.graph
         outputs = evaluate(graph, self._network.single, points.reshape(-1, *graph.input_shape))
         values = torch.einsum("cmk,bk->bcm", known.rows.float(), outputs) + known.offset.float()
@@ -84,13 +92,15 @@ class Falsifier:
         groups = [self._groups[group] for group, _ in clauses]
         shape = (len(clauses), *graph.input_shape)
         box = Box(*(torch.stack([group.attack[end] for group in groups]).reshape(shape) for end in (0, 1)))
+        settling = tuple(self._groups[group].settlers[clause] for group, clause in clauses)
+        region = Related(*box, settling) if any(settling) else box
         most = max(group.rows.shape[1] for group in groups)
         spelled = [torch.arange(most).clamp(max=group.rows.shape[1] - 1) for group in groups]
         together = list(zip(groups, clauses, spelled, strict=True))
         rows = torch.stack([group.rows[clause, index].float() for group, (_, clause), index in together])
         offset = torch.stack([group.offset[clause, index].float() for group, (_, clause), index in together])
         points, margin = pgd(
-            graph, self._network.single, box, conjunction(rows, offset), steps=steps, restarts=restarts,
+            graph, self._network.single, region, conjunction(rows, offset), steps=steps, restarts=restarts,
             generator=self._generator, stop=stop,
         )  # fmt: skip
         return self._confirmed(points, margin, [group for group, _ in clauses])

@@ -155,10 +155,11 @@ class Frontier:
 
     def _tell_time(self, owner: int) -> None:
         if self.seconds_left(owner) == 0:
-            self.out_of_time(owner)
+            self.stop_owner(owner, self.late)
 
-    def out_of_time(self, owner: int) -> None:
-        self.stop_owner(owner, f"timeout after {self.limits.seconds:g} s")
+    @property
+    def late(self) -> str:
+        return f"timeout after {self.limits.seconds:g} s"
 
     def spend(self, owner: int, visited: int, seconds: float) -> None:
         """Work on an input that its open problems share."""

@@ -28,6 +28,7 @@ Refuter = Callable[[int, int, Tensor, Tensor], bool]
 _ROUND = 0.4  # seconds that one batch should take at most, as `cost` reckons them
 _LEAST = 32  # boxes in the first batch
 _LATELY = 16  # boxes
+_ROW, _LINE = 4, 6  # copies of a box's rows, and of their lines, that are alive together
 _HALVINGS = 3  # of a box, at most, before its parts are bounded
 _BORDERS = 16  # clauses on boxes in one batch, at most, that exact arithmetic looks at
 
@@ -79,10 +80,11 @@ class InputSplitting:
         within rounding of zero."""
         self._exact = exact
         self._graph, self._params, self._most = graph, params, most
-        self._largest = max(1, min(batch, int(_ROUND / box_seconds(graph, params))))
-        self._batch = min(self._largest, _LEAST)
         self._rows, self._offset, alive = padded(groups)
         lower, upper = (torch.stack([group.proof[end] for group in groups]) for end in (0, 1))
+        held = 8 * self._offset[0].numel() * (_ROW * self._rows.shape[3] + _LINE * lower.shape[1])
+        self._largest = max(1, min(batch, int(_ROUND / box_seconds(graph, params)), memory // held))
+        self._batch = min(self._largest, _LEAST)
         self._bounder = RowBounder(graph, params, Box(lower, upper), self._rows, self._offset, memory=memory, stop=stop)
         count = len(groups)
         self._owner = torch.tensor(owners)

@@ -90,7 +90,7 @@ def solve(
 
     began, ball = time.perf_counter(), rows[:0]
     while True:
-        found = _least([(rows, -1.0), (signs, 0.0), (triangles, 0.0), (ball, 0.0)], low, high, -np.inf, seconds)
+        found = least([(rows, -1.0), (signs, 0.0), (triangles, 0.0), (ball, 0.0)], low, high, -np.inf, seconds)
         beyond = _tangent(problem.ball, found.x[:inputs], affine.free) if problem.ball and found.status == 0 else None
         if beyond is None or time.perf_counter() - began > seconds:
             break
@@ -102,7 +102,7 @@ def solve(
         return Optimum(point, *_dual(neurons, slopes, multipliers, through), torch.from_numpy(np.maximum(weights, 0)))
     if found.status != _INFEASIBLE or not len(signs):
         return None
-    found = _least([(signs, -1.0), (triangles, 0.0), (ball, 0.0)], low, high, 0.0, seconds)
+    found = least([(signs, -1.0), (triangles, 0.0), (ball, 0.0)], low, high, 0.0, seconds)
     if found.status != 0 or found.fun <= 0:
         return None
     # these multipliers' terms add up to found.fun or more everywhere, so enough of them outweigh any row
@@ -112,7 +112,7 @@ def solve(
     return Optimum(None, *_dual(neurons, slopes, multipliers, through), F.one_hot(torch.tensor(0), len(rows)).double())
 
 
-def _least(
+def least(
     blocks: list[tuple[np.ndarray, float]], low: np.ndarray, high: np.ndarray, least: float, seconds: float
 ) -> Any:
     """min r >= least where every row · (v, 1) + factor · r <= 0, low <= v <= high; as scipy returns it."""

@@ -13,9 +13,9 @@ from ..bounds.substitution import Anchor, anchor, input_anchor
 from ..graph import Graph
 from ..ops import Box, Params
 from .domains import Domain, clip
+from .memory import rows_at_once
 from .problem import Batch, Problem, batch
 
-_AT_ONCE = 8  # inputs whose every coefficient is looked at
 _TIGHT = 1e-6  # of a bound: below this part of it an error is not worth another pass
 
 
@@ -74,11 +74,14 @@ def closer(
     pre: dict[str, Box],
     errors: Errors,
     found: Tensor,
+    *,
+    memory: int,
 ) -> Tensor:
     """What DeepPoly's bounds found [B, M] of the rows must exceed to be proofs [B, M]."""
     needed = errors.rows(*spec)
     unsure = ((found > 0) & ~(found > needed)).any(1).nonzero().flatten()
-    for index in unsure.split(_AT_ONCE) if len(unsure) and pre else ():
+    size = rows_at_once(graph, 1, memory) // spec.rows.shape[1]
+    for index in unsure.split(size) if len(unsure) and pre and size else ():
         box = Box(*(end[index] for end in base.boxes[graph.input]))
         ball = None if base.ball is None else base.ball.each(itemgetter(index))
         ends = input_anchor(graph, params, box) if ball is None else anchor(graph, params, box, ball)

@@ -19,6 +19,7 @@ from ..ops.dense import DenseLayer, dense_network
 from ..ops.forms import Form, whole
 from .axes import gains
 from .intermediate import unstable_preactivations
+from .memory import rows_at_once
 
 
 class RowLines(NamedTuple):
@@ -181,12 +182,15 @@ def row_lines(
     middle, radius = base.centres[graph.input], base.boxed[graph.input]
     errors = Errors(graph, params, base)
     pre = unstable_preactivations(graph, params, base, errors, memory=memory, stop=stop, signs=signs)
-    start = Form(rows.flatten(1, 2).unsqueeze(1))
-    value, forms = carried(
-        graph, params, graph.output, start, relax(graph, pre), base.centres, base.radii, fused=False
-    )  # fmt: skip
-    slopes = whole(forms[graph.input], graph.input_shape).coef
-    slopes = slopes.expand(count, -1, -1, -1).reshape(count, clauses, most, -1)
+    lines, parts = relax(graph, pre), []
+    for part in rows.flatten(1, 2).split(rows_at_once(graph, count, memory), dim=1):
+        value, forms = carried(
+            graph, params, graph.output, Form(part.unsqueeze(1)), lines, base.centres, base.radii, fused=False
+        )  # fmt: skip
+        coef = whole(forms[graph.input], graph.input_shape).coef
+        parts.append((value.expand(count, -1), coef.expand(count, -1, -1, -1)))
+    value, slopes = torch.cat([own for own, _ in parts], 1), torch.cat([own for _, own in parts], 2)
+    slopes = slopes.reshape(count, clauses, most, -1)
     centre = (value + offset.flatten(1)).reshape(count, clauses, most)
     middle, radius = middle.flatten(1), radius.flatten(1)
     lowest = centre - (slopes.abs() * radius[:, None, None]).sum(3)

@@ -17,7 +17,6 @@ from .border import Border
 from .branch_and_bound import BranchAndBound
 from .domains import Domain
 from .exact import Programs
-from .linear_program import Optimum
 from .refinement import WORTH, Due, Refiner, after
 
 
@@ -29,7 +28,7 @@ class Search(BranchAndBound):
 
     @cached_property
     def _programs(self) -> Programs:
-        return Programs(self.graph, self.params, self.problems)
+        return Programs(self.graph, self.params, self.problems, self.limits.memory)
 
     @cached_property
     def _refiner(self) -> Refiner:
@@ -69,20 +68,20 @@ class Search(BranchAndBound):
         )
         rest = self.unproved(domains, tried, stacked)
         if self.border is not None:
-            closed = {id(d) for d, optimum, _ in found if self._at_border(self.border, d, optimum)}
+            closed = {id(d) for d, optimum, _ in found if optimum.point is not None and self._at_border(self.border, d)}
             rest = [domain for domain in rest if id(domain) not in closed]
         self._programs.learn(len(tried), len(domains) - len(rest))
         return rest
 
-    def _at_border(self, border: Border, domain: Domain, optimum: Optimum) -> bool:
+    def _at_border(self, border: Border, domain: Domain) -> bool:
         """Whether exact arithmetic closes what rounding leaves open."""
         problem = self.problems[domain.problem]
         if not border.strict(problem.owner, problem.number):
             return False
-        signs = {name: torch.zeros(box.lower.numel(), dtype=torch.int8) for name, box in problem.pre.items()}
+        signs = {name: [0] * box.lower.numel() for name, box in problem.pre.items()}
         for split in domain.splits:
             signs[split.name][split.neuron] = split.side
-        return border.refutes_leaf(problem.owner, problem.number, signs, optimum)
+        return border.refutes_split(problem.owner, problem.number, signs)
 
     def _begin_stage(self) -> None:
         """Begins to refine that input where the work so far is most beyond the next stage's price."""

@@ -1,4 +1,4 @@
-"""Formulas over bounds of single inputs and linear rows of outputs."""
+"""Formulas over bounds of single inputs and linear rows of outputs and inputs."""
 
 from fractions import Fraction
 from typing import NamedTuple
@@ -45,7 +45,7 @@ def asserted(place: int, operands: "list[Tree | Leaf]", lookup: Lookup) -> "Form
 
 
 def formula(tree: Tree | Leaf, lookup: Lookup) -> "Formula":
-    """Raises `Problem` where `tree` is none, or relates inputs to each other or to outputs."""
+    """Raises `Problem` where `tree` is none."""
     operator, operands = head(tree, _EXPECTED)
     if operator in ("and", "or"):
         if not operands:
@@ -69,7 +69,6 @@ def formula(tree: Tree | Leaf, lookup: Lookup) -> "Formula":
 
 def _atom(term: Linear, strict: bool, place: int) -> Formula:
     """term <= 0, or < 0."""
-    inputs = [variable for variable in term.factors if variable >= 0]
     if not term.factors:
         holds = term.constant < 0 if strict else term.constant <= 0
         return And(()) if holds else Or(())
@@ -78,16 +77,10 @@ def _atom(term: Linear, strict: bool, place: int) -> Formula:
         or min(map(magnitude, term.factors.values())) < -_MOST
     ):
         raise unsupported(place, f"a number in this comparison is beyond 2^{_MOST}, or a factor below 2^-{_MOST}.")
-    if not inputs:
-        rows = sorted((~variable, factor) for variable, factor in term.factors.items())
-        return Row(tuple(rows), term.constant, strict)
-    if len(term.factors) > 1:
-        other = "each other" if len(inputs) == len(term.factors) else "outputs"
-        raise unsupported(
-            place,
-            f"this comparison relates inputs to {other}; supported: bounds of single inputs, and comparisons of "
-            "outputs alone. State a box that contains the intended inputs.",
-        )
-    (factor,) = term.factors.values()
+    inputs = sorted((variable, factor) for variable, factor in term.factors.items() if variable >= 0)
+    if len(inputs) != 1 or len(term.factors) > 1:
+        outputs = sorted((~variable, factor) for variable, factor in term.factors.items() if variable < 0)
+        return Row(tuple(outputs), term.constant, strict, tuple(inputs))
+    ((input, factor),) = inputs
     value = -term.constant if factor == 1 else term.constant if factor == -1 else -term.constant / factor
-    return Bound(inputs[0], factor > 0, value, strict)
+    return Bound(input, factor > 0, value, strict)

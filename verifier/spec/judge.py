@@ -13,9 +13,11 @@ def unsafe(clause: Clause, x: np.ndarray, y: np.ndarray) -> bool:
     least, most = clause.fed
     if not ((least <= x).all() and (x <= most).all() and np.isfinite(y).all()):
         return False
-    return all(_holds(row, y) for row in clause.rows)
+    return all(_holds(row, x, y) for row in clause.rows)
 
 
-def _holds(row: Row, y: np.ndarray) -> bool:
-    value = row.offset + sum((factor * Fraction(float(y[index])) for index, factor in row.terms), Fraction(0))
+def _holds(row: Row, x: np.ndarray, y: np.ndarray) -> bool:
+    value = row.offset
+    for terms, values in ((row.terms, y), (row.inputs, x)):
+        value = value + sum((factor * Fraction(float(values[index])) for index, factor in terms), Fraction(0))
     return value < 0 or (value == 0 and not row.strict)

@@ -12,6 +12,7 @@ from ..errors import InputError, UnsupportedError
 from .formula import And, Bound, Formula, Or
 from .interval import Interval
 from .query import Clause, Query, Row
+from .relations import narrowed
 
 MAX_CLAUSES = 100_000
 MAX_ATOMS = 5_000_000  # in all clauses together
@@ -42,24 +43,24 @@ def to_query(assertions: Iterable[Formula], inputs: int, outputs: int, path: Pat
     clauses = []
     for conjunction in _conjunctions(And(tuple(rest))):
         bounds = tuple(atom for atom in conjunction if isinstance(atom, Bound))
-        box = boxes.box(bounds)
+        rows = tuple(atom for atom in conjunction if isinstance(atom, Row))
+        box = boxes.box(bounds, tuple(row for row in rows if row.is_relation))
         if box is not None:
-            rows = tuple(atom for atom in conjunction if isinstance(atom, Row))
             clauses.append(Clause(box[0], box[1], (box[2], box[3]), rows, boxes.exact(bounds)))
-    if count and not clauses:
+    if boxes.empty and not clauses:
         raise InputError(f"{path}: no input satisfies it: {boxes.empty}. Check the bounds of the inputs.")
     return Query(inputs, outputs, tuple(clauses))
 
 
 class _Boxes:
-    """Boxes of float64 ends, one for each set of bounds beyond the shared ones."""
+    """Boxes of float64 ends, one for each set of bounds beyond the shared ones and of relations that cut it."""
 
     def __init__(self, shared: dict[int, Ends], inputs: int, path: Path) -> None:
         self.shared, self.path = shared, path
         self.base = np.empty((4, inputs))
         self.open = {i for i in range(inputs) if i not in shared or None in shared[i]}
         self.empty = ""  # why the last box without a point has none
-        self.known: dict[tuple[Bound, ...], np.ndarray | None] = {}
+        self.known: dict[tuple[tuple[Bound, ...], tuple[Row, ...]], np.ndarray | None] = {}
         self.between: dict[int, Interval] = {}  # of the shared ends those that are no float64 numbers
         self.intervals: dict[tuple[Bound, ...], Mapping[int, Interval]] = {}
         self.always_empty = False
@@ -71,16 +72,17 @@ class _Boxes:
                 if self.base[0, i] != interval.lower or self.base[1, i] != interval.upper:
                     self.between[i] = interval
 
-    def box(self, bounds: tuple[Bound, ...]) -> np.ndarray | None:
+    def box(self, bounds: tuple[Bound, ...], relations: tuple[Row, ...]) -> np.ndarray | None:
         """[4, inputs]: lower and upper rounded outwards, then inwards; None where no input lies inside."""
-        if bounds not in self.known:
+        if (bounds, relations) not in self.known:
             if len(self.known) * self.base.nbytes > MAX_BOX_BYTES:
                 raise UnsupportedError(
                     f"{self.path}: its {len(self.known)} and more different boxes of {self.base.shape[1]} inputs need "
                     f"more than {MAX_BOX_BYTES} bytes. Split it into several files."
                 )
-            self.known[bounds] = self._box(bounds)
-        return self.known[bounds]
+            box = self._box(bounds)
+            self.known[bounds, relations] = narrowed(box, relations) if box is not None and relations else box
+        return self.known[bounds, relations]
 
     def exact(self, bounds: tuple[Bound, ...]) -> Mapping[int, Interval]:
         """The intervals of all inputs of the box whose ends are no float64 numbers."""

@@ -1,6 +1,6 @@
 """A query: is there an input for which the network does what it must not?
 
-    unsafe  =  OR over the clauses of  (x in the clause's box  AND  every row of it:  c · y + d <= 0)
+    unsafe  =  OR over the clauses of  (x in the clause's box  AND  every row of it:  c · y + a · x + d <= 0)
 
 Inputs x and outputs y are flat and row-major. All comparisons count equality as unsafe, unless a row says `strict`.
 The numbers are those of the text, exactly: ends of a box are kept as the float64 neighbours on both sides of them, so
@@ -21,11 +21,17 @@ from .interval import Interval
 
 
 class Row(NamedTuple):
-    """c · y + d <= 0 (`strict`: < 0); `terms` are (index into y, factor), each index once, no factor 0."""
+    """c · y + a · x + d <= 0 (`strict`: < 0); `terms` are (index into y, factor), each index once, no factor 0;
+    `inputs` the same of x. A row without `terms` is a relation of inputs."""
 
     terms: tuple[tuple[int, Fraction], ...]
     offset: Fraction
     strict: bool = False
+    inputs: tuple[tuple[int, Fraction], ...] = ()
+
+    @property
+    def is_relation(self) -> bool:
+        return bool(self.inputs) and not self.terms
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,11 @@ class Clause:
             point[index] = interval.nearest(point[index])
         return point
 
+    @property
+    def relations(self) -> tuple[Row, ...]:
+        """Its relations of inputs."""
+        return tuple(row for row in self.rows if row.is_relation)
+
 
 @dataclass(frozen=True)
 class Query:
@@ -87,6 +98,10 @@ class Query:
     def nearest(self) -> tuple[int, ...]:
         """The inputs for which the nearest float32 number stands in some clause, since their interval holds none."""
         return tuple(sorted(set().union(*(clause.between for clause in self.clauses))))
+
+    def named_inputs(self) -> set[int]:
+        """Those that rows name, beside their bounds."""
+        return {index for clause in self.clauses for row in clause.rows for index, _ in row.inputs}
 
 
 def inward(lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""VNN-LIB 2: typed tensors with indices, `X[0,2]`, of one network; linear comparisons of outputs, bounds of inputs.
+"""VNN-LIB 2: typed tensors with indices, `X[0,2]`, of one network; linear comparisons of inputs and outputs.
 
 Entries are numbered through a network's tensors in the order of their declaration.
 """

@@ -7,13 +7,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto
 
-from glscert.export.onnx import onnx_model
 from glscert.verifier import load
 from glscert.verifier.graph import load_model
 from glscert.verifier.graph.load import from_proto
-from onnx_models import images, make, mlp, mlp_consts, mlp_nodes, node, normal, run_file, run_loaded
+from onnx_models import agree, make, mlp, mlp_consts, mlp_nodes, node, normal
 
 CONV = {"k": normal(4, 2, 3, 3), "kb": normal(4)}
 HEAD = {"w": normal(36, 3), "b": normal(3)}
@@ -269,21 +267,6 @@ QUIRKS: dict[str, Callable[[], onnx.ModelProto]] = {
     "conv, auto_pad SAME_UPPER, even kernel": lambda: padded(auto_pad="SAME_UPPER", strides=[3, 2], kernel=(4, 2)),
     "conv, auto_pad NOTSET": lambda: padded(auto_pad="NOTSET", pads=[1, 0, 1, 0]),
 }  # fmt: skip
-
-
-def agree(proto: onnx.ModelProto, count: int = 4) -> None:
-    """File, loaded graph and exported graph give the same outputs; a law, used for every file below."""
-    model = from_proto(proto)
-    x = images(model, count)
-    wanted = run_file(proto, x)
-    assert model.graph.output_shape == wanted.shape[1:]
-    scale = max(1.0, float(np.abs(wanted).max()))
-    np.testing.assert_allclose(run_loaded(model, x), wanted, rtol=0, atol=1e-5 * scale)
-    dtype = {TensorProto.FLOAT: np.float32, TensorProto.DOUBLE: np.float64}[
-        proto.graph.input[0].type.tensor_type.elem_type
-    ]
-    exported = model._replace(params={name: array.astype(dtype) for name, array in model.params.items()})
-    np.testing.assert_allclose(run_file(onnx_model(*exported), x), wanted, rtol=0, atol=1e-5 * scale)
 
 
 @pytest.mark.parametrize("quirk", QUIRKS)

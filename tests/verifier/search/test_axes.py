@@ -83,7 +83,7 @@ def test_boxes_that_are_halved_more_than_once_lose_no_point(name):
     case = make_case(name, 12, batch=1, radius=0.8)
     box = Box(*(end[0].flatten() for end in case.box))
     rows, offset = case.spec.rows[0][:, None], case.spec.offset[0][:, None]
-    group = Group((), box, box, rows, offset)
+    group = Group((), box, box, rows, offset, (), torch.ones(len(rows), dtype=torch.bool), (None,) * len(rows))
     search = InputSplitting(
         case.graph, case.params, [group], [0], batch=16, most=10**6, memory=2**28, stop=lambda: False
     )

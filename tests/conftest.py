@@ -35,7 +35,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def every_way(request: pytest.FixtureRequest) -> bool:
-    """Whether each case is tried in every way, as with `--graphs 2000`, or in one of them."""
+    """Whether there is time for every way of closing, as with `--graphs 2000`, or for some of them."""
     return request.config.getoption("graphs") >= 2000
 
 

@@ -8,6 +8,7 @@ from onnx import helper, numpy_helper
 from onnx.shape_inference import InferenceError, infer_node_outputs
 
 MOST_NUMBERS = 40  # of a value
+Drawn = tuple[list[str], dict[str, Any]] | None  # operands, attributes
 
 
 class Draft:

@@ -4,14 +4,12 @@
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from onnx import TensorProto
 
-from draft import Draft
-
-Drawn = tuple[list[str], dict[str, Any]] | None  # operands, attributes
+from draft import Draft, Drawn
+from window_draws import averaging, convolution, deconvolution, pooling
 
 
 def unary(draft: Draft, x: str) -> Drawn:
@@ -49,62 +47,6 @@ def affine(draft: Draft, x: str) -> Drawn:
     bias = [draft.normal(*draft.one_of([(outs,), (1, outs), (1,)]), scale=0.3)] if draft.chance(0.8) else []
     scales = {"alpha": draft.one_of([0.3, 1.7, -0.6]), "beta": draft.one_of([0.1, 2.3])} if draft.chance(0.3) else {}
     return [x, weight, *bias], {"transB": int(flipped), **scales}
-
-
-def window(draft: Draft, sizes: tuple[int, ...], pads: bool = True) -> dict[str, Any]:
-    """kernel_shape, strides and pads that fit."""
-    kernel = [draft.whole(1, min(3, n)) for n in sizes]
-    attrs: dict[str, Any] = {"kernel_shape": kernel, "strides": [draft.whole(1, 2) for _ in sizes]}
-    if pads and draft.chance():
-        attrs["pads"] = [draft.whole(0, k - 1) for k in (*kernel, *kernel)]
-    elif draft.chance(0.3):
-        attrs["auto_pad"] = draft.one_of(["SAME_UPPER", "SAME_LOWER", "VALID"])
-    return attrs
-
-
-def convolution(draft: Draft, x: str) -> Drawn:
-    if len(draft.dims[x]) not in (3, 4):
-        return None
-    _, channels, *sizes = draft.dims[x]
-    attrs = window(draft, tuple(sizes))
-    group = draft.one_of([g for g in range(1, channels + 1) if channels % g == 0])
-    outs = group * draft.whole(1, 2)
-    if "auto_pad" not in attrs and all(2 * (k - 1) < n for k, n in zip(attrs["kernel_shape"], sizes, strict=True)):
-        attrs["dilations"] = [draft.whole(1, 2) for _ in sizes]
-    weight = draft.normal(outs, channels // group, *attrs["kernel_shape"])
-    return [x, weight, *([draft.normal(outs, scale=0.3)] if draft.chance() else [])], {**attrs, "group": group}
-
-
-def deconvolution(draft: Draft, x: str) -> Drawn:
-    if len(draft.dims[x]) not in (3, 4):
-        return None
-    _, channels, *sizes = draft.dims[x]
-    attrs = window(draft, tuple(sizes))
-    attrs.pop("auto_pad", None)
-    group = draft.one_of([g for g in range(1, channels + 1) if channels % g == 0])
-    outs = draft.whole(1, 2)
-    weight = draft.normal(channels, outs, *attrs["kernel_shape"])
-    bias = [draft.normal(group * outs, scale=0.3)] if draft.chance() else []
-    attrs["output_padding"] = [draft.whole(0, s - 1) for s in attrs["strides"]]
-    return [x, weight, *bias], {**attrs, "group": group}
-
-
-def pooling(draft: Draft, x: str) -> Drawn:
-    if len(draft.dims[x]) not in (3, 4):
-        return None
-    sizes = draft.dims[x][2:]
-    attrs = window(draft, sizes)
-    pads = attrs.get("pads", [0] * 2 * len(sizes))
-    ends = zip(sizes, attrs["kernel_shape"], attrs["strides"], pads[: len(sizes)], pads[len(sizes) :], strict=True)
-    inside = all(-((k - n - before - after) // s) * s < n + before for n, k, s, before, after in ends)
-    if draft.opset >= 11 and "auto_pad" not in attrs and inside and draft.chance(0.3):
-        attrs["ceil_mode"] = 1  # onnx counts windows that start beyond the image, onnxruntime does not
-    return [x], attrs
-
-
-def averaging(draft: Draft, x: str) -> Drawn:
-    found = pooling(draft, x)
-    return found and (found[0], {**found[1], "count_include_pad": draft.whole(0, 1)})
 
 
 def image(draft: Draft, x: str) -> Drawn:
@@ -262,16 +204,33 @@ def hard(draft: Draft, x: str) -> Drawn:
     return [x], draft.one_of([{}, {"alpha": 0.7, "beta": 0.1}])
 
 
+def gelu(draft: Draft, x: str) -> Drawn:
+    return [x], draft.one_of([{}, {"approximate": "tanh"}])
+
+
+def bending(draft: Draft, x: str) -> Drawn:
+    return [x], draft.one_of([{}, {"alpha": 0.7}, {"alpha": 1.4}])
+
+
+def choosing(draft: Draft, x: str) -> Drawn:
+    """By a constant, between the value and another one or a constant."""
+    dims = draft.dims[x]
+    condition = draft.const(draft.rng.random(dims[-1:]) < 0.5, np.bool_)
+    others = [name for name, own in draft.dims.items() if own == dims]
+    other = draft.one_of(others) if draft.chance() else draft.normal(1)
+    return [condition, *([x, other] if draft.chance() else [other, x])], {}
+
+
 def leaking(draft: Draft, x: str) -> Drawn:
     return [x], draft.one_of([{}, {"alpha": 0.3}, {"alpha": -0.4}])
 
 
 BENDING = {
-    "Abs": unary, "Celu": unary, "Clip": limits, "Elu": unary, "Gelu": unary, "GlobalMaxPool": image,
+    "Abs": unary, "Celu": bending, "Clip": limits, "Elu": bending, "Erf": unary, "Gelu": gelu, "GlobalMaxPool": image,
     "HardSigmoid": hard, "HardSwish": unary, "LeakyRelu": leaking, "Max": extremes, "MaxPool": pooling, "Min": extremes,
     "Mish": unary, "Mul": elementwise, "PRelu": slopes, "Pow": power,
     "ReduceMax": lambda draft, x: reduction(draft, x, 18), "Relu": unary, "Selu": unary, "Sigmoid": unary,
-    "Softplus": unary, "Softsign": unary, "Tanh": unary,
+    "Softplus": unary, "Softsign": unary, "Swish": bending, "Tanh": unary,
 }  # fmt: skip
 STRAIGHT = {
     "Add": elementwise, "AveragePool": averaging, "BatchNormalization": normalisation,
@@ -281,9 +240,11 @@ STRAIGHT = {
     "Pad": padding, "ReduceMean": lambda draft, x: reduction(draft, x, 18),
     "ReduceSum": lambda draft, x: reduction(draft, x, 13), "Reshape": other_shape, "Resize": scaling, "Slice": slicing,
     "Squeeze": fewer_axes, "Sub": elementwise, "Transpose": order, "Unsqueeze": more_axes, "Upsample": upsampling,
+    "Where": choosing,
 }  # fmt: skip
 DRAWS: dict[str, Callable[[Draft, str], Drawn]] = {**BENDING, **STRAIGHT, "Split": flat}
 CURVED = (  # not of linear pieces, once translated
-    "Celu", "Elu", "Gelu", "HardSwish", "Mish", "Mul", "Pow", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh",
+    "Celu", "Elu", "Erf", "Gelu", "HardSwish", "Mish", "Mul", "Pow", "Selu", "Sigmoid", "Softplus", "Softsign",
+    "Swish", "Tanh",
 )  # fmt: skip
-FIRST = {"HardSwish": 14, "Mish": 18, "Gelu": 20}  # opsets
+FIRST = {"Celu": 12, "HardSwish": 14, "Mish": 18, "Gelu": 20, "Swish": 24}  # opsets

@@ -11,7 +11,7 @@ from draft import Draft
 from onnx_models import make
 from operator_draws import BENDING, DRAWS, FIRST, STRAIGHT
 
-OPSETS = (13, 13, 13, 18, 18, 9)
+OPSETS = (13, 13, 18, 20, 24, 9)
 MOST_BENDS = 30  # entries of nonlinearities' inputs in a network
 
 INPUTS = ((1, 2), (1, 3), (1, 4), (1, 1, 5), (1, 2, 3), (1, 1, 3, 3), (1, 2, 2, 3))

@@ -212,7 +212,7 @@ def test_ranges():
     (
         (["none.onnx", "--eps", "0.1"], 2, "No such file or directory"),
         (["text.onnx", "--eps", "0.1"], 2, "is not an ONNX model: it is text"),
-        (["erf.onnx", "--eps", "0.1"], 4, "Erf.*the_culprit|the_culprit.*Erf"),
+        (["sign.onnx", "--eps", "0.1"], 4, "Sign.*the_culprit|the_culprit.*Sign"),
         (["model.onnx", "--data", "data.npz"], 2, "give the radius with --eps"),
         (["model.onnx", "--eps", "0.1"], 2, "does not name a data set; give labelled inputs with --data"),
         (["model.onnx", "--eps", "0.1", "--data", "short.npz"], 2, "holds 5 inputs but 3 labels"),
@@ -227,12 +227,12 @@ def test_ranges():
 def test_what_cannot_be_used_is_one_sentence(files, monkeypatch, arguments, code, sentence):
     monkeypatch.chdir(files)
     Path("text.onnx").write_text("hello, this is no model\n")
-    erf = make(
-        [node("Erf", "x", "h", name="the_culprit"), node("MatMul", "h w", "y")],
+    sign = make(
+        [node("Sign", "x", "h", name="the_culprit"), node("MatMul", "h w", "y")],
         ("batch", 2),
         {"w": np.eye(2, dtype=np.float32)},
     )
-    Path("erf.onnx").write_bytes(erf.SerializeToString())
+    Path("sign.onnx").write_bytes(sign.SerializeToString())
     with np.load("data.npz") as arrays:
         np.savez("short.npz", x=arrays["x"], y=arrays["y"][:3])
     done = CliRunner().invoke(app, ["verify", *arguments])

@@ -69,6 +69,8 @@ def load(path: Path | str, entries: int | None = None) -> Network:
 def prepared(model: Model, runtime: Runtime) -> Network:
     """Raises `UnsupportedError` where the two do not agree on a few points between 0 and 1, or a little beyond."""
     exact = {name: torch.tensor(value, dtype=torch.float64) for name, value in model.params.items()}
+    if not exact:  # a network without weights has a type all the same
+        exact = {"": torch.zeros((), dtype=torch.float64)}
     single = {name: value.float() for name, value in exact.items()}
     network = Network(model.graph, exact, single, runtime, model.metadata)
     for low, high in _BOXES:

@@ -25,6 +25,7 @@ from .ops import evaluate
 from .outcome import Outcome, Verdict
 from .search.attack import Region, part_of, pgd
 from .search.boxes import attack_ball, attack_box, drawn_in, fed, proof_ball, proof_box
+from .search.confirm import surely_broken
 from .search.intermediate import unstable_preactivations
 from .search.memory import inputs_per_pass, rows_at_once
 from .search.proof import closer
@@ -210,10 +211,22 @@ class Stages:
         if inside is None:
             return None
         margin = float(self.task.margins(self.network.scores(inside[None]), _goals([case]))[0])
-        if not self.task.broken(margin):
+        if not self.task.broken(margin) or not self._holds_in_the_ball(case, inside):
             return None
         case.margin = finite(margin)
         return case.outcome(Verdict.FALSIFIED, "attack", inside)
+
+    def _holds_in_the_ball(self, case: Case, point: np.ndarray) -> bool:
+        """Where a runtime is fed numbers from outside of the ball, which holds none of its own, the nearest point of it
+        has to break the goal as well, whatever rounded."""
+        x, asked = case.x.astype(np.float64), self.settings
+        lower, upper = np.maximum(x - asked.eps, asked.low), np.minimum(x + asked.eps, asked.high)
+        inside = np.clip(point.astype(np.float64), lower, upper)
+        if np.array_equal(inside, point):
+            return True
+        rows, offset = (part[0] for part in self.task.spec(_goals([case])))
+        graph, params = self.network.graph, self.network.exact
+        return bool(surely_broken(graph, params, torch.from_numpy(inside), rows, offset).any())
 
 
 def _goals(cases: list[Case]) -> np.ndarray:

@@ -17,19 +17,20 @@ the product of all weights; where the coefficients that met the lines are known,
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from math import prod
+from math import inf, prod
 
+import numpy as np
 import torch
 from torch import Tensor, maximum
 
 from ..graph import Graph, Node
 from ..ops import OPERATORS, Affine, Box, Nonlinear, Params
-from .interval import nonlinearities
+from .interval import Intervals, nonlinearities
 from .substitution import Anchor
 from .zonotope import Zonotope
 
 _SLACK = 1.01  # this analysis rounds too
-_ROOM = 8  # operations on a value beside the sums
+_ROOM = 12  # operations on a value beside the sums
 _BALL = 4  # a dual norm costs a few times what a radius does
 _BENT = 32  # operations on an entry of a zonotope, at a nonlinearity
 
@@ -53,12 +54,14 @@ class Errors:
         """dtype: of the bounds' arithmetic."""
         self._graph, self._params = graph, params
         self._unit, self._least = _SLACK * torch.finfo(dtype).eps / 2, torch.finfo(dtype).tiny
+        self._beyond = _beyond(graph)
         reach, terms = magnitude(base.boxes[graph.input]), prod(graph.input_shape) + _ROOM
         if base.ball is not None:
             reach, terms = reach + base.ball.centre.abs() + base.ball.radius, _BALL * terms
         first = self._unit * terms * reach + self._least
         self.sizes, self.own, self.whole = {graph.input: reach}, {graph.input: first}, {graph.input: first}
         self.lining: dict[str, Tensor] = {}
+        self._lost = self._underflow(reach, terms)  # of every row, whatever its size
 
     def reach(self, node: Node, box: Box | None) -> None:
         """Goes on to a node's output; box [B, *v] of a nonlinearity's input, which holds whatever rounded."""
@@ -73,11 +76,16 @@ class Errors:
         spread = operator.spread(node, self._params, *(part.flatten(0, 1) for part in parts))
         size, own, whole = spread.unflatten(0, parts[0].shape[:2])
         shapes, out = tuple(self._graph.shapes[name] for name in node.inputs), self._graph.shapes[node.output]
-        local = self._unit * (operator.terms(node, self._params, shapes, out) + _ROOM) * size + self._least
+        terms = operator.terms(node, self._params, shapes, out) + _ROOM
+        self._lost = self._lost + sum(self._underflow(self.sizes[name], terms) for name in set(node.inputs))
+        local = (self._unit * terms + self._graph.rounding) * size + self._least
         offset = operator.offset(node, self._params, shapes)
         if offset is not None:
-            size, local = size + offset.abs(), local + self._summed(out) * offset.abs()
-        self.sizes[node.output], self.own[node.output], self.whole[node.output] = size, own + local, whole + local
+            size = size + offset.abs()
+            local = local + (self._summed(out) + self._graph.rounding) * offset.abs()
+        local = local + self._lost.reshape(-1, *(1,) * len(out))
+        self.sizes[node.output] = size.masked_fill(size > self._beyond, inf)
+        self.own[node.output], self.whole[node.output] = own + local, whole + local
 
     def _bent(self, node: Node, operator: Nonlinear, box: Box) -> None:
         name = node.inputs[0]
@@ -89,8 +97,14 @@ class Errors:
         local = self._unit * _ROOM * (steepest * self.sizes[name] + reached)
         local = local + self._summed(self._graph.shapes[name]) * start + self._least
         self.lining[name] = steepest * self.own[name] + local
-        self.sizes[node.output], self.own[node.output] = reached, torch.zeros_like(reached)
+        self._lost = self._lost + self._underflow(self.sizes[name], _ROOM)
+        self.sizes[node.output] = reached.masked_fill(reached > self._beyond, inf)
+        self.own[node.output] = torch.zeros_like(reached)
         self.whole[node.output] = steepest * self.whole[name] + local
+
+    def _underflow(self, size: Tensor, terms: int) -> Tensor:
+        """Of coefficients of a value: each may lose so much of what it multiplies."""
+        return self._least * terms * size.flatten(1).sum(1)
 
     def _summed(self, shape: tuple[int, ...]) -> float:
         """For a constant of every entry: all are added to the row's, and this to those of other values."""
@@ -101,6 +115,7 @@ class Errors:
         found = copy(self)
         for kind in ("sizes", "own", "whole", "lining"):
             setattr(found, kind, {name: part[index] for name, part in getattr(self, kind).items()})
+        found._lost = self._lost[index]
         return found
 
     def widened(self, name: str, box: Box) -> Box:
@@ -136,7 +151,7 @@ class Errors:
     def _above(self, rows: Tensor, offset: Tensor, error: Tensor) -> Tensor:
         unit = self._summed((rows.shape[2],))
         each = error.flatten(1) + unit * self.sizes[self._graph.output].flatten(1)
-        return (rows.abs() @ each.unsqueeze(2)).squeeze(2) + unit * offset.abs() + self._least
+        return (rows.abs() @ each.unsqueeze(2)).squeeze(2) + unit * offset.abs() + self._lost.unsqueeze(1)
 
     def beyond(self, node: Node, before: Sequence[Zonotope], after: Zonotope, box: Box | None) -> Zonotope:
         """The zonotope of a node's output with what rounding may have left out; box as in `reach`."""
@@ -148,7 +163,7 @@ class Errors:
             terms = operator.terms(node, self._params, shapes, out) + _ROOM
         elif box is not None:
             size, terms = operator.steepest(box) * (reached[0] + magnitude(box)) + _reached(after), _BENT
-        error = self._unit * (terms + count) * size + self._least
+        error = (self._unit * (terms + count) + self._graph.rounding) * size + self._least
         return after._replace(deviation=after.deviation + error)
 
 
@@ -178,6 +193,18 @@ def summed(graph: Graph, params: Params, node: Node, operator: Affine, sizes: Se
     reached = operator.spread(node, params, *sizes)
     offset = operator.offset(node, params, tuple(graph.shapes[name] for name in node.inputs))
     return reached if offset is None else reached + offset.abs()
+
+
+def in_range(graph: Graph, params: Params, box: Box) -> bool:
+    """Whether every value over the boxes [B, *v] is a number of the network's own type."""
+    known, most = Intervals(graph, params, box), _beyond(graph)
+    return all(bool((magnitude(known.box(name)) < most).all()) for name in graph.shapes)
+
+
+def _beyond(graph: Graph) -> float:
+    """The size from which on the network's own numbers are infinite; nothing is proved of these."""
+    single = graph.reading is not None and graph.reading.dtype == np.float32
+    return float(np.finfo(np.float32).max) if single else inf
 
 
 def magnitude(box: Box) -> Tensor:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import deadline
 from ..graph import Graph, Node
 from ..ops import Params
 from .rational import BeyondExactError, Exact, Linear, added, aligned, bits, of_fractions, reduced
@@ -49,6 +50,7 @@ def evaluated(
     """Every value of the graph, by name. Raises `BeyondExactError` where an operator has no exact rule."""
     linear, values = linear or Linear(params), {graph.input: box}
     for node in graph.nodes:
+        deadline.check()
         found = through_node(graph, linear, node, [values[name] for name in node.inputs])
         values[node.output] = _rounded(found, most_bits)
     return values

@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from .. import deadline
 from ..graph import Graph, Node
 from ..ops import OPERATORS, Affine
 from .exact_forward import placed, reciprocal
@@ -31,6 +32,7 @@ class ExactRows:
 
     def down(self, forms: Forms, constant: Constants) -> tuple[Forms, Constants]:
         """Through affine nodes to outputs of nonlinearities, and the input."""
+        deadline.check()
         forms = dict(forms)
         for node in reversed(self.graph.nodes):
             if node.output in self.nonlinear or node.output not in forms:

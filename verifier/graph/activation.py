@@ -12,6 +12,7 @@ import numpy as np
 
 from .builder import Builder, Value, broadcast, refusal, size
 from .proto import OnnxNode
+from .rounding import off_by_difference
 from .spread import expanded
 
 _ORDINARY = 2**16  # a limit up to here loses no more than that many last places of a value beside it
@@ -186,7 +187,7 @@ def _leaky(builder: Builder, node: OnnxNode, slope: np.ndarray) -> None:
     # with every axis spelled out, in the value's canonical shape
     slope = slope if slope.size == 1 else np.broadcast_to(slope, dims).reshape(builder.shapes[value.name])
     slope = (slope.reshape(()) if slope.size == 1 else slope).astype(np.float64)
-    builder.exact &= bool((1 - (1 - slope) == slope).all())
+    builder.rounds(off_by_difference(slope, builder.off(node.inputs[1]) if len(node.inputs) > 1 else 0.0))
     line = scaled(builder, node, value.name, slope)
     bend = scaled(builder, node, builder.emit(node, "Relu", [value.name]), 1 - slope)
     builder.bind(node, builder.emit(node, "Add", [line, bend]), value.dims)

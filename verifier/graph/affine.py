@@ -6,6 +6,7 @@ from .activation import scaled, shifted
 from .builder import Builder, Value, broadcast, refusal, size
 from .convolution import constant
 from .proto import OnnxNode
+from .rounding import ROUNDED
 from .shapes import Shape
 from .spread import unbatched
 
@@ -30,7 +31,8 @@ def gemm(builder: Builder, node: OnnxNode) -> None:
     weight = matrix if node.attrs.get("transB", 0) else matrix.T
     alpha, beta = (np.float64(node.number(key, 1)) for key in ("alpha", "beta"))
     weight = np.ascontiguousarray(weight if alpha == 1 else alpha * weight)
-    builder.exact &= alpha == beta == 1 or builder.dtype == np.float32  # else their product is rounded
+    if builder.dtype != np.float32 and not alpha == beta == 1:  # of float32 the products are exact
+        builder.rounds(ROUNDED + max(map(builder.off, node.inputs)))
     if several:
         _many_rows(builder, node, value, weight, beta)
         return
@@ -102,7 +104,7 @@ def batch_normalization(builder: Builder, node: OnnxNode) -> None:
     spread = variance + node.number("epsilon", 1e-5)
     if not (spread > 0).all():
         raise refusal(node, "has a variance that is not positive", "Export a sound checkpoint")
-    builder.exact = False
+    builder.rounds(4 * ROUNDED + sum(map(builder.off, node.inputs[1:])))
     name = builder.reshape(node, value.name, value.dims[1:])
     shape = (len(scale),) + (1,) * (len(value.dims) - 2)
     name = shifted(builder, node, name, -mean.reshape(shape))

@@ -30,6 +30,7 @@ class Value:
     dims: Shape
 
 
+_FACTORS = 4  # constants of which a parameter is the product at most
 MAX_GROWTH = 2**28  # bytes that evaluated constants may take beyond the largest of what each is made of
 
 
@@ -42,7 +43,8 @@ class Builder:
         self.names = names
         self.nodes: list[Node] = []
         self.params: dict[str, np.ndarray] = {}
-        self.exact = True  # no constant was rounded, be it in float64's last bit
+        self.rounding = 0.0  # what constants may be off by, as a part of themselves
+        self._off: dict[str, float] = {}  # likewise, of each that is made of others
         self.shapes: dict[str, Shape] = {}
         self.input = ""  # the canonical graph's
         self.origins: dict[str, OnnxNode] = {}  # of every value and constant of the file that a node computes
@@ -83,8 +85,22 @@ class Builder:
         """A constant in the file's types: about what a runtime has there, and what its type is."""
         return self._rounded.get(name, self.consts[name])
 
-    def fold(self, name: str, exact: np.ndarray, rounded: np.ndarray, sources: Sequence[np.ndarray]) -> None:
-        """Says that `name` is a constant made of others. Raises `InputError` where such take too much memory."""
+    def off(self, name: str) -> float:
+        """What the numbers of a constant may be off by, as a part of themselves."""
+        return self._off.get(name, 0.0)
+
+    def rounds(self, part: float) -> None:
+        """Says that some constant of the graph may be off by such a part of itself."""
+        self.rounding = max(self.rounding, part)
+
+    def fold(
+        self, name: str, exact: np.ndarray, rounded: np.ndarray, sources: Sequence[np.ndarray], off: float = 0.0
+    ) -> None:
+        """Says that `name` is a constant made of others, `off` by so much. Raises `InputError` where such take too much
+        memory."""
+        if off:
+            self._off[name] = off
+            self.rounds(_FACTORS * off)
         held = [rounded] if np.array_equal(exact, rounded) else [exact, rounded]
         self._growth += max(0, sum(array.nbytes for array in held) - max(source.nbytes for source in sources))
         if self._growth > MAX_GROWTH:

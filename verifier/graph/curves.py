@@ -7,7 +7,7 @@ The file's own factors count, exactly, as fractions; what multiplies the canonic
 """
 
 from fractions import Fraction
-from math import sqrt
+from math import inf, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from .activation import divided, scaled
 from .builder import Builder, refusal
 from .proto import OnnxNode
+from .rounding import ROUNDED
 from .shapes import GELU_TANH
 
 
@@ -126,8 +127,16 @@ def _bent(
 ) -> None:
     """Binds outer · f(inner · x), both times √2 where `root` says so."""
     value, more = builder.value(x), sqrt(2) if root else 1.0
-    curve = builder.emit(node, op, [scaled(builder, node, value.name, float(inner) * more)])
-    builder.bind(node, scaled(builder, node, curve, float(outer) * more), value.dims)
+    try:
+        factors = float(inner) * more, float(outer) * more
+    except OverflowError:
+        factors = inf, inf
+    if not all(0 < abs(factor) < inf for factor in factors):
+        raise refusal(node, f"is {op} with factors beyond float64", "Export a sound network")
+    if root or any(Fraction(own) != given for own, given in zip(factors, (inner, outer), strict=True)):
+        builder.rounds(4 * ROUNDED)
+    curve = builder.emit(node, op, [scaled(builder, node, value.name, factors[0])])
+    builder.bind(node, scaled(builder, node, curve, factors[1]), value.dims)
 
 
 def _linear(builder: Builder, name: str) -> _Linear:

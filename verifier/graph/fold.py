@@ -24,8 +24,8 @@ _CAST = {
     TensorProto.UINT8: np.uint8,
     TensorProto.BOOL: np.bool_,
 }
-ROUNDING = {"Add", "DequantizeLinear", "Div", "Exp", "Log", "Mul", "Pow", "Range", "Reciprocal", "ReduceProd"}
-ROUNDING |= {"Sqrt", "Sub"}
+_ROUNDING = {"Add", "DequantizeLinear", "Div", "Exp", "Log", "Mul", "Pow", "Range", "Reciprocal", "ReduceProd"}
+_ROUNDING |= {"Sqrt", "Sub"}
 _JUMPING = ("Ceil", "Floor", "Round", "Sign")
 
 
@@ -47,7 +47,7 @@ def exactly(node: OnnxNode, exact: list[np.ndarray], rounded: list[np.ndarray], 
     types, of which `fold` made `result`.
     """
     derived = any(a is not b for a, b in zip(exact, rounded, strict=True))
-    if node.op == "Shape" or not (derived or node.op in ROUNDING):
+    if node.op == "Shape" or not (derived or node.op in _ROUNDING):
         return result
     before, after = rounded[0].dtype, result.dtype
     floats = before.kind == after.kind == "f"

@@ -7,7 +7,7 @@ the bound engine) so that the same graph serves one set of weights, a stacked po
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -31,8 +31,8 @@ class Graph:
     """Nodes in topological order from `input` to `output`; `shapes` holds *v for every value, batch left out.
 
     ending: ArgMax, LogSoftmax or Softmax where the file goes on to that from the graph's output, its logits.
-    reading: how the file that it was made of is fed, where it was. exact: the params are the file's numbers and what
-    follows from them without any rounding.
+    reading: how the file that it was made of is fed, where it was. rounding: what the params may be off by, as a
+    part of themselves, from what follows from the file's numbers.
     """
 
     input: str
@@ -40,7 +40,7 @@ class Graph:
     nodes: tuple[Node, ...]
     shapes: Mapping[str, tuple[int, ...]]
     ending: str | None = None
-    exact: bool = True
+    rounding: float = 0.0
     reading: Reading | None = field(default=None, compare=False)
 
     @property
@@ -76,7 +76,8 @@ class Graph:
         while row in self.shapes:
             row += "'"
         shapes = {name: self.shapes[name] for name in needed} | {row: (prod(self.shapes[value]),)}
-        return Graph(self.input, row, (*reversed(nodes), Node("Flatten", row, (value,), row)), shapes)
+        part = (*reversed(nodes), Node("Flatten", row, (value,), row))
+        return replace(self, output=row, nodes=part, shapes=shapes, ending=None)
 
     def producers(self) -> dict[str, Node]:
         """Value name -> the node that computes it (the input has none)."""

@@ -60,7 +60,7 @@ def from_proto(proto: onnx.ModelProto, entries: int | None = None) -> Model:
     if reading.batch is None and len(reading.inputs) == 1 and len(dims) == 3 and dims[0] == 1:
         graph, params = absorb_channel_axis(graph, params, names)
     return Model(
-        replace(graph, ending=read.ending, exact=read.builder.exact, reading=reading), params, own_metadata(proto)
+        replace(graph, ending=read.ending, rounding=read.builder.rounding, reading=reading), params, own_metadata(proto)
     )
 
 

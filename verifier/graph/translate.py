@@ -12,12 +12,13 @@ from .builder import Builder, refusal
 from .convolution import conv, conv_transpose
 from .curves import celu, elu, gelu, selu, swish
 from .ending import ENDINGS
-from .fold import FOLDS, ROUNDING, constant_value, exactly, fold, jumps, shape_of
+from .fold import FOLDS, constant_value, exactly, fold, jumps, shape_of
 from .pool import average_pool, global_pool, max_pool, reduce_
 from .proto import OnnxNode
 from .rearrange import concat, expand, gather, pad, slice_, split, transpose, where
 from .reshape import flatten, reshape, squeeze, unsqueeze
 from .resize import resize
+from .rounding import MOST_OFF, off_by
 from .transparent import cast, dropout, identity
 
 TRANSLATIONS: dict[str, Callable[[Builder, OnnxNode], None]] = {
@@ -140,10 +141,14 @@ def _fold(builder: Builder, node: OnnxNode, names: list[str]) -> None:
     arrays, sources = [builder.rounded(name) for name in names], [builder.consts[name] for name in names]
     rounded = shape_of(node, arrays[0].shape) if node.op == "Shape" else fold(node, arrays)
     exact = exactly(node, sources, arrays, rounded)
-    builder.exact &= not (node.op in ROUNDING and exact.dtype.kind == "f")
     if exact.shape != rounded.shape or (jumps(node, rounded) and not np.array_equal(exact, rounded)):
         raise refusal(node, "gives another result in exact numbers than in float32", "Fold constants before exporting")
-    builder.fold(node.outputs[0], exact, rounded, arrays)
+    off = off_by(node, sources, [builder.off(name) for name in names], exact)
+    if off > MOST_OFF:
+        raise refusal(
+            node, "leaves little of what was rounded before: constants cancel", "Fold constants before exporting"
+        )
+    builder.fold(node.outputs[0], exact, rounded, arrays, off)
 
 
 def _check_types(builder: Builder, node: OnnxNode, constants: list[str]) -> None:

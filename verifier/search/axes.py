@@ -49,7 +49,7 @@ def gains(
 def _gains(
     graph: Graph, params: Params, box: Box, pre: dict[str, Box], rows: Tensor, errors: Mapping[str, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    free = ((box.upper > box.lower).flatten(1)).any(0).nonzero().flatten()
+    free = ((box.upper - box.lower) / 2 > 0).flatten(1).any(0).nonzero().flatten()
     gained, erring = rows.new_zeros(*rows.shape[:2], prod(graph.input_shape)), rows.new_zeros(rows.shape[:2])
     if not pre:
         return gained, erring

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..bounds.errors import in_range
 from ..bounds.exact_bounds import ExactBounds
 from ..bounds.exact_triangles import program as program_of
 from ..bounds.rational import BeyondExactError, Exact, Linear, of_fractions
 from ..graph import Graph
-from ..ops import Params
+from ..ops import Box, Params
 from .clauses import Group
 from .cost import multiplications
 from .exact_program import proves, solved
@@ -34,8 +35,9 @@ class Border:
     def __init__(self, graph: Graph, params: Params, groups: Sequence[Group]) -> None:
         self._graph, self._params, self._groups = graph, params, groups
         self._linear = Linear(params)
-        self._small = graph.exact and multiplications(graph, params) <= _MOST
+        self._small = not graph.rounding and multiplications(graph, params) <= _MOST
         self._roots: dict[int, ExactBounds | None] = {}
+        self._usable: dict[int, bool] = {}
         self._tried: dict[int, int] = {}
         self._asked = 0
 
@@ -64,7 +66,7 @@ class Border:
     def refutes_part(self, group: int, clause: int, lower: Tensor, upper: Tensor) -> bool:
         """On a box [n] within the group's own."""
         most = _MOST_BOXES if self.strict(group, clause) else _MOST_OTHERS
-        if not self._small or self._tried.get(group, 0) >= most:
+        if not self._fits(group) or self._tried.get(group, 0) >= most:
             return False
         self._tried[group] = self._tried.get(group, 0) + 1
         whole = self._groups[group].exact_ends()
@@ -103,8 +105,16 @@ class Border:
     def _root(self, group: int) -> ExactBounds | None:
         if group not in self._roots:
             ends = self._groups[group].exact_ends()
-            self._roots[group] = self._bounds(*ends, _BUDGET) if self._small else None
+            self._roots[group] = self._bounds(*ends, _BUDGET) if self._fits(group) else None
         return self._roots[group]
+
+    def _fits(self, group: int) -> bool:
+        """Exact arithmetic is for small networks of exact constants, and for values that are numbers of their type."""
+        if group not in self._usable:
+            shape = (1, *self._graph.input_shape)
+            box = Box(*(end.reshape(shape) for end in self._groups[group].proof))
+            self._usable[group] = self._small and in_range(self._graph, self._params, box)
+        return self._usable[group]
 
     def _bounds(self, lower: list[Fraction], upper: list[Fraction], budget: int) -> ExactBounds | None:
         try:

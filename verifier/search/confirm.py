@@ -8,11 +8,18 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from ..bounds.errors import analysed, in_range
 from ..bounds.exact_forward import enclosure, evaluated
+from ..bounds.interval import Intervals, below_nonlinear, nonlinearities
 from ..bounds.rational import BeyondExactError, Linear
+from ..bounds.substitution import input_anchor
 from ..decision import Witness
+from ..graph import Graph
 from ..network import Network
+from ..ops import Box, Params, evaluate
 from ..spec import Clause, Row
 from ..spec.judge import unsafe
 from .clauses import Group
@@ -50,7 +57,10 @@ class Judge:
         if tried == _EXACT_TRIES:
             return False
         self._tries[group] = tried + 1
-        work = multiplications(self._network.graph, self._network.exact)
+        graph, params = self._network.graph, self._network.exact
+        if graph.rounding or not in_range(graph, params, _around(point, graph.input_shape)):
+            return self._holds_beyond_rounding(group, clause, point)
+        work = multiplications(graph, params)
         if work > _MOST:
             self.doubts[group] = "the network is too large for exact arithmetic at the point between float32 numbers"
             return False
@@ -66,10 +76,44 @@ class Judge:
         )
         return False
 
+    def _holds_beyond_rounding(self, group: int, clause: Clause, point: np.ndarray) -> bool:
+        """Of a network whose constants are not exact, in float64 and by more than may have rounded."""
+        exact = torch.tensor([float(value) for value in clause.nearest(point)], dtype=torch.float64)
+        known, shape = self._groups[group], self._network.graph.input_shape
+        broken = surely_broken(
+            self._network.graph,
+            self._network.exact,
+            exact.reshape(shape),
+            known.rows.flatten(0, 1),
+            known.offset.flatten(),
+        )
+        if bool(broken.unflatten(0, known.offset.shape).all(1).any()):
+            return True
+        self.doubts[group] = (
+            "onnxruntime breaks the property at the nearest float32 numbers; at the exact ones it is broken by less "
+            "than the network's constants are known to"
+        )
+        return False
+
     def _outputs(self, point: list[Fraction], *, most_bits: int) -> tuple[list[Fraction], list[Fraction]]:
         graph, params = self._network.graph, self._network.exact
         given = enclosure(point, point, graph.input_shape)
         return evaluated(graph, params, given, most_bits=most_bits, linear=self._linear)[graph.output].ends()
+
+
+def _around(point: np.ndarray, shape: tuple[int, ...]) -> Box:
+    at = torch.from_numpy(point.astype(np.float64)).reshape(1, *shape)
+    return Box(at, at)
+
+
+def surely_broken(graph: Graph, params: Params, point: Tensor, rows: Tensor, offset: Tensor) -> Tensor:
+    """Which rows [R, K] · y + offset [R] are negative at a point [*v], and at what rounds to it, whatever rounded."""
+    box = Box(point[None], point[None])
+    known = Intervals(graph, params, box, below_nonlinear(graph))
+    pre = {name: known.box(name) for name in nonlinearities(graph)}
+    errors = analysed(graph, params, input_anchor(graph, params, box), pre, sound=False)
+    values = rows @ evaluate(graph, params, point[None])[0] + offset
+    return values + errors.rows(rows[None], offset[None])[0] < 0
 
 
 def _holds(row: Row, lower: list[Fraction], upper: list[Fraction]) -> bool:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import deadline
 from ..bounds.exact_triangles import AffineForm, Program
 from .linear_program import least
 
@@ -102,6 +103,7 @@ def _solved(equations: list[list[Fraction]], guess: list[Fraction]) -> list[Frac
     there is no solution."""
     rows, pivots = [list(row) for row in equations], list[int]()
     for column in range(len(guess)):
+        deadline.check()
         place = next((r for r in range(len(pivots), len(rows)) if rows[r][column]), None)
         if place is None:
             continue

@@ -49,7 +49,7 @@ def unstable_preactivations(
     pre: dict[str, Box] = {}
     middle = base.boxes[graph.input]
     points = {graph.input: (middle.lower + middle.upper) / 2}
-    forwards = _zonotopes(graph, base.boxes[graph.input])
+    forwards = _zonotopes(graph, base.boxes[graph.input], errors)
     for node in graph.nodes:
         operator = OPERATORS[node.op]
         if isinstance(operator, Nonlinear) and node.inputs[0] not in pre:
@@ -75,15 +75,15 @@ def unstable_preactivations(
     return pre
 
 
-def _zonotopes(graph: Graph, box: Box) -> dict[str, Zonotope]:
+def _zonotopes(graph: Graph, box: Box, errors: Errors) -> dict[str, Zonotope]:
     """The input's, where it has so few free entries that going forwards first spares more than it costs; else none."""
     shapes = graph.shapes
-    free = int((box.upper > box.lower).flatten(1).any(0).sum())
+    free = int(((box.upper - box.lower) / 2 > 0).flatten(1).any(0).sum())
     neurons = sum(prod(shapes[name]) for name in nonlinearities(graph))
     largest = max(prod(shape) for shape in shapes.values())
     if not 0 < free * _NEURONS <= neurons or len(box.lower) * free * largest * box.lower.element_size() > _FORMS:
         return {}
-    return {graph.input: input_zonotope(box)}
+    return {graph.input: input_zonotope(box)._replace(deviation=errors.own[graph.input])}
 
 
 def _signed(box: Box, signs: Tensor) -> Box:

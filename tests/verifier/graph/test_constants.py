@@ -190,4 +190,5 @@ EXACT = {
 def test_a_graph_says_whether_its_numbers_are_exact(name: str) -> None:
     nodes, consts = (ROUNDED | EXACT)[name]
     model = from_proto(make(nodes, ("b", 3), consts))
-    assert model.graph.exact == (name in EXACT)
+    assert (model.graph.rounding == 0) == (name in EXACT)
+    assert model.graph.rounding < 1e-14

@@ -156,7 +156,7 @@ CASES: dict[str, tuple[Callable[..., Hard], str, Any]] = {
         for kind in ("Max", "Max, turned", "Min", "ReduceMax", "MaxPool")
         for k in (30, 60)
     },
-    **{f"{kind} of slope 2^{k}": (a_steep_side, kind, k) for kind in ("LeakyRelu", "PRelu") for k in (30, 60)},
+    **{f"{kind} of slope 2^{k}": (a_steep_side, kind, k) for kind in ("LeakyRelu", "PRelu") for k in (30, 54, 90)},
     **{f"2^{k} times 2^-{k}": (a_product, "Mul", k) for k in (10, 20, 30, 50)},
     **{
         f"{kind} along 2^-{k}": (a_difference, kind, k)

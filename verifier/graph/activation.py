@@ -2,6 +2,7 @@
 
     max(x, c) = c + relu(x - c)            leaky(x) = a x + (1 - a) relu(x)          |x| = 2 relu(x) - x
     tanh(x) = 2 sigmoid(2 x) - 1           hard swish(x) = r (r + 3) / 6 + relu(x - 3) with r = clip(x, -3, 3)
+    leaky(x) = relu(x) - a relu(-x), where float64 has no 1 - a
 
 So whatever has corners is exact once each of its ReLUs has a sign.
 """
@@ -186,9 +187,14 @@ def _leaky(builder: Builder, node: OnnxNode, slope: np.ndarray) -> None:
     # with every axis spelled out, in the value's canonical shape
     slope = slope if slope.size == 1 else np.broadcast_to(slope, dims).reshape(builder.shapes[value.name])
     slope = (slope.reshape(()) if slope.size == 1 else slope).astype(np.float64)
-    builder.exact &= bool((1 - (1 - slope) == slope).all())
-    line = scaled(builder, node, value.name, slope)
-    bend = scaled(builder, node, builder.emit(node, "Relu", [value.name]), 1 - slope)
+    above = builder.emit(node, "Relu", [value.name])
+    rest = 1 - slope
+    part = rest - 1
+    if ((1 - (rest - part)) + (-slope - part) == 0).all():  # what rounding took from 1 - a (Knuth's sum of two)
+        line, bend = scaled(builder, node, value.name, slope), scaled(builder, node, above, rest)
+    else:  # relu(x) - a relu(-x)
+        below = builder.emit(node, "Relu", [scaled(builder, node, value.name, -1)])
+        line, bend = scaled(builder, node, below, -slope), above
     builder.bind(node, builder.emit(node, "Add", [line, bend]), value.dims)
 
 

@@ -179,6 +179,14 @@ def _with(builder: Builder, node: OnnxNode, op: str, name: str, constant: float 
     return builder.emit(node, op, [name], [builder.param(node, f"{node.outputs[0]}.{_HINTS[op]}", array)])
 
 
+def rest_of(slope: np.ndarray | float) -> np.ndarray | None:
+    """1 - slope; None where float64 rounds it."""
+    rest = 1 - np.asarray(slope, np.float64)
+    part = rest - 1
+    lost = (1 - (rest - part)) + (-slope - part)  # Knuth's sum of two
+    return rest if (lost == 0).all() else None
+
+
 def _leaky(builder: Builder, node: OnnxNode, slope: np.ndarray) -> None:
     value = builder.value(node.inputs[0])
     dims = broadcast(node, value.dims, slope.shape)
@@ -188,9 +196,8 @@ def _leaky(builder: Builder, node: OnnxNode, slope: np.ndarray) -> None:
     slope = slope if slope.size == 1 else np.broadcast_to(slope, dims).reshape(builder.shapes[value.name])
     slope = (slope.reshape(()) if slope.size == 1 else slope).astype(np.float64)
     above = builder.emit(node, "Relu", [value.name])
-    rest = 1 - slope
-    part = rest - 1
-    if ((1 - (rest - part)) + (-slope - part) == 0).all():  # what rounding took from 1 - a (Knuth's sum of two)
+    rest = rest_of(slope)
+    if rest is not None:
         line, bend = scaled(builder, node, value.name, slope), scaled(builder, node, above, rest)
     else:  # relu(x) - a relu(-x)
         below = builder.emit(node, "Relu", [scaled(builder, node, value.name, -1)])

@@ -235,12 +235,12 @@ def test_ranges():
 def test_what_cannot_be_used_is_one_sentence(files, monkeypatch, arguments, code, sentence):
     monkeypatch.chdir(files)
     Path("text.onnx").write_text("hello, this is no model\n")
-    erf = make(
+    sine = make(
         [node("Sin", "x", "h", name="the_culprit"), node("MatMul", "h w", "y")],
         ("batch", 2),
         {"w": np.eye(2, dtype=np.float32)},
     )
-    Path("sin.onnx").write_bytes(erf.SerializeToString())
+    Path("sin.onnx").write_bytes(sine.SerializeToString())
     Path("first.csv").write_text("0,0.5,0.5\n1,0.25,0.75\n")
     Path("e.csv").write_text("column,eps\na,1\nb,1\n")
     with np.load("data.npz") as arrays:

@@ -22,7 +22,7 @@ def folder(tmp_path):
     model = make(nodes, ("batch", 1), {"w": np.float32([[2]])})
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
     (tmp_path / "sat.vnnlib").write_text(TEXT.format("1.5"))
-    (tmp_path / "strange.vnnlib").write_text(TEXT.format("X_0"))
+    (tmp_path / "strange.vnnlib").write_text(TEXT.format("(* X_0 Y_0)"))
     (tmp_path / "glscli").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m glscert.cli.main "$@"\n')
     (tmp_path / "glscli").chmod(0o755)
     return tmp_path

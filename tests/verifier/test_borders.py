@@ -154,7 +154,7 @@ def planted(path, seed):
 
 
 def border_of(network, *clauses):
-    groups = grouped(clauses, network.graph.output_shape[0])
+    groups = grouped(clauses, network.graph.output_shape[0], None, 2**28)
     return Border(network.graph, network.exact, groups), groups
 
 

@@ -80,6 +80,11 @@ UNSUPPORTED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
         lambda: make([node("Conv", "x k", "y", pads=[2**30] * 4)], ["b", 1, 4, 4], {"k": normal(1, 1, 2, 2)}),
         r"Conv \(node 'y'\) would give a value of shape",
     ),
+    "a factor that is no number": (
+        lambda: make([node("Swish", "x", "y", alpha=float("nan"))], ["batch", 6], {}, opset=24),
+        "has nan for its alpha",
+    ),
+    "a choice by numbers": (lambda: one("Where", "c x x", c=np.float32(1)), "chooses by float32"),
     "a limit that is no number": (lambda: clipped(min=np.nan), "has nan for its min"),
     "a lower limit above all": (lambda: clipped(min=np.inf, max=np.inf), "has inf for its min"),
     "an upper limit below all": (lambda: clipped(min=-np.inf, max=-np.inf), "has -inf for its max"),

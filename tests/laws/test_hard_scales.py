@@ -98,7 +98,7 @@ def the_larger_of_two(kind: str, power: int) -> Hard:
 
 def a_steep_side(kind: str, power: int) -> Hard:
     """A rectifier whose other side is very steep, at x = 3."""
-    last = node("LeakyRelu", "x", "h", alpha=2.0**power) if kind == "LeakyRelu" else node("PRelu", "x s", "h")
+    last = node("PRelu", "x s", "h") if kind == "PRelu" else node(kind, "x", "h", alpha=2.0**power)
     return Hard([last], {"s": [2.0**power]}, [0], [3], 3.0)
 
 
@@ -156,7 +156,7 @@ CASES: dict[str, tuple[Callable[..., Hard], str, Any]] = {
         for kind in ("Max", "Max, turned", "Min", "ReduceMax", "MaxPool")
         for k in (30, 60)
     },
-    **{f"{kind} of slope 2^{k}": (a_steep_side, kind, k) for kind in ("LeakyRelu", "PRelu") for k in (30, 60)},
+    **{f"{kind} of slope 2^{k}": (a_steep_side, kind, k) for kind in ("Elu", "LeakyRelu", "PRelu") for k in (30, 54)},
     **{f"2^{k} times 2^-{k}": (a_product, "Mul", k) for k in (10, 20, 30, 50)},
     **{
         f"{kind} along 2^-{k}": (a_difference, kind, k)

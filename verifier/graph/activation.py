@@ -2,6 +2,7 @@
 
     max(x, c) = c + relu(x - c)            leaky(x) = a x + (1 - a) relu(x)          |x| = 2 relu(x) - x
     tanh(x) = 2 sigmoid(2 x) - 1           hard swish(x) = r (r + 3) / 6 + relu(x - 3) with r = clip(x, -3, 3)
+    leaky(x) = relu(x) - a relu(-x), where float64 has no 1 - a
 
 So whatever has corners is exact once each of its ReLUs has a sign.
 """
@@ -179,6 +180,11 @@ def _with(builder: Builder, node: OnnxNode, op: str, name: str, constant: float 
     return builder.emit(node, op, [name], [builder.param(node, f"{node.outputs[0]}.{_HINTS[op]}", array)])
 
 
+def rest_of(slope: np.ndarray | float) -> np.ndarray | None:
+    """1 - slope; None where float64 rounds it."""
+    return 1 - np.asarray(slope, np.float64) if off_by_difference(np.asarray(slope), 0.0) == 0 else None
+
+
 def _leaky(builder: Builder, node: OnnxNode, slope: np.ndarray) -> None:
     value = builder.value(node.inputs[0])
     dims = broadcast(node, value.dims, slope.shape)
@@ -187,9 +193,15 @@ def _leaky(builder: Builder, node: OnnxNode, slope: np.ndarray) -> None:
     # with every axis spelled out, in the value's canonical shape
     slope = slope if slope.size == 1 else np.broadcast_to(slope, dims).reshape(builder.shapes[value.name])
     slope = (slope.reshape(()) if slope.size == 1 else slope).astype(np.float64)
-    builder.rounds(off_by_difference(slope, builder.off(node.inputs[1]) if len(node.inputs) > 1 else 0.0))
-    line = scaled(builder, node, value.name, slope)
-    bend = scaled(builder, node, builder.emit(node, "Relu", [value.name]), 1 - slope)
+    off = builder.off(node.inputs[1]) if len(node.inputs) > 1 else 0.0
+    builder.rounds(off_by_difference(slope, off) if off else 0.0)
+    above = builder.emit(node, "Relu", [value.name])
+    rest = rest_of(slope)
+    if rest is not None:
+        line, bend = scaled(builder, node, value.name, slope), scaled(builder, node, above, rest)
+    else:  # relu(x) - a relu(-x)
+        below = builder.emit(node, "Relu", [scaled(builder, node, value.name, -1)])
+        line, bend = scaled(builder, node, below, -slope), above
     builder.bind(node, builder.emit(node, "Add", [line, bend]), value.dims)
 
 

@@ -7,12 +7,12 @@ The file's own factors count, exactly, as fractions; what multiplies the canonic
 """
 
 from fractions import Fraction
-from math import inf, sqrt
+from math import inf, isfinite, sqrt
 from typing import NamedTuple
 
 import numpy as np
 
-from .activation import divided, scaled
+from .activation import divided, rest_of, scaled
 from .builder import Builder, refusal
 from .proto import OnnxNode
 from .rounding import ROUNDED
@@ -47,10 +47,10 @@ def gelu(builder: Builder, node: OnnxNode) -> None:
 
 def swish(builder: Builder, node: OnnxNode) -> None:
     """x sigmoid(alpha x)."""
-    alpha = Fraction(node.number("alpha", 1))
-    if not alpha:
-        raise refusal(node, "has 0 for its alpha", "Write it as half of its input")
-    _bent(builder, node, "Silu", node.inputs[0], alpha, 1 / alpha)
+    alpha = node.number("alpha", 1)
+    if not alpha or not isfinite(alpha):
+        raise refusal(node, f"has {alpha:g} for its alpha; supported: a number other than 0", "Check the export")
+    _bent(builder, node, "Silu", node.inputs[0], Fraction(alpha), 1 / Fraction(alpha))
 
 
 def product(builder: Builder, node: OnnxNode, a: str, b: str) -> bool:
@@ -108,11 +108,14 @@ _GELU_TANH = (_GELU_TANH[0], _GELU_TANH[0] * _GELU_TANH[1])
 
 def _elu(builder: Builder, node: OnnxNode, alpha: float) -> str:
     value = builder.value(node.inputs[0])
-    curve = scaled(builder, node, builder.emit(node, "Elu", [value.name]), alpha)
     if alpha == 1:
-        return curve
-    rest = scaled(builder, node, builder.emit(node, "Relu", [value.name]), 1 - alpha)
-    return builder.emit(node, "Add", [curve, rest])
+        return builder.emit(node, "Elu", [value.name])
+    above, rest, bent = builder.emit(node, "Relu", [value.name]), rest_of(alpha), value.name
+    if rest is None:  # relu(x) + a elu(-relu(-x))
+        below = builder.emit(node, "Relu", [scaled(builder, node, value.name, -1)])
+        bent, rest = scaled(builder, node, below, -1), np.ones(())
+    curve = scaled(builder, node, builder.emit(node, "Elu", [bent]), alpha)
+    return builder.emit(node, "Add", [curve, scaled(builder, node, above, rest)])
 
 
 def _bent(

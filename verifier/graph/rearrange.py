@@ -116,6 +116,8 @@ def where(builder: Builder, node: OnnxNode) -> None:
     condition = builder.const(node.inputs[0])
     if condition is None:
         raise refusal(node, "chooses by a computed value; supported: by a constant", "Write it with Max, Min or Clip")
+    if condition.dtype != np.bool_:
+        raise refusal(node, f"chooses by {condition.dtype}; supported: by what is true or false", "Check the export")
     names = node.inputs[1:]
     shapes = [builder.value(n).dims if (a := builder.const(n)) is None else a.shape for n in names]
     dims = broadcast(node, condition.shape, *shapes)

@@ -130,6 +130,8 @@ def _climbed(
             bound = lower_bound(
                 graph, params[0], name, form, relax(graph, single, current), bases[0].centres, bases[0].radii
             )[0]
+            if not bound.requires_grad:  # no line lies between: two kinds of nonlinearities may read one value
+                break
             gradients = torch.autograd.grad(bound.sum(), list(current.values()), allow_unused=True)
         better = bound.detach() > best
         best = torch.where(better, bound.detach(), best)

@@ -111,6 +111,15 @@ def test_the_numbers_of_the_file(name: str) -> None:
     assert abs(Fraction(float(run_file(proto, X[None])[0, 0])) - value) < Fraction(1, 10**6)
 
 
+@pytest.mark.parametrize("slope", [2.0**54, 1e-30])
+@pytest.mark.parametrize("op, below", [("LeakyRelu", -3.0), ("Elu", np.expm1(-3.0))])
+def test_a_slope_whose_rest_no_float64_is_stays_exact(op: str, below: float, slope: float) -> None:
+    """1 - a would be rounded: at 3 the slope of the other side must not be seen, at -3 only it."""
+    model = from_proto(make([node(op, "x", "y", alpha=slope)], ("b", 1), {}))
+    found = run_loaded(model, np.array([[3.0], [-3.0]])).ravel()
+    np.testing.assert_allclose(found, [3.0, below * float(np.float32(slope))], rtol=1e-14)
+
+
 def test_normalisation_keeps_its_mean_and_its_shift_apart() -> None:
     """mean · factor - shift, as one rounded number, would err by more than the values here are large."""
     mean, scale = np.float32([3e7]), np.float32([1 / 3])

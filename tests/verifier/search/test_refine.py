@@ -5,9 +5,17 @@ import torch
 
 from cases import make_case, numpy_params, preactivations, single_params
 from glscert.verifier.bounds.substitution import anchor
+from glscert.verifier.ops import compiled
 from glscert.verifier.search.refine import refined
-from random_graphs import GRAPHS
+from random_graphs import CURVED, GRAPHS, Builder
 from reference import forward
+
+
+def two_kinds_on_one_value(rng):
+    """A ReLU and a Sigmoid, the latter through a Reshape, as the loader writes it."""
+    b = Builder((3,), rng)
+    value = b.join("Add", "x", "x")
+    return b.finish(b.gemm(b.join("Add", b.relu(value), b.unary("Sigmoid", b.reshape(value, (3,)))), 2))
 
 
 def climbed(case, pre, memory):
@@ -19,7 +27,7 @@ def climbed(case, pre, memory):
             return over.value
 
 
-@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("name", [*GRAPHS, *CURVED])
 def test_within_the_given_boxes_and_around_the_values(name):
     case = make_case(name, 5, batch=1, radius=0.5)
     pre = preactivations(case, anchor(case.graph, case.params, case.box))
@@ -31,3 +39,10 @@ def test_within_the_given_boxes_and_around_the_values(name):
         assert (lower >= pre[value].lower).all() and (upper <= pre[value].upper).all()
         seen = torch.from_numpy(values[value])
         assert (seen >= lower - 1e-9).all() and (seen <= upper + 1e-9).all()
+
+
+def test_slopes_without_a_say_are_let_be(monkeypatch):
+    monkeypatch.setattr(compiled, "library", lambda text: None)
+    case = make_case("two kinds", 5, batch=1, radius=0.5, make=two_kinds_on_one_value)
+    pre = preactivations(case, anchor(case.graph, case.params, case.box))
+    assert climbed(case, pre, 2**14).keys() == pre.keys()

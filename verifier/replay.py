@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from zlib import crc32
 
 import numpy as np
 import onnx
@@ -25,6 +26,7 @@ _FAILURES = (
 )
 
 _ALIKE = 1e-4  # of the largest output, how far an image's answer may move for the company it is in
+_COMPANY = np.array([0.1, 1.0, 10.0])  # how far off the other images of a fixed batch are
 
 
 class Runtime:
@@ -56,7 +58,7 @@ class Runtime:
 
     def single(self, x: np.ndarray) -> list[np.ndarray]:
         """The file's outputs for one input [*v], each in its own shape, with a batch of one."""
-        return self._first(self._session, self._rows(x[None]))
+        return self._alone(self._session, self._rows(x[None]))
 
     def inside(self, names: Sequence[str], x: np.ndarray) -> list[np.ndarray]:
         """As `single`, of values that the file computes on the way, by name."""
@@ -66,7 +68,7 @@ class Runtime:
             del model.graph.output[:]
             model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(key))
             self._inside[key] = self._opened(model.SerializeToString())
-        return self._first(self._inside[key], self._rows(x[None]))
+        return self._alone(self._inside[key], self._rows(x[None]))
 
     @cached_property
     def _takes_many(self) -> bool:
@@ -88,19 +90,35 @@ class Runtime:
         """Outputs [N, K] of rows [N, n] in one run, which takes `size` images: the last is repeated."""
         filled = rows if len(rows) == size else rows[np.minimum(np.arange(size), len(rows) - 1)]
         outputs = self._run(self._session, filled)
+        self._check_rows(outputs, size)
+        return np.concatenate([output.reshape(size, -1)[: len(rows)] for output in outputs], axis=1)
+
+    def _alone(self, session: onnxruntime.InferenceSession, row: np.ndarray) -> list[np.ndarray]:
+        """What a session gives for row [1, n]: of a fixed batch its part, among rows that are none like it.
+
+        Its place differs from row to row: a file whose images influence each other shows it.
+        """
+        batch = self.reading.batch
+        if not batch:
+            return self._run(session, row)
+        random = np.random.default_rng(crc32(row.tobytes()))
+        company = random.normal(size=(batch, row.shape[1])) * _COMPANY[random.integers(len(_COMPANY), size=(batch, 1))]
+        place = int(random.integers(batch))
+        with np.errstate(over="ignore"):
+            rows = (company * (1 + np.abs(row).max(initial=0))).astype(row.dtype)
+        rows[place] = row[0]
+        outputs = self._run(session, rows)
+        if session is self._session:
+            self._check_rows(outputs, batch)
+        return [output[place : place + 1] if output.shape[:1] == (batch,) else output for output in outputs]
+
+    def _check_rows(self, outputs: list[np.ndarray], size: int) -> None:
         if size > 1 and any(output.shape[:1] != (size,) for output in outputs):
             shapes = ", ".join(str(list(output.shape)) for output in outputs)
             raise UnsupportedError(
                 f"{self.file.path}: given {size} images, onnxruntime answers with {shapes}, which has no row for each. "
                 "Export the network with a batch of one, or with a symbolic one."
             )
-        return np.concatenate([output.reshape(size, -1)[: len(rows)] for output in outputs], axis=1)
-
-    def _first(self, session: onnxruntime.InferenceSession, row: np.ndarray) -> list[np.ndarray]:
-        """The first image's part of what a session gives for row [1, n]."""
-        batch = self.reading.batch
-        outputs = self._run(session, np.repeat(row, batch, axis=0) if batch else row)
-        return [output[:1] if batch else output for output in outputs]
 
     def _run(self, session: onnxruntime.InferenceSession, rows: np.ndarray) -> list[np.ndarray]:
         feed, first = {}, 0

@@ -155,6 +155,10 @@ CASES: dict[str, Callable[[], onnx.ModelProto]] = {
     "Pad by inputs": one("Pad", inputs="x p", consts={"p": ints(0, 1, -1, 0, 0, 0, 2, -2)}),
     "Pad by a constant": one("Pad", inputs="x p c", consts={"p": ints(0, 0, 1, 1, 0, 0, 1, 0), "c": np.float32(-0.7)}),
     "Pad by reflection": one("Pad", inputs="x p", consts={"p": ints(0, 0, 2, 1, 0, 0, 3, 0)}, mode="reflect"),
+    "Pad by wrapping, cut": one(
+        "Pad", opset=19, inputs="x p", consts={"p": ints(0, 0, -2, 7, 0, 0, 3, -1)}, mode="wrap"
+    ),
+    "Pad by reflection, cut": one("Pad", inputs="x p", consts={"p": ints(0, 0, 2, -2, 0, 0, -3, 2)}, mode="reflect"),
     "Pad by the edge": one("Pad", inputs="x p", consts={"p": ints(0, 0, 2, 1, 0, 0, 3, 0)}, mode="edge"),
     "Upsample": one("Upsample", opset=9, inputs="x s", consts={"s": floats(1, 1, 2, 3)}),
     "Upsample by attribute": one("Upsample", opset=8, scales=[1.0, 1.0, 2.0, 2.0]),

@@ -78,6 +78,18 @@ class Builder:
         """A leading 1 is the batch axis, except where it is the only axis there is; a single number is one of [1]."""
         return (dims[1:] if self.dynamic or (len(dims) > 1 and dims[0] == 1) else dims) or (1,)
 
+    def extents(self, value: Value) -> Shape:
+        """The value's shape as a runtime has it, where the file fixes the batch: of all its images."""
+        return (self.batch, *value.dims[1:]) if self.batch else value.dims
+
+    def of_one(self, origin: OnnxNode, extents: Shape) -> Shape:
+        """`extents` that `origin` gives, with a batch of one. Raises `UnsupportedError` where they have none."""
+        if not self.batch:
+            return extents
+        if extents[:1] != (self.batch,):
+            raise _moved(origin, extents, str(self.batch))
+        return (1, *extents[1:])
+
     def const(self, name: str) -> np.ndarray | None:
         return self.consts.get(name)
 
@@ -163,11 +175,7 @@ class Builder:
         The node that computes it, where it is the last one, takes the file's name for it.
         """
         if self.dynamic and (len(dims) < 2 or dims[0] != 1):
-            raise refusal(
-                origin,
-                f"gives shape {list(dims)} for a batch of one: it moves or drops the batch axis",
-                "Keep the batch as the first axis",
-            )
+            raise _moved(origin, dims, "one")
         name, own = self.reshape(origin, value, self.without_batch(dims)), origin.outputs[0]
         if name in self._parts and self.nodes[-1].output == name:
             self.nodes[-1] = replace(self.nodes[-1], output=own)
@@ -202,6 +210,14 @@ class Builder:
         known.append(self.names.own("weight", hint) if own else self.names.fresh(hint))
         self.params[known[-1]] = array
         return known[-1]
+
+
+def _moved(origin: OnnxNode, dims: Shape, batch: str) -> UnsupportedError:
+    return refusal(
+        origin,
+        f"gives shape {list(dims)} for a batch of {batch}: it moves or drops the batch axis",
+        "Keep the batch as the first axis",
+    )
 
 
 def refusal(origin: OnnxNode, found: str, remedy: str) -> UnsupportedError:

@@ -114,7 +114,14 @@ def _pads(node: OnnxNode, size: Shape, kernel: Shape, strides: Shape, dilations:
         raise refusal(node, f"dilates with auto_pad {mode}, which runtimes do not read alike", "Export explicit pads")
     before, after = [], []
     for n, k, stride in zip(size, kernel, strides, strict=True):
-        total = max(0, (-(-n // stride) - 1) * stride + k - n)
+        total = (-(-n // stride) - 1) * stride + k - n
+        if total < -1:  # a first window moved inwards, or not
+            raise refusal(
+                node,
+                f"strides by {stride} over windows of {k} with auto_pad {mode}, which runtimes do not read alike",
+                "Export explicit pads",
+            )
+        total = max(0, total)
         small = total // 2
         before.append(small if mode == "SAME_UPPER" else total - small)
         after.append(total - small if mode == "SAME_UPPER" else small)

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
-from ..errors import UnsupportedError
+from ..errors import InputError, UnsupportedError
 from .proto import FLOATS, type_name
 from .reading import Port, Reading
-from .shapes import MAX_ELEMENTS, Shape
+from .shapes import MAX_ELEMENTS, MOST_AXES, Shape
 
 MOST_JOINED = 2**20  # entries of several inputs together
 
@@ -20,13 +20,16 @@ def readings(graph: onnx.GraphProto, entries: int | None = None) -> list[Reading
     """The ways to read the file, the likeliest first; those that take so many `entries` before the others.
 
     There are two where every input begins with the same number: it may be a batch or an axis of the image. Raises
-    `UnsupportedError` for a type or a shape that is not supported.
+    `UnsupportedError` for a type or a shape that is not supported, `InputError` for an input that is declared twice.
     """
     tensors = declared_inputs(graph)
     outputs = declared_outputs(graph)
     shown = ", ".join(repr(value.name) for value in tensors) or "none"
     if not tensors:
         raise UnsupportedError(f"the network has 0 inputs ({shown}); supported: one or more. Export it with its input.")
+    names = [value.name for value in tensors]
+    if len(set(names)) < len(names):
+        raise InputError(f"the file declares an input twice, of {shown}. Export it again.")
     types = {_dtype(value) for value in tensors}
     if len(types) > 1:
         raise UnsupportedError(
@@ -78,6 +81,16 @@ def _port(value: onnx.ValueInfoProto, graph: onnx.GraphProto) -> tuple[Port, boo
                 f"the input {value.name!r} declares no shape. Export it with one, such as [batch,1,28,28]."
             )
         return Port(value.name, told), False
+    if len(tensor.shape.dim) > MOST_AXES:
+        raise UnsupportedError(
+            f"the input {value.name!r} has {len(tensor.shape.dim)} axes; supported: at most {MOST_AXES}. Check the "
+            "export."
+        )
+    if any(dim.WhichOneof("value") == "dim_value" and dim.dim_value == 0 for dim in tensor.shape.dim):
+        raise UnsupportedError(
+            f"the input {value.name!r} declares the shape {_shown(tensor)}, which holds nothing. Export it with a "
+            "named batch axis, or a batch of one."
+        )
     dims = [dim.dim_value if dim.WhichOneof("value") == "dim_value" else 0 for dim in tensor.shape.dim]
     for axis, extent in _told(value.name, len(dims), graph).items():
         dims[axis] = max(dims[axis], 0) or extent
@@ -140,7 +153,7 @@ def _told(name: str, rank: int, graph: onnx.GraphProto) -> dict[int, int]:
 
 
 def _extent(dim: onnx.TensorShapeProto.Dimension) -> str:
-    return dim.dim_param or str(dim.dim_value or "?")
+    return dim.dim_param or (str(dim.dim_value) if dim.WhichOneof("value") else "?")
 
 
 def _shown(tensor: onnx.TypeProto.Tensor) -> str:

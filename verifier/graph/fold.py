@@ -106,7 +106,7 @@ def reshaped(node: OnnxNode, dims: Shape, target: list[int]) -> Shape:
     if any(n < 0 for n in target) or prod(target) != prod(dims):
         raise refusal(
             node,
-            f"reshapes {list(dims)} (with a batch of one) to {target}, another number of entries",
+            f"reshapes {list(dims)} to {target}, another number of entries",
             "Export the network again, with a dynamic batch axis",
         )
     return tuple(target)

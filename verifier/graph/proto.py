@@ -12,6 +12,7 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 from ..errors import InputError, UnsupportedError
 from .model import METADATA_PREFIX
+from .shapes import MOST_AXES
 
 OPSETS = range(8, 26)
 _DOMAINS = ("", "ai.onnx")
@@ -56,6 +57,11 @@ def checked_opset(model: onnx.ModelProto) -> int:
         raise UnsupportedError(
             f"the file uses ONNX opset {version}; supported: {OPSETS.start} to {OPSETS.stop - 1}. "
             "Export it again with opset_version=17."
+        )
+    if model.ir_version > onnx.IR_VERSION:
+        raise UnsupportedError(
+            f"the file uses ONNX IR version {model.ir_version}; supported: up to {onnx.IR_VERSION}. Export it again "
+            "with an older onnx package."
         )
     if model.graph.sparse_initializer:
         raise UnsupportedError("the file holds sparse weights; supported: dense ones. Export it with dense weights.")
@@ -165,6 +171,10 @@ def tensor_array(tensor: TensorProto, what: str) -> np.ndarray:
     dtype = tensor_dtype(tensor, what)
     if any(size < 0 for size in tensor.dims):
         raise InputError(f"{what} declares the shape {list(tensor.dims)}. Export it again.")
+    if len(tensor.dims) > MOST_AXES:
+        raise UnsupportedError(f"{what} has {len(tensor.dims)} axes; supported: at most {MOST_AXES}. Check the export.")
+    if tensor.HasField("segment"):
+        raise UnsupportedError(f"{what} is stored in segments; supported: in one piece. Export the network again.")
     count = prod(tensor.dims)
     if tensor.HasField("raw_data"):
         stored = len(tensor.raw_data) // dtype.itemsize

@@ -13,7 +13,7 @@ from ..errors import GlscertError, InputError
 from ..files import read_bytes
 from .declared import declared_inputs, declared_outputs
 from .external import take_in
-from .proto import live_nodes
+from .proto import live_nodes, tensors
 
 DEFAULT_MAX_BYTES = 512 * 2**20
 ONNX_FILE = "ONNX file"
@@ -86,7 +86,10 @@ def _texts(model: onnx.ModelProto) -> Iterator[str | bytes]:
     for value in (*graph.input, *graph.output):
         yield value.name
         yield from (dim.dim_param for dim in value.type.tensor_type.shape.dim)
-    yield from (tensor.name for tensor in graph.initializer)
+    for tensor in tensors(model):
+        yield tensor.name
+        for entry in tensor.external_data:
+            yield from (entry.key, entry.value)
     for node in chain(graph.node, *(function.node for function in model.functions)):
         yield from (node.op_type, node.domain, node.name, *node.input, *node.output)
         for attribute in node.attribute:

@@ -35,12 +35,12 @@ def slice_(builder: Builder, node: OnnxNode) -> None:
     steps = [1] * len(starts) if steps is None else steps
     if not len(axes) == len(steps) == len(starts) or 0 in steps:
         raise refusal(node, "has ranges that do not fit its axes", "Export the network again")
-    dims = list(value.dims)
+    dims, extents = list(value.dims), builder.extents(value)
     ranges = {}
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         axis = positive_axis(node, axis, rank)
-        ranges[axis] = range(*slice(start, end, step).indices(dims[axis]))
-    ranges = {axis: found for axis, found in ranges.items() if found != range(dims[axis])}
+        ranges[axis] = range(*slice(start, end, step).indices(extents[axis]))
+    ranges = {axis: found for axis, found in ranges.items() if found != range(extents[axis])}
     name, lead = unbatched(builder, node, value, list(ranges))
     for axis, found in ranges.items():
         name = taken(builder, node, name, axis - lead, found)
@@ -139,7 +139,7 @@ def expand(builder: Builder, node: OnnxNode) -> None:
     value, target = builder.value(node.inputs[0]), numbers(builder, node, 1, "shape")
     if target is None or min(target, default=1) < 1:
         raise refusal(node, f"expands {list(value.dims)} to {target}", "Export the network again")
-    dims = broadcast(node, value.dims, tuple(target))
+    dims = builder.of_one(node, broadcast(node, builder.extents(value), tuple(target)))
     builder.bind(node, expanded(builder, node, value, dims), dims)
 
 
@@ -157,14 +157,19 @@ def pad(builder: Builder, node: OnnxNode) -> None:
     dims, inner = list(value.dims), [slice(None)] * rank
     for axis, (before, after) in ends.items():
         n = dims[axis]
-        if max(before, after) > (MAX_ELEMENTS if mode == "constant" else MOST_INDICES) or n + before + after < 1:
+        if (
+            max(before, after) > (MAX_ELEMENTS if mode == "constant" else MOST_INDICES)
+            or n + min(0, before) + min(0, after) < 1
+        ):
             raise refusal(node, f"pads an axis of {n} by {before} and {after}", "Check the export")
         if mode == "constant":
             name = taken(builder, node, name, axis - lead, range(max(0, -before), n + min(0, after)))
             name = padded(builder, node, name, axis - lead, max(0, before), max(0, after))
             inner[axis] = slice(max(0, before), n + before + min(0, after))
         else:
-            name = taken(builder, node, name, axis - lead, _border(node, mode, n, before, after))
+            kept = range(max(0, -before), n + min(0, after))
+            border = _border(node, mode, len(kept), max(0, before), max(0, after))
+            name = taken(builder, node, name, axis - lead, [kept[place] for place in border])
         dims[axis] = n + before + after
     if fill and ends:
         border = np.full(tuple(dims), fill, builder.dtype)

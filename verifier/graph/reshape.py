@@ -24,15 +24,15 @@ def reshape(builder: Builder, node: OnnxNode) -> None:
             "takes its target shape from a computed value; supported: a constant one",
             "Export it with a constant shape",
         )
-    wanted = target.ravel().tolist()
-    if builder.batch and wanted[:1] == [builder.batch]:  # a batch of so many: its image is read by itself
-        wanted[0] = 1
-    builder.bind(node, value.name, reshaped(node, value.dims, wanted))
+    extents = reshaped(node, builder.extents(value), target.ravel().tolist())
+    builder.bind(node, value.name, builder.of_one(node, extents))
 
 
 def squeeze(builder: Builder, node: OnnxNode) -> None:
     value = builder.value(node.inputs[0])
     axes = axes_of(node, _with_axes(builder, node), len(value.dims))
+    if axes is None and builder.batch == 0 and 1 in value.dims[1:]:
+        raise refusal(node, "drops every axis of size 1, in a batch of one the batch too", "Name the axes")
     if axes is None:
         axes = tuple(i for i, n in enumerate(value.dims) if n == 1 and not (builder.dynamic and i == 0))
     if any(value.dims[axis] != 1 for axis in axes) or (builder.dynamic and 0 in axes):

@@ -37,14 +37,14 @@ def resize(builder: Builder, node: OnnxNode) -> None:
         raise refusal(node, "keeps proportions", "Export a scale for every axis")
     scales = _floats(builder, node, 1 if old else 2, "scales")
     sizes = None if old else numbers(builder, node, 3, "sizes")
-    resized = _axes(node, value.dims, scales, sizes)
+    resized = _axes(node, builder.extents(value), scales, sizes)
     name = value.name
     if any(axis.n != axis.new for axis in resized):
         changed = [place for place, axis in enumerate(resized) if axis.scale != 1]
         name, lead = unbatched(builder, node, value, changed)
         for place in changed:
             name = taken(builder, node, name, place - lead, _nearest(node, resized[place], old))
-    builder.bind(node, name, tuple(axis.new for axis in resized))
+    builder.bind(node, name, builder.of_one(node, tuple(axis.new for axis in resized)))
 
 
 def _axes(node: OnnxNode, dims: Shape, scales: list[float] | None, sizes: list[int] | None) -> list[_Axis]:

@@ -12,6 +12,7 @@ Shape = tuple[int, ...]
 
 # A single value beyond this many numbers could not be bounded in any sensible memory.
 MAX_ELEMENTS = 2**27
+MOST_AXES = 32  # of a value; arrays that hold several of one need a few more, and none has more than 64
 
 
 def value_shape(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
@@ -26,6 +27,8 @@ def value_shape(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) ->
             f"would give a value of shape {list(shape)}; at least 1 number along each axis and "
             f"{MAX_ELEMENTS} in all are supported",
         )
+    if len(shape) > MOST_AXES:
+        raise _mismatch(node, f"would give a value of {len(shape)} axes; at most {MOST_AXES} are supported")
     return shape
 
 

@@ -124,8 +124,8 @@ def translate(builder: Builder, node: OnnxNode) -> None:
     if node.op == "Constant":
         builder.consts[node.outputs[0]] = constant_value(node)
     elif node.op == "Shape" and not constants:
-        # With a batch of one: the network is read as the function of a single image.
-        builder.consts[node.outputs[0]] = shape_of(node, builder.value(inputs[0]).dims)
+        # A batch of any size is one here: the network is read as the function of a single image.
+        builder.consts[node.outputs[0]] = shape_of(node, builder.extents(builder.value(inputs[0])))
     elif len(constants) == len(inputs):
         _fold(builder, node, constants)
     elif node.op in TRANSLATIONS:

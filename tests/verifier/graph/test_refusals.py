@@ -135,6 +135,26 @@ UNSUPPORTED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
         ),
         "runtimes do not read alike",
     ),
+    "strides far beyond a window with pads of its own": (
+        lambda: make(
+            [node("AveragePool", "x", "y", kernel_shape=[1], strides=[3], auto_pad="SAME_UPPER")], ["b", 1, 9], {}
+        ),
+        "strides by 3 over windows of 1 with auto_pad SAME_UPPER, which runtimes do not read alike",
+    ),
+    "an input of many axes": (lambda: mlp((1,) * 40 + (6,)), "the input 'x' has 41 axes; supported: at most 32"),
+    "a weight of many axes": (lambda: one("Add", "x c", c=normal(*(1,) * 40)), "the weight 'c' has 40 axes"),
+    "a value of many axes": (
+        lambda: one("Reshape", "x s", s=np.array([0, *(1,) * 70, 6])),
+        r"operator Reshape \(node 'y'\) would give a value of 71 axes; at most 32",
+    ),
+    "axes one after the other": (
+        lambda: make([node("Unsqueeze", "x a", "y")], ["b", 6], {"a": np.arange(1, 50)}), "a value of 50 axes"
+    ),
+    "a weight in segments": (
+        lambda: changed(lambda p: p.graph.initializer[0].segment.SetInParent()), "is stored in segments; supported: in"
+    ),
+    "an input of no images": (lambda: mlp((0, 6)), r"the shape \[0, 6\], which holds nothing"),
+    "a format of the future": (lambda: mlp(ir_version=200), "IR version 200; supported: up to"),
     "a network that computes in float16": (
         lambda: make(
             [node("Cast", "x", "h", to=TensorProto.FLOAT16), node("Relu", "h", "r"), node("Cast", "r", "y", to=1)],

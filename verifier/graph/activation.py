@@ -92,6 +92,7 @@ def extremum(builder: Builder, node: OnnxNode) -> None:
     spread = [expanded(builder, node, value, dims) for value in values]
     best = largest(builder, node, [scaled(builder, node, name, -1) for name in spread] if smallest else spread)
     if arrays:
+        builder.room(size(dims), np.dtype(np.float64).itemsize)
         limit = np.broadcast_to(arrays[0], dims)
         for array in arrays[1:]:
             limit = np.minimum(limit, array) if smallest else np.maximum(limit, array)
@@ -191,6 +192,7 @@ def _leaky(builder: Builder, node: OnnxNode, slope: np.ndarray) -> None:
     if size(dims) != size(value.dims):
         raise refusal(node, f"has slopes {list(slope.shape)} for {list(value.dims)}", "Export the network again")
     # with every axis spelled out, in the value's canonical shape
+    builder.room(size(dims) if slope.size > 1 else 1, np.dtype(np.float64).itemsize)
     slope = slope if slope.size == 1 else np.broadcast_to(slope, dims).reshape(builder.shapes[value.name])
     slope = (slope.reshape(()) if slope.size == 1 else slope).astype(np.float64)
     off = builder.off(node.inputs[1]) if len(node.inputs) > 1 else 0.0

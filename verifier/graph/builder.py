@@ -7,6 +7,7 @@ Constants are exact, or float64 numbers within their last bit: what a float32 ru
 of a variance) is not rounded to float32 here.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -31,7 +32,8 @@ class Value:
 
 
 _FACTORS = 4  # constants of which a parameter is the product at most
-MAX_GROWTH = 2**28  # bytes that evaluated constants may take beyond the largest of what each is made of
+MAX_GROWTH = 2**28  # bytes that evaluated constants, weights and indices may take beyond those they are made of
+INDEX_BYTES = 40  # bytes of one Python integer in a tuple
 
 
 class Builder:
@@ -50,7 +52,8 @@ class Builder:
         self.origins: dict[str, OnnxNode] = {}  # of every value and constant of the file that a node computes
         self._values: dict[str, Value] = {}
         self._rounded: dict[str, np.ndarray] = {}
-        self._stored: dict[tuple[str, bool], list[str]] = {}
+        self._stored: dict[tuple[str, bool, Shape, bytes], str] = {}
+        self._charged: set[str] = set()  # weights of the file that were taken once, for which nothing is counted
         self._parts: set[str] = set()  # values that no name of the file stands for yet
         self._growth = 0
         self._take(reading)
@@ -114,15 +117,22 @@ class Builder:
             self._off[name] = off
             self.rounds(_FACTORS * off)
         held = [rounded] if np.array_equal(exact, rounded) else [exact, rounded]
-        self._growth += max(0, sum(array.nbytes for array in held) - max(source.nbytes for source in sources))
-        if self._growth > MAX_GROWTH:
-            raise InputError(
-                f"the file's constants, evaluated, take more than {MAX_GROWTH} bytes beyond what it holds. Export it "
-                "with constants folded."
-            )
+        self._grow(sum(array.nbytes for array in held) - max(source.nbytes for source in sources))
         self.consts[name] = held[0]
         if len(held) > 1:
             self._rounded[name] = rounded
+
+    def room(self, numbers: int, itemsize: int | None = None) -> None:
+        """Raises `InputError` where an array of so many numbers, by default of the network's type, is too much."""
+        if self._growth + numbers * (itemsize or self.dtype.itemsize) > MAX_GROWTH:
+            raise InputError(
+                f"the file's constants, evaluated and laid out, take more than {MAX_GROWTH} bytes beyond what it "
+                "holds. Export it with constants folded, and check its sizes."
+            )
+
+    def _grow(self, more: int) -> None:
+        self.room(max(0, more), 1)
+        self._growth += max(0, more)
 
     def value(self, name: str) -> Value:
         if name in self.consts:
@@ -151,6 +161,7 @@ class Builder:
     ) -> str:
         """Appends a canonical node made from `origin`; the name of its value, one that the file does not have."""
         names = self.names
+        self._grow(INDEX_BYTES * len((attrs or {}).get("indices", ())))
         name = names.fresh(f"{origin.outputs[0]}.{op.lower()}")
         label = names.own("node", origin.name) if origin.op == op else names.fresh(f"{origin.name}.{op.lower()}")
         node = Node(op, label, tuple(inputs), name, tuple(params), dict(attrs or {}))
@@ -195,6 +206,10 @@ class Builder:
                 f"has a constant of type {array.dtype} where the input is {self.dtype}",
                 f"Export the network in {self.dtype}",
             )
+        own = hint in origin.inputs
+        first = own and hint not in self._charged
+        held = self.consts[hint].nbytes if first and hint in self.consts else 0
+        self.room(array.size * self.dtype.itemsize - held, 1)  # what was only repeated takes no memory before
         if not np.isfinite(array).all():
             raise InputError(
                 f"operator {origin.op} (node {origin.name!r}) has a weight ({hint!r}) with NaN or "
@@ -202,14 +217,15 @@ class Builder:
             )
         narrow = array.astype(self.dtype, copy=False)
         array = narrow if np.array_equal(narrow, array) else array
-        own = hint in origin.inputs
-        known = self._stored.setdefault((hint, own), [])
-        for name in known:
-            if self.params[name].shape == array.shape and np.array_equal(self.params[name], array):
-                return name
-        known.append(self.names.own("weight", hint) if own else self.names.fresh(hint))
-        self.params[known[-1]] = array
-        return known[-1]
+        array = np.ascontiguousarray(array).reshape(array.shape)
+        key = (hint, own, array.shape, hashlib.sha256(array.data).digest())
+        if key not in self._stored:
+            self._grow(array.nbytes - held)
+            if own:
+                self._charged.add(hint)
+            self._stored[key] = name = self.names.own("weight", hint) if own else self.names.fresh(hint)
+            self.params[name] = array
+        return self._stored[key]
 
 
 def _moved(origin: OnnxNode, dims: Shape, batch: str) -> UnsupportedError:

@@ -15,6 +15,8 @@ from .shapes import MAX_ELEMENTS, MOST_AXES, Shape
 
 MOST_JOINED = 2**20  # entries of several inputs together
 
+Reader = tuple[onnx.NodeProto, Shape]
+
 
 def readings(graph: onnx.GraphProto, entries: int | None = None) -> list[Reading]:
     """The ways to read the file, the likeliest first; those that take so many `entries` before the others.
@@ -35,7 +37,8 @@ def readings(graph: onnx.GraphProto, entries: int | None = None) -> list[Reading
         raise UnsupportedError(
             f"the inputs {shown} differ in type; supported: all float32 or all float64. Export them in one type."
         )
-    ports, free = zip(*(_port(value, graph) for value in tensors), strict=True)
+    readers, passing = _readers(graph), _passing(graph)
+    ports, free = zip(*(_port(value, readers.get(value.name, []), passing) for value in tensors), strict=True)
     plain = Reading(ports, outputs, types.pop(), 0 if all(free) else None)
     _check_size(plain)
     first = {port.dims[0] if len(port.dims) > 1 else 1 for port in ports}
@@ -71,11 +74,11 @@ def _dtype(value: onnx.ValueInfoProto) -> np.dtype:
     return FLOATS[kind]
 
 
-def _port(value: onnx.ValueInfoProto, graph: onnx.GraphProto) -> tuple[Port, bool]:
+def _port(value: onnx.ValueInfoProto, readers: list[Reader], passing: set[str]) -> tuple[Port, bool]:
     """The input as one image has it, and whether its first axis is a batch of any size."""
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
-        told = _vector(value.name, graph)
+        told = _vector(value.name, readers)
         if told is None:
             raise UnsupportedError(
                 f"the input {value.name!r} declares no shape. Export it with one, such as [batch,1,28,28]."
@@ -92,11 +95,11 @@ def _port(value: onnx.ValueInfoProto, graph: onnx.GraphProto) -> tuple[Port, boo
             "named batch axis, or a batch of one."
         )
     dims = [dim.dim_value if dim.WhichOneof("value") == "dim_value" else 0 for dim in tensor.shape.dim]
-    for axis, extent in _told(value.name, len(dims), graph).items():
+    for axis, extent in _told(value.name, len(dims), readers).items():
         dims[axis] = max(dims[axis], 0) or extent
     open_axes = [axis for axis, extent in enumerate(dims) if extent < 1]
     free = open_axes[:1] == [0] and len(dims) > 1
-    if free or (len(open_axes) == 1 and len(dims) > 1 and _passes(tensor.shape.dim[open_axes[0]].dim_param, graph)):
+    if free or (len(open_axes) == 1 and len(dims) > 1 and tensor.shape.dim[open_axes[0]].dim_param in passing):
         dims[open_axes.pop(0)] = 1
     if open_axes:
         names = ", ".join(_extent(tensor.shape.dim[axis]) for axis in open_axes)
@@ -118,26 +121,34 @@ def _check_size(reading: Reading) -> None:
         )
 
 
-def _passes(symbol: str, graph: onnx.GraphProto) -> bool:
-    """Whether an axis of this name is in every output too, as that of a batch is."""
+def _passing(graph: onnx.GraphProto) -> set[str]:
+    """The names of axes that are in every output, as that of a batch is."""
     given = [{dim.dim_param for dim in value.type.tensor_type.shape.dim} for value in graph.output]
-    return bool(symbol) and all(symbol in names for names in given)
+    return set.intersection(*given) - {""} if given else set()
 
 
-def _vector(name: str, graph: onnx.GraphProto) -> Shape | None:
+def _readers(graph: onnx.GraphProto) -> dict[str, list[Reader]]:
+    """Of every value the nodes that read it beside a weight, in order, with the weight's shape."""
+    weights = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    found: dict[str, list[Reader]] = {}
+    for node in graph.node:
+        shape = next((weights[other] for other in node.input[:2] if other in weights), ())
+        if shape and len(node.input) > 1:
+            for name in set(node.input[:2]):
+                found.setdefault(name, []).append((node, shape))
+    return found
+
+
+def _vector(name: str, readers: list[Reader]) -> Shape | None:
     """[1, n] where the first product that reads the value has a matrix of n rows."""
-    told = _told(name, 2, graph)
+    told = _told(name, 2, readers)
     return (1, told[1]) if set(told) == {1} else None
 
 
-def _told(name: str, rank: int, graph: onnx.GraphProto) -> dict[int, int]:
+def _told(name: str, rank: int, readers: list[Reader]) -> dict[int, int]:
     """Lengths of axes that the weights of the operators demand which read an input of so many axes."""
-    weights = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     found: dict[int, int] = {}
-    for node in graph.node:
-        shape = next((weights[other] for other in node.input[:2] if other in weights), ())
-        if name not in node.input[:2] or not shape or len(node.input) < 2:
-            continue
+    for node, shape in readers:
         first, last = node.input[0] == name, rank - 1
         whole = {attribute.name: attribute.i for attribute in node.attribute}
         if node.op_type == "MatMul" and rank:

@@ -13,13 +13,15 @@ class Names:
     def __init__(self, taken: Iterable[str]) -> None:
         self._taken = set(taken)
         self._owned: set[tuple[str, str]] = set()
+        self._counts: dict[str, int] = {}  # of each hint the last number that was tried
 
     def fresh(self, hint: str) -> str:
         """`hint` or a name like it that nobody has; taken from now on."""
-        name, count = hint, 1
+        name, count = hint, self._counts.get(hint, 1)
         while name in self._taken:
             count += 1
             name = f"{hint}.{count}"
+        self._counts[hint] = count
         self._taken.add(name)
         return name
 

@@ -7,11 +7,11 @@ from math import prod
 import numpy as np
 
 from .activation import divided, largest
-from .builder import Builder, refusal
+from .builder import INDEX_BYTES, Builder, refusal
 from .convolution import bind_image, image, plain_geometry
 from .proto import OnnxNode
 from .shapes import Shape
-from .spread import numbers, positive_axis, taken, unbatched
+from .spread import check_taken, numbers, positive_axis, taken, unbatched
 
 _MOST = 1024  # entries of a window along one axis
 
@@ -24,12 +24,14 @@ def average_pool(builder: Builder, node: OnnxNode) -> None:
     channels, *size = builder.shapes[name]
     counted = bool(node.attrs.get("count_include_pad", 0))
     extra = _extra(node, size, kernel, strides, pads, dilations)
+    builder.room(max(size) + 2 * _MOST, INDEX_BYTES)
     counts = [
         _counts(size[i], kernel[i], strides[i], (pads[i], pads[2 + i] + extra[i]), dilations[i], counted, pads[2 + i])
         for i in (0, 1)
     ]
+    builder.room(len(counts[0]) * len(counts[1]), np.dtype(np.float64).itemsize)
     divisors = np.outer(*counts)
-    weight = np.ones((channels, 1, *kernel), builder.dtype)
+    weight = np.broadcast_to(builder.dtype.type(1), (channels, 1, *kernel))
     attrs = {
         "strides": strides,
         "pads": (pads[0], pads[1], pads[2] + extra[0], pads[3] + extra[1]),
@@ -55,6 +57,7 @@ def max_pool(builder: Builder, node: OnnxNode) -> None:
             name = _maximum_inside(builder, node, name, i, kernel[i], strides[i], dilations[i], (before, after))
             continue
         if before or after:
+            check_taken(builder, node, n + before + after)
             name = taken(builder, node, name, 1 + i, [min(max(k, 0), n - 1) for k in range(-before, n + after)])
         name = _maximum_along(builder, node, name, i, kernel[i], strides[i], dilations[i])
     bind_image(builder, node, name, value)
@@ -130,6 +133,7 @@ def _maximum_inside(
     """As `_maximum_along`, of the entries of each window that lie in the image: others give way to one of these."""
     n = builder.shapes[name][1 + axis]
     count = (n + sum(ends) - dilation * (kernel - 1) - 1) // stride + 1
+    builder.room(max(count, 0) * kernel, INDEX_BYTES)
     taps = np.arange(max(count, 0))[:, None] * stride - ends[0] + np.arange(kernel)[None] * dilation
     inside = (taps >= 0) & (taps < n)
     if not inside.any(1).all():
@@ -144,10 +148,11 @@ def _tap(
 ) -> str:
     """Some entries of each window along one axis, weighted: a convolution, so that windows stay windows."""
     channels = builder.shapes[name][0]
-    line = np.zeros((channels, 1, kernel), builder.dtype)
+    line = np.zeros(kernel, builder.dtype)
     for place, factor in tap.items():
-        line[..., place] = factor
-    weight = line[:, :, :, None] if axis == 0 else line[:, :, None]
+        line[place] = factor
+    size = (kernel, 1) if axis == 0 else (1, kernel)
+    weight = np.broadcast_to(line.reshape(size), (channels, 1, *size))
     attrs = {
         "strides": (stride, 1) if axis == 0 else (1, stride),
         "pads": (0, 0, 0, 0),
@@ -203,6 +208,7 @@ def _counts(
 ) -> np.ndarray:
     """How many entries of each window along one axis count; `ends`: all that lies before and after the image."""
     steps = (n + sum(ends) - dilation * (kernel - 1) - 1) // stride + 1
-    places = np.arange(max(steps, 1))[:, None] * stride + np.arange(kernel)[None] * dilation - ends[0]
+    starts = np.arange(max(steps, 1)) * stride - ends[0]
     low, high = (-ends[0], n + after) if counted else (0, n)
-    return np.maximum(((places >= low) & (places < high)).sum(1), 1)
+    first, beyond = (np.clip(-((starts - end) // dilation), 0, kernel) for end in (low, high))
+    return np.maximum(beyond - first, 1)

@@ -8,7 +8,7 @@ from .activation import scaled, shifted
 from .builder import Builder, broadcast, refusal
 from .proto import OnnxNode
 from .shapes import MAX_ELEMENTS, Shape
-from .spread import MOST_INDICES, expanded, numbers, padded, positive_axis, taken, unbatched
+from .spread import MOST_INDICES, check_taken, expanded, numbers, padded, positive_axis, taken, unbatched
 
 
 def transpose(builder: Builder, node: OnnxNode) -> None:
@@ -60,7 +60,7 @@ def gather(builder: Builder, node: OnnxNode) -> None:
     if indices.dtype.kind != "i" or (indices < -extent).any() or (indices >= extent).any():
         raise refusal(node, f"takes entries that an axis of {extent} does not have", "Export the network again")
     name, lead = unbatched(builder, node, value, (axis,))
-    name = taken(builder, node, name, axis - lead, (indices % extent).ravel().tolist())
+    name = taken(builder, node, name, axis - lead, (indices % extent).ravel())
     builder.bind(node, name, (*value.dims[:axis], *indices.shape, *value.dims[axis + 1 :]))
 
 
@@ -95,17 +95,19 @@ def concat(builder: Builder, node: OnnxNode) -> None:
     dims = (*shapes[0][:axis], total, *shapes[0][axis + 1 :])
     if prod(dims) > MAX_ELEMENTS:
         raise refusal(node, f"gives shape {list(dims)}, too many numbers", "Check the export")
-    constant, first, joined = np.zeros(dims, builder.dtype), 0, ""
+    moved = any(array is not None and array.any() for array in arrays)
+    builder.room(prod(dims) if moved else 0)
+    constant, first, joined = np.zeros(dims if moved else 0, builder.dtype), 0, ""
     for name, array, shape in zip(node.inputs, arrays, shapes, strict=True):
         after = total - first - shape[axis]
-        if array is not None:
+        if array is not None and moved:
             constant[(slice(None),) * axis + (slice(first, first + shape[axis]),)] = array
-        else:
+        elif array is None:
             part, lead = unbatched(builder, node, builder.value(name), (axis,))
             part = padded(builder, node, part, axis - lead, first, after)
             joined = builder.emit(node, "Add", [joined, part]) if joined else part
         first += shape[axis]
-    if constant.any():
+    if moved:
         shift = builder.param(node, f"{node.outputs[0]}.constant", constant.reshape(builder.shapes[joined]))
         joined = builder.emit(node, "Add", [joined], [shift])
     builder.bind(node, joined, dims)
@@ -123,6 +125,7 @@ def where(builder: Builder, node: OnnxNode) -> None:
     dims = broadcast(node, condition.shape, *shapes)
     if prod(dims) > MAX_ELEMENTS:
         raise refusal(node, f"gives shape {list(dims)}, too many numbers", "Check the export")
+    builder.room(prod(dims), np.dtype(np.float64).itemsize)
     chosen, constant, joined = np.broadcast_to(condition, dims), np.zeros(dims), ""
     for name, mask in zip(names, (chosen, ~chosen), strict=True):
         array = builder.const(name)
@@ -167,11 +170,13 @@ def pad(builder: Builder, node: OnnxNode) -> None:
             name = padded(builder, node, name, axis - lead, max(0, before), max(0, after))
             inner[axis] = slice(max(0, before), n + before + min(0, after))
         else:
+            check_taken(builder, node, n + before + after)
             kept = range(max(0, -before), n + min(0, after))
             border = _border(node, mode, len(kept), max(0, before), max(0, after))
             name = taken(builder, node, name, axis - lead, [kept[place] for place in border])
         dims[axis] = n + before + after
     if fill and ends:
+        builder.room(prod(dims))
         border = np.full(tuple(dims), fill, builder.dtype)
         border[tuple(inner)] = 0
         shift = builder.param(node, f"{node.outputs[0]}.border", border.reshape(builder.shapes[name]))

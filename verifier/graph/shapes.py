@@ -135,7 +135,7 @@ def _transpose(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> 
 
 def _gather(node: Node, inputs: Sequence[Shape], params: Sequence[Shape]) -> Shape:
     x, axis, indices = _unary(node, inputs, params), node.attrs["axis"], node.attrs["indices"]
-    if not 0 <= axis < len(x) or any(not 0 <= index < x[axis] for index in indices):
+    if not 0 <= axis < len(x) or (indices and not 0 <= min(indices) <= max(indices) < x[axis]):
         raise _mismatch(node, f"takes entries along axis {axis} that {list(x)} does not have")
     return (*x[:axis], len(indices), *x[axis + 1 :])
 

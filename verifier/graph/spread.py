@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from .builder import Builder, Value, refusal
+import numpy as np
+
+from .builder import INDEX_BYTES, Builder, Value, refusal
 from .proto import OnnxNode
 from .shapes import Shape
 
@@ -27,15 +29,23 @@ def positive_axis(node: OnnxNode, axis: int, rank: int) -> int:
     return axis % rank
 
 
-def taken(builder: Builder, node: OnnxNode, name: str, axis: int, indices: Sequence[int]) -> str:
-    """Entries `indices` of a canonical value along one axis; the value itself where these are all, in order."""
-    if len(indices) > MOST_INDICES:
+def check_taken(builder: Builder, node: OnnxNode, count: int) -> None:
+    """Raises where so many entries along an axis are too many; to be asked before they are listed."""
+    if count > MOST_INDICES:
         raise refusal(
-            node, f"takes {len(indices)} entries along an axis; supported: at most {MOST_INDICES}", "Check the export"
+            node, f"takes {count} entries along an axis; supported: at most {MOST_INDICES}", "Check the export"
         )
-    if list(indices) == list(range(builder.shapes[name][axis])):
+    builder.room(count, INDEX_BYTES)
+
+
+def taken(builder: Builder, node: OnnxNode, name: str, axis: int, indices: Sequence[int] | np.ndarray) -> str:
+    """Entries `indices` of a canonical value along one axis; the value itself where these are all, in order."""
+    extent = builder.shapes[name][axis]
+    if len(indices) == extent and np.array_equal(indices, np.arange(extent)):
         return name
-    return builder.emit(node, "Gather", [name], attrs={"axis": axis, "indices": tuple(int(i) for i in indices)})
+    check_taken(builder, node, len(indices))
+    entries = tuple(indices.tolist() if isinstance(indices, np.ndarray) else indices)
+    return builder.emit(node, "Gather", [name], attrs={"axis": axis, "indices": entries})
 
 
 def expanded(builder: Builder, node: OnnxNode, value: Value, dims: Shape) -> str:

@@ -60,6 +60,7 @@ MODELS: dict[str, Callable[[], onnx.ModelProto]] = {
     "an attribute": lambda: model(
         with_attribute(), nodes=[called("F", "x", "r", slope=0.3), node("Gemm", "r w", "y")]
     ),
+    "a constant a few times": lambda: model(heavy(), nodes=calls(3)),
     "not called": lambda: model(bent(), nodes=[node("Gemm", "x w", "y")]),
 }  # fmt: skip
 
@@ -78,6 +79,31 @@ def doubling(levels: int) -> onnx.ModelProto:
     return model(function("F", called("G0", "a", "b")), *inner, function(f"G{levels}", node("Relu", "a", "b")))
 
 
+def calls(count: int, **attrs: object) -> list[onnx.NodeProto]:
+    nodes = [called("F", f"t{i}" if i else "x", f"t{i + 1}", **attrs) for i in range(count)]
+    return [*nodes, node("Gemm", f"t{count} w", "y")]
+
+
+def heavy() -> onnx.FunctionProto:
+    """With a constant of 2^20 bytes that nothing reads."""
+    zeros = onnx.numpy_helper.from_array(np.zeros(2**18, np.float32))
+    return function("F", node("Constant", "", "k", value=zeros), node("Relu", "a", "b"))
+
+
+def repeating(times: int) -> onnx.FunctionProto:
+    """An attribute of the call as so many constants, which nothing reads."""
+    constants = [node("Constant", "", f"k{i}") for i in range(times)]
+    for constant in constants:
+        constant.attribute.add(name="value", ref_attr_name="v", type=onnx.AttributeProto.TENSOR)
+    return function("F", *constants, node("Relu", "a", "b"), attributes=["v"])
+
+
+def long_name(length: int, times: int) -> onnx.ModelProto:
+    inner = [node("Relu", "a", f"r{i}") for i in range(times)]
+    nodes = [node("Relu", "x", "n" * length), called("F", "n" * length, "r"), node("Gemm", "r w", "y")]
+    return model(function("F", *inner, node("Relu", "a", "b")), nodes=nodes)
+
+
 REFUSED: dict[str, tuple[Callable[[], onnx.ModelProto], type[GlscertError], str]] = {
     "itself": (lambda: model(function("F", called("F", "a", "b"))), InputError, "'F' calls itself"),
     "in a circle": (
@@ -86,6 +112,15 @@ REFUSED: dict[str, tuple[Callable[[], onnx.ModelProto], type[GlscertError], str]
         "calls itself",
     ),
     "2^60 nodes": (lambda: doubling(60), UnsupportedError, "more than 100000 nodes"),
+    "a constant again and again": (lambda: model(heavy(), nodes=calls(300)), UnsupportedError, "268435456 bytes"),
+    "a call's constant again and again": (
+        lambda: model(
+            repeating(300), nodes=calls(1, v=onnx.numpy_helper.from_array(np.zeros(2**18, np.float32)))
+        ),
+        UnsupportedError,
+        "268435456 bytes",
+    ),
+    "a long name again and again": (lambda: long_name(2**20, 300), UnsupportedError, "268435456 bytes"),
     "a long chain": (
         lambda: model(
             function("F", called("G0", "a", "b")),

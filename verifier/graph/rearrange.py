@@ -5,6 +5,7 @@ from math import prod
 import numpy as np
 
 from .activation import scaled, shifted
+from .axes import cut
 from .builder import Builder, broadcast, refusal
 from .proto import OnnxNode
 from .shapes import MAX_ELEMENTS, Shape
@@ -39,7 +40,7 @@ def slice_(builder: Builder, node: OnnxNode) -> None:
     ranges = {}
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         axis = positive_axis(node, axis, rank)
-        ranges[axis] = range(*slice(start, end, step).indices(dims[axis]))
+        ranges[axis] = cut(start, end, step, dims[axis])
     ranges = {axis: found for axis, found in ranges.items() if found != range(dims[axis])}
     name, lead = unbatched(builder, node, value, list(ranges))
     for axis, found in ranges.items():

@@ -16,7 +16,7 @@ from .proto import OnnxNode
 from .rounding import off_by_difference
 from .spread import expanded
 
-_ORDINARY = 2**16  # a limit up to here loses no more than that many last places of a value beside it
+ORDINARY = 2**16  # a limit up to here loses no more than that many last places of a value beside it
 
 
 def pointwise(builder: Builder, node: OnnxNode) -> None:
@@ -142,7 +142,7 @@ def largest(builder: Builder, node: OnnxNode, names: Sequence[str]) -> str:
 def at_least(builder: Builder, node: OnnxNode, name: str, limit: float | np.ndarray) -> str:
     """max(x, limit) = limit + relu(x - limit), or x + relu(limit - x) for a limit that would swallow x."""
     limit = np.asarray(limit)
-    if (np.abs(limit) <= _ORDINARY).all():
+    if (np.abs(limit) <= ORDINARY).all():
         return shifted(builder, node, builder.emit(node, "Relu", [shifted(builder, node, name, -limit)]), limit)
     below = builder.emit(node, "Relu", [shifted(builder, node, scaled(builder, node, name, -1), limit)])
     return builder.emit(node, "Add", [name, below])
@@ -151,7 +151,7 @@ def at_least(builder: Builder, node: OnnxNode, name: str, limit: float | np.ndar
 def at_most(builder: Builder, node: OnnxNode, name: str, limit: float | np.ndarray) -> str:
     """min(x, limit) = limit - relu(limit - x), or x - relu(x - limit) for a limit that would swallow x."""
     limit = np.asarray(limit)
-    if (np.abs(limit) <= _ORDINARY).all():
+    if (np.abs(limit) <= ORDINARY).all():
         room = builder.emit(node, "Relu", [shifted(builder, node, scaled(builder, node, name, -1), limit)])
         return shifted(builder, node, scaled(builder, node, room, -1), limit)
     above = builder.emit(node, "Relu", [shifted(builder, node, name, -limit)])

@@ -18,6 +18,7 @@ import numpy as np
 from ..errors import InputError, UnsupportedError
 from .ir import Node
 from .names import Names
+from .pieces import Traced
 from .proto import OnnxNode
 from .reading import Reading
 from .shapes import Shape, value_shape
@@ -50,6 +51,8 @@ class Builder:
         self.shapes: dict[str, Shape] = {}
         self.input = ""  # the canonical graph's
         self.origins: dict[str, OnnxNode] = {}  # of every value and constant of the file that a node computes
+        self.pieces: dict[str, Traced] = {}  # of values that comparisons decide
+        self.pending: dict[str, UnsupportedError] = {}  # of those that are no canonical value: why not
         self._values: dict[str, Value] = {}
         self._rounded: dict[str, np.ndarray] = {}
         self._stored: dict[tuple[str, bool, Shape, bytes], str] = {}
@@ -140,6 +143,8 @@ class Builder:
                 f"the value {name!r} is a constant where a computed value is supported. Export the network again, with "
                 "constants folded."
             )
+        if name in self.pending:
+            raise self.pending[name]
         if name not in self._values:
             raise UnsupportedError(
                 f"the value {name!r} (an optional output, or an operand left out) is used, which is "

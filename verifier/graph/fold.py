@@ -8,6 +8,7 @@ import numpy as np
 from onnx import TensorProto
 
 from ..errors import InputError
+from .axes import axes_of, cut, reshaped, unsqueezed
 from .builder import broadcast, refusal
 from .proto import OnnxNode
 from .shapes import MAX_ELEMENTS, Shape
@@ -24,8 +25,8 @@ _CAST = {
     TensorProto.UINT8: np.uint8,
     TensorProto.BOOL: np.bool_,
 }
-_ROUNDING = {"Add", "DequantizeLinear", "Div", "Exp", "Log", "Mul", "Pow", "Range", "Reciprocal", "ReduceProd"}
-_ROUNDING |= {"Sqrt", "Sub"}
+_ROUNDING = {"Add", "DequantizeLinear", "Div", "Exp", "Log", "Mul", "Pow", "Range", "Reciprocal"}
+_ROUNDING |= {"ReduceL2", "ReduceMean", "ReduceProd", "ReduceSum", "Sqrt", "Sub"}
 _JUMPING = ("Ceil", "Floor", "Round", "Sign")
 
 
@@ -76,42 +77,6 @@ def shape_of(node: OnnxNode, dims: Shape) -> np.ndarray:
     return np.array(dims[node.attrs.get("start", 0) : node.attrs.get("end", len(dims))], np.int64)
 
 
-def axes_of(node: OnnxNode, arrays: list[np.ndarray], rank: int) -> tuple[int, ...] | None:
-    """The `axes` of Squeeze and Unsqueeze, an attribute before opset 13 and an input since; counted from the front."""
-    axes = arrays[1].tolist() if len(arrays) > 1 else node.attrs.get("axes")
-    if axes is None:
-        return None
-    if len(arrays) > 1 and arrays[1].dtype.kind != "i":
-        raise InputError(f"operator {node.op} (node {node.name!r}) names axes that are no integers. Export it again.")
-    axes = tuple(sorted(axis + rank if axis < 0 else axis for axis in np.ravel(axes).tolist()))
-    if len(set(axes)) != len(axes) or any(not 0 <= axis < rank for axis in axes):
-        raise InputError(f"operator {node.op} (node {node.name!r}) names axes outside {rank}. Export it again.")
-    return axes
-
-
-def unsqueezed(dims: Shape, axes: tuple[int, ...]) -> Shape:
-    rest = iter(dims)
-    return tuple(1 if axis in axes else next(rest) for axis in range(len(dims) + len(axes)))
-
-
-def reshaped(node: OnnxNode, dims: Shape, target: list[int]) -> Shape:
-    """ONNX Reshape: 0 copies the axis (unless `allowzero`), one -1 takes what is left."""
-    if not node.attrs.get("allowzero", 0):
-        if any(n == 0 and i >= len(dims) for i, n in enumerate(target)):
-            raise refusal(node, f"reshapes {list(dims)} to {target}", "Export the network again")
-        target = [dims[i] if n == 0 else n for i, n in enumerate(target)]
-    known = prod(n for n in target if n != -1)
-    if target.count(-1) == 1 and known > 0 and prod(dims) % known == 0:
-        target = [prod(dims) // known if n == -1 else n for n in target]
-    if any(n < 0 for n in target) or prod(target) != prod(dims):
-        raise refusal(
-            node,
-            f"reshapes {list(dims)} to {target}, another number of entries",
-            "Export the network again, with a dynamic batch axis",
-        )
-    return tuple(target)
-
-
 def _unsqueeze(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
     count = np.size(arrays[1] if len(arrays) > 1 else node.attrs["axes"])
     axes = axes_of(node, arrays, arrays[0].ndim + count)
@@ -133,8 +98,9 @@ def _concat(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
 
 def _gather(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
     data, indices = arrays
-    _bounded(data.size * max(1, indices.size))
-    return np.take(data, indices, axis=node.attrs.get("axis", 0))
+    axis = node.attrs.get("axis", 0)
+    _bounded(prod(data.shape[:axis]) * indices.size * prod(data.shape[axis:][1:]))
+    return np.take(data, indices, axis=axis)
 
 
 def _slice(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
@@ -146,12 +112,10 @@ def _slice(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
             rest = [list(node.attrs["axes"])]
     axes = rest[0] if rest else list(range(len(starts)))
     steps = rest[1] if len(rest) > 1 else [1] * len(starts)
-    if any(step < 1 for step in steps):
-        raise ValueError("a step below 1")
-    taken = [slice(None)] * arrays[0].ndim
+    result = arrays[0]
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        taken[axis] = slice(start, end, step)
-    return arrays[0][tuple(taken)]
+        result = np.take(result, cut(start, end, step, arrays[0].shape[axis]), axis)
+    return result
 
 
 def _constant_of_shape(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
@@ -177,9 +141,27 @@ def _range(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
     return np.arange(start, stop, step).astype(arrays[0].dtype)
 
 
-def _reduce_prod(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
-    keep = bool(node.attrs.get("keepdims", 1))
-    return np.asarray(np.prod(arrays[0], axis=axes_of(node, arrays, arrays[0].ndim), keepdims=keep), arrays[0].dtype)
+def _reduction(function: Callable[..., np.ndarray]) -> Fold:
+    def apply(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
+        axes = axes_of(node, arrays, arrays[0].ndim) or None
+        if axes is None and node.attrs.get("noop_with_empty_axes", 0):
+            raise ValueError("a reduction of no axes")
+        keep = bool(node.attrs.get("keepdims", 1))
+        return np.asarray(function(arrays[0], axis=axes, keepdims=keep), arrays[0].dtype)
+
+    return apply
+
+
+def _length(array: np.ndarray, axis: Shape | None, keepdims: bool) -> np.ndarray:
+    return np.sqrt(np.sum(np.square(array), axis=axis, keepdims=keepdims))
+
+
+def _tile(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
+    array, repeats = arrays[0], arrays[1].ravel().tolist()
+    if len(repeats) != array.ndim or min(repeats, default=1) < 0:
+        raise ValueError(f"repeats {repeats} of {list(array.shape)}")
+    _bounded(array.size * prod(repeats))
+    return np.tile(array, repeats)
 
 
 def _where(node: OnnxNode, arrays: list[np.ndarray]) -> np.ndarray:
@@ -265,8 +247,14 @@ FOLDS: dict[str, Fold] = {
     "Pow": lambda node, arrays: np.asarray(_pairs(np.power)(node, arrays), arrays[0].dtype),
     "Range": _range,
     "Reciprocal": lambda node, arrays: 1 / arrays[0],
-    "ReduceProd": _reduce_prod,
+    "ReduceL2": _reduction(_length),
+    "ReduceMax": _reduction(np.max),
+    "ReduceMean": _reduction(np.mean),
+    "ReduceMin": _reduction(np.min),
+    "ReduceProd": _reduction(np.prod),
+    "ReduceSum": _reduction(np.sum),
     "Sqrt": lambda node, arrays: np.sqrt(arrays[0]),
+    "Tile": _tile,
     "Where": _where,
     "Cast": _cast,
     "CastLike": _cast,

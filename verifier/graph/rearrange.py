@@ -5,6 +5,7 @@ from math import prod
 import numpy as np
 
 from .activation import scaled, shifted
+from .axes import cut
 from .builder import Builder, broadcast, refusal
 from .proto import OnnxNode
 from .shapes import MAX_ELEMENTS, Shape
@@ -39,7 +40,7 @@ def slice_(builder: Builder, node: OnnxNode) -> None:
     ranges = {}
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         axis = positive_axis(node, axis, rank)
-        ranges[axis] = range(*slice(start, end, step).indices(extents[axis]))
+        ranges[axis] = cut(start, end, step, extents[axis])
     ranges = {axis: found for axis, found in ranges.items() if found != range(extents[axis])}
     name, lead = unbatched(builder, node, value, list(ranges))
     for axis, found in ranges.items():
@@ -172,8 +173,8 @@ def pad(builder: Builder, node: OnnxNode) -> None:
         else:
             check_taken(builder, node, n + before + after)
             kept = range(max(0, -before), n + min(0, after))
-            border = _border(node, mode, len(kept), max(0, before), max(0, after))
-            name = taken(builder, node, name, axis - lead, [kept[place] for place in border])
+            around = _border(node, mode, len(kept), max(0, before), max(0, after))
+            name = taken(builder, node, name, axis - lead, [kept[place] for place in around])
         dims[axis] = n + before + after
     if fill and ends:
         builder.room(prod(dims))

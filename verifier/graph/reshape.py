@@ -2,8 +2,8 @@
 
 from math import prod
 
+from .axes import axes_of, reshaped, unsqueezed
 from .builder import Builder, refusal
-from .fold import axes_of, reshaped, unsqueezed
 from .proto import OnnxNode
 
 

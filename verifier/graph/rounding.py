@@ -27,6 +27,8 @@ def off_by(node: OnnxNode, operands: Sequence[np.ndarray], off: Sequence[float],
             return 0.0
         if node.op in _PRODUCTS:
             return sum(off) + _FEW
+        if node.op in ("ReduceSum", "ReduceMean", "ReduceL2"):
+            return _of_reduction(node, operands[0], before, result)
         if node.op == "ReduceProd":
             return (before + _FEW) * operands[0].size / max(1, result.size)
         if node.op == "Exp":
@@ -52,6 +54,15 @@ def _of_sum(operands: Sequence[np.ndarray], off: Sequence[float], result: np.nda
     above = result - a
     exact = bool(((a - (result - above)) + (b - above) == 0).all())
     return _part(off[0] * np.abs(a) + off[1] * np.abs(b), result) + (0.0 if exact else ROUNDED)
+
+
+def _of_reduction(node: OnnxNode, operand: np.ndarray, off: float, result: np.ndarray) -> float:
+    """Of a sum, a mean or a norm of many: all of them may be as large as the largest."""
+    count = operand.size / max(1, result.size)
+    if node.op == "ReduceL2":
+        return off + (count + 4) * ROUNDED
+    size = _largest(operand) * (count if node.op == "ReduceSum" else 1)
+    return _part(np.full(result.shape, (off + (count + 4) * ROUNDED) * size), result)
 
 
 def _part(error: np.ndarray, of: np.ndarray) -> float:

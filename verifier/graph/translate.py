@@ -9,6 +9,7 @@ from .activation import absolute, clip, extremum, hard_sigmoid, hard_swish, leak
 from .affine import batch_normalization, gemm, matmul
 from .arithmetic import add, div, mul, neg, sub
 from .builder import Builder, refusal
+from .choices import CHOICES, choose
 from .convolution import conv, conv_transpose
 from .curves import celu, elu, gelu, selu, swish
 from .ending import ENDINGS
@@ -91,7 +92,6 @@ _NORMALISATION = (
 _REMEDIES = {
     **dict.fromkeys(ENDINGS, _PROBABILITIES),
     "Shrink": _JUMPS,
-    "Sign": _JUMPS,
     "ThresholdedRelu": _JUMPS,
     "GroupNormalization": _NORMALISATION,
     "InstanceNormalization": _NORMALISATION,
@@ -128,6 +128,9 @@ def translate(builder: Builder, node: OnnxNode) -> None:
         builder.consts[node.outputs[0]] = shape_of(node, builder.extents(builder.value(inputs[0])))
     elif len(constants) == len(inputs):
         _fold(builder, node, constants)
+    elif node.op in CHOICES or any(name in builder.pending for name in inputs):
+        _check_types(builder, node, constants)
+        choose(builder, node)
     elif node.op in TRANSLATIONS:
         _check_types(builder, node, constants)
         TRANSLATIONS[node.op](builder, node)

@@ -166,8 +166,8 @@ def pad(builder: Builder, node: OnnxNode) -> None:
             inner[axis] = slice(max(0, before), n + before + min(0, after))
         else:
             kept = range(max(0, -before), n + min(0, after))
-            border = _border(node, mode, len(kept), max(0, before), max(0, after))
-            name = taken(builder, node, name, axis - lead, [kept[place] for place in border])
+            places = _border(node, mode, len(kept), max(0, before), max(0, after))
+            name = taken(builder, node, name, axis - lead, [kept[place] for place in places])
         dims[axis] = n + before + after
     if fill and ends:
         border = np.full(tuple(dims), fill, builder.dtype)

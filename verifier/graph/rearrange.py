@@ -173,8 +173,8 @@ def pad(builder: Builder, node: OnnxNode) -> None:
         else:
             check_taken(builder, node, n + before + after)
             kept = range(max(0, -before), n + min(0, after))
-            around = _border(node, mode, len(kept), max(0, before), max(0, after))
-            name = taken(builder, node, name, axis - lead, [kept[place] for place in around])
+            places = _border(node, mode, len(kept), max(0, before), max(0, after))
+            name = taken(builder, node, name, axis - lead, [kept[place] for place in places])
         dims[axis] = n + before + after
     if fill and ends:
         builder.room(prod(dims))

@@ -131,6 +131,13 @@ def cut(folder: Path) -> Path:
     return path
 
 
+def no_text(folder: Path) -> Path:
+    """The place is no UTF-8."""
+    path = save(folder / "m.onnx")
+    path.write_bytes(path.read_bytes().replace(b"weights.bin", b"weights\xffbin"))
+    return path
+
+
 def missing(folder: Path) -> Path:
     path = save(folder / "m.onnx")
     (folder / "weights.bin").unlink()
@@ -150,6 +157,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], type[GlscertError], str]] = {
     "above, of another system": (renamed("..\\weights.bin"), UnsupportedError, "own folder"),
     "no name": (renamed(""), UnsupportedError, "own folder"),
     "a null character": (renamed("weights\0.bin"), UnsupportedError, "own folder"),
+    "no text": (no_text, InputError, "a name in it is not text"),
     "a folder": (renamed("."), InputError, "'.'"),
     "a queue": (queue, InputError, "another one or cut short"),
     "a file cut short": (cut, InputError, "which has .* cut short"),

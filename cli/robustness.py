@@ -27,7 +27,7 @@ SECONDS_BETWEEN_SAVES = 5.0
 
 
 class Request(NamedTuple):
-    """What the command line says about the inputs and their regions."""
+    """What the command line says about labelled inputs; a property goes with none of it. None: not given."""
 
     eps: str | None
     eps_file: Path | None
@@ -39,6 +39,7 @@ class Request(NamedTuple):
     label: str | None
     threshold: float | None
     tolerance: float | None
+    min_certified: float | None
 
 
 def run(
@@ -47,7 +48,6 @@ def run(
     effort: "Effort",
     *,
     out: Path | None,
-    min_certified: float | None,
     as_json: bool,
 ) -> int:
     """The exit code, after everything is printed and kept."""
@@ -87,7 +87,7 @@ def run(
     if interrupted:
         _say_how_to_go_on(report)
         return 130
-    return _exit_code(report.summary(), min_certified)
+    return _exit_code(report.summary(), request.min_certified)
 
 
 def _run(

@@ -367,7 +367,7 @@ def test_what_the_standard_wants_refused(folder, change, arguments, code, senten
         (["--vnnlib", "a.vnnlib", "--eps", "0.1"], "--eps goes with labelled inputs"),
         (["--vnnlib", "a.vnnlib", "--norm", "2", "--images", "0:1"], "--images, --norm go with labelled inputs"),
         (["--vnnlib", "a.vnnlib", "--data", "digits", "--data-dir", "x"], "--data, --data-dir go with"),
-        (["--vnnlib", "a.vnnlib", "--range", "none", "--label", "y"], "--label, --range go with"),
+        (["--vnnlib", "a.vnnlib", "--range", "none", "--label", "y"], "--range, --label go with"),
         (["--vnnlib", "a.vnnlib", "--min-certified", "0"], "--min-certified goes with"),
         (["--vnnlib", "a.vnnlib", "--eps-file", "e.csv"], "--eps-file goes with"),
         (["--vnnlib", "a.vnnlib", "--threshold", "1", "--tolerance", "2"], "--threshold, --tolerance go with"),

@@ -177,6 +177,8 @@ def _remark(report: "Report", inputs: "Inputs", source: str) -> None:
     said = list(report.remarks)
     if inputs.label is not None:
         said.append(render.label_column(inputs.label, source))
+    if inputs.moved:
+        said.append(f"the columns of {source} are put in the network's order, by their names.")
     rounded = report.header["data"]["rounded"]
     if rounded:
         said.append(
@@ -189,6 +191,7 @@ def _remark(report: "Report", inputs: "Inputs", source: str) -> None:
 
 def _inputs(verifier: "Verifier", request: Request) -> "tuple[Inputs, str]":
     from glscert.verifier.arrays import laid_out
+    from glscert.verifier.columns import METADATA, read_columns
     from glscert.verifier.data import DATASETS, load_dataset
     from glscert.verifier.inputs import Inputs, read_inputs
     from glscert.verifier.region import Region
@@ -200,7 +203,9 @@ def _inputs(verifier: "Verifier", request: Request) -> "tuple[Inputs, str]":
                 raise InputError(f"--data-dir names the folder of a data set, and {data} is a file; leave one out.")
             numbers = request.tolerance is not None
             classes = None if numbers else max(2, verifier.graph.output_shape[0])
-            return read_inputs(data, shape, label=request.label, classes=classes, numbers=numbers), data.name
+            columns = read_columns(verifier.network.metadata.get(METADATA), verifier.path)
+            found = read_inputs(data, shape, label=request.label, classes=classes, numbers=numbers, columns=columns)
+            return found, data.name
         name = str(data)
     if name is None:
         raise InputError(

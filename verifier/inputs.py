@@ -6,12 +6,13 @@
 """
 
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from .arrays import exact, laid_out, one_each, read_arrays
+from .arrays import exact, laid_out, one_each, read_arrays, whole
 from .columns import in_order
 from .errors import InputError
 from .region import NAMES, Region, region
@@ -78,6 +79,11 @@ def _from_table(
     columns: Sequence[str] | None,
 ) -> Inputs:
     table = read_table(path, label)
+    if numbers and shape is not None and table.values.shape[1] == prod(shape):
+        raise InputError(
+            f"{path} has {prod(shape)} columns, as many as the network has inputs, and so no labels; these may be left "
+            "out in an .npz file only."
+        )
     place = label_column(table, label, classes, path)
     x = np.delete(table.values, place, axis=1)
     names = None if table.names is None else (*table.names[:place], *table.names[place + 1 :])
@@ -99,9 +105,7 @@ def _checked(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...] | None, path: 
             )
         return Inputs(exact(x, f"{path}: inputs"), y.astype(np.float64), Region())
     y = one_each(y, len(x), f"{path}: labels")
-    if not np.isfinite(y).all() or not np.array_equal(y, np.round(y)) or np.abs(y).max(initial=0) > 1e9:
-        raise InputError(
-            f"{path}: labels must be one integer per input; some are not whole numbers. Of a "
-            "regression give --tolerance."
-        )
-    return Inputs(exact(x, f"{path}: inputs"), y.astype(np.int64), Region())
+    y = whole(
+        y, f"{path}: labels", "A regression is verified with `glscli verify --tolerance`; training is of classes."
+    )
+    return Inputs(exact(x, f"{path}: inputs"), y, Region())

@@ -98,7 +98,7 @@ def test_the_label_is_no_feature(tmp_path, header, order, values, label):
     (
         ((), (Y, X[:, 0], X[:, 1]), {}, "first column looks like the labels .* by --label first"),
         (("approved", "a", "b"), (Y, X[:, 0], 0 * Y), {}, r"first column \(approved\) looks like"),
-        ((), (Y, X[:, 0], 1 - Y), {}, "both hold class numbers 0 … k - 1"),
+        ((), (Y, X[:, 0], 1 - Y), {}, "both hold class numbers, counted from 0"),
         (("a", "b", "y"), (Y, X[:, 0], 1 - Y), {"label": "c"}, "no column 'c'"),
     ),
 )

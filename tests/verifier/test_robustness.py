@@ -293,7 +293,7 @@ def test_shapes_and_labels_from_python(gap):
         (MIDDLE, np.zeros(2, np.int64), "one label per input"),
         (MIDDLE, np.array([2]), "classes 0 to 1"),
         (MIDDLE, np.array([-1]), "classes 0 to 1"),
-        (MIDDLE, np.array([0.0]), "give integers"),
+        (MIDDLE, np.array([0.5]), "must be one integer per input, and 0.5 is among them"),
         (MIDDLE * np.nan, ZERO, "NaN"),
         (MIDDLE.astype(np.float64) * 1e300, ZERO, "beyond float32"),
         (MIDDLE * 3, ZERO, "outside the valid range"),

@@ -76,7 +76,7 @@ def run(
     data = {"source": source, "sha256": digest(x, y), "first": first, "last": last, "rounded": verifier.rounded(x)}
     report = Report(_header(verifier, task, settings, data | {"label": inputs.label}), labels, out)
     verifier.recheck(x, labels, settings, first, report.images, report.counterexamples)
-    _remark(report, inputs, source)
+    _remark(report, inputs, source, request.images)
     say_what_is_asked(task, x)
     interrupted = not _run(verifier, x, y, first, settings, report)
     with _undisturbed():
@@ -172,11 +172,15 @@ def _exit_code(summary: dict[str, Any], min_certified: float | None) -> int:
     return 3 if summary["unknown"] else 0
 
 
-def _remark(report: "Report", inputs: "Inputs", source: str) -> None:
-    """What is not seen in the verdicts: the column of labels, numbers that are rounded, an earlier run's record."""
+def _remark(report: "Report", inputs: "Inputs", source: str, images: str | None) -> None:
+    """What is not seen in the verdicts: the column of labels, a slice cut off, numbers that are rounded, an earlier
+    run's record."""
     said = list(report.remarks)
     if inputs.label is not None:
         said.append(render.label_column(inputs.label, source))
+    last = (images or "").partition(":")[2]
+    if last and int(last) > len(inputs.x):
+        said.append(f"--images {images} goes beyond the {len(inputs.x)} inputs of {source}; it ends with the last.")
     if inputs.moved:
         said.append(f"the columns of {source} are put in the network's order, by their names.")
     rounded = report.header["data"]["rounded"]

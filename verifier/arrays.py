@@ -123,6 +123,14 @@ def one_each(labels: np.ndarray, count: int, what: str) -> np.ndarray:
     return labels
 
 
+def as_array(values: object, what: str) -> np.ndarray:
+    """Raises InputError where rows have different lengths."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise InputError(f"{what} have rows of different lengths; give as many numbers in each.") from None
+
+
 def whole(labels: np.ndarray, what: str, advice: str = "") -> np.ndarray:
     """The same numbers [N] as int64. Raises InputError where some are no whole numbers, or beyond 10^9."""
     strange = labels[~np.isfinite(labels) | (labels != np.round(labels))]

@@ -43,6 +43,7 @@ def command(
 
     from glscert import trainer
     from glscert.export import FORMATS, export_model
+    from glscert.verifier.columns import METADATA, read_columns
     from glscert.verifier.graph import read_bundle
     from glscert.verifier.inputs import read_inputs
 
@@ -55,9 +56,10 @@ def command(
     if data is None:
         inputs = trainer.load_test(config, data_dir)[0]
     else:
-        graph = read_bundle(bundle).graph
+        known = read_bundle(bundle)
+        graph, columns = known.graph, read_columns(known.metadata.get(METADATA), bundle)
         column = label or (config.label if data.suffix.lower() == ".csv" else None)
-        given = read_inputs(data, graph.input_shape, label=column, classes=graph.output_shape[0])
+        given = read_inputs(data, graph.input_shape, label=column, classes=graph.output_shape[0], columns=columns)
         inputs = given.x.astype(np.float32, copy=False)
     report = export_model(bundle, target, format, inputs[:CHECKED_IMAGES])
     if as_json:

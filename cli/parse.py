@@ -5,6 +5,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from glscert.verifier.errors import InputError
+from glscert.verifier.numerals import ratio
 
 if TYPE_CHECKING:
     from glscert.verifier.region import Norm
@@ -40,10 +41,9 @@ def parse_ratios(text: str) -> list[float]:
 
 def parse_ratio(text: str, option: str = "--eps") -> float:
     """A decimal or a fraction, as papers write eps."""
-    upper, slash, lower = text.partition("/")
     try:
-        return int(upper) / int(lower) if slash else float(text)
-    except (ValueError, ZeroDivisionError, OverflowError):
+        return ratio(text)
+    except ValueError:
         raise InputError(f"{option} {text} is not a number; write 0.1 or 2/255.") from None
 
 

@@ -166,12 +166,14 @@ def _first_look(
 
 
 def _warn(path: Path, query: "Query") -> None:
-    """A case without a condition on outputs is sat by any input of its box, whatever the network."""
-    free = sum(not any(row.terms for row in clause.rows) for clause in query.clauses)
+    """A case without a condition on outputs is sat by any input of its box, or any that its comparisons of inputs
+    hold of, whatever the network."""
+    free = [clause for clause in query.clauses if not any(row.terms for row in clause.rows)]
     if free:
-        part = "it" if free == len(query.clauses) else f"{free} of its {len(query.clauses)} cases"
+        part = "it" if len(free) == len(query.clauses) else f"{len(free)} of its {len(query.clauses)} cases"
+        which = "that fulfils its comparisons" if any(clause.rows for clause in free) else "of its box"
         render.logs().print(
-            f"{path.name}: {part} states no condition on the outputs, so any input of its box is sat: it says nothing "
+            f"{path.name}: {part} states no condition on the outputs, so any input {which} is sat: it says nothing "
             "about the network.",
             markup=False,
         )

@@ -27,7 +27,7 @@ SECONDS_BETWEEN_SAVES = 5.0
 
 
 class Request(NamedTuple):
-    """What the command line says about the inputs and their regions."""
+    """What the command line says about labelled inputs; a property goes with none of it. None: not given."""
 
     eps: str | None
     eps_file: Path | None
@@ -39,6 +39,7 @@ class Request(NamedTuple):
     label: str | None
     threshold: float | None
     tolerance: float | None
+    min_certified: float | None
 
 
 def run(
@@ -47,7 +48,6 @@ def run(
     effort: "Effort",
     *,
     out: Path | None,
-    min_certified: float | None,
     as_json: bool,
 ) -> int:
     """The exit code, after everything is printed and kept."""
@@ -76,7 +76,7 @@ def run(
     data = {"source": source, "sha256": digest(x, y), "first": first, "last": last, "rounded": verifier.rounded(x)}
     report = Report(_header(verifier, task, settings, data | {"label": inputs.label}), labels, out)
     verifier.recheck(x, labels, settings, first, report.images, report.counterexamples)
-    _remark(report, inputs, source)
+    _remark(report, inputs, source, request.images)
     say_what_is_asked(task, x)
     interrupted = not _run(verifier, x, y, first, settings, report)
     with _undisturbed():
@@ -87,7 +87,7 @@ def run(
     if interrupted:
         _say_how_to_go_on(report)
         return 130
-    return _exit_code(report.summary(), min_certified)
+    return _exit_code(report.summary(), request.min_certified)
 
 
 def _run(
@@ -172,11 +172,17 @@ def _exit_code(summary: dict[str, Any], min_certified: float | None) -> int:
     return 3 if summary["unknown"] else 0
 
 
-def _remark(report: "Report", inputs: "Inputs", source: str) -> None:
-    """What is not seen in the verdicts: the column of labels, numbers that are rounded, an earlier run's record."""
+def _remark(report: "Report", inputs: "Inputs", source: str, images: str | None) -> None:
+    """What is not seen in the verdicts: the column of labels, a slice cut off, numbers that are rounded, an earlier
+    run's record."""
     said = list(report.remarks)
     if inputs.label is not None:
         said.append(render.label_column(inputs.label, source))
+    last = (images or "").partition(":")[2]
+    if last and int(last) > len(inputs.x):
+        said.append(f"--images {images} goes beyond the {len(inputs.x)} inputs of {source}; it ends with the last.")
+    if inputs.moved:
+        said.append(f"the columns of {source} are put in the network's order, by their names.")
     rounded = report.header["data"]["rounded"]
     if rounded:
         said.append(
@@ -189,6 +195,7 @@ def _remark(report: "Report", inputs: "Inputs", source: str) -> None:
 
 def _inputs(verifier: "Verifier", request: Request) -> "tuple[Inputs, str]":
     from glscert.verifier.arrays import laid_out
+    from glscert.verifier.columns import METADATA, read_columns
     from glscert.verifier.data import DATASETS, load_dataset
     from glscert.verifier.inputs import Inputs, read_inputs
     from glscert.verifier.region import Region
@@ -200,7 +207,9 @@ def _inputs(verifier: "Verifier", request: Request) -> "tuple[Inputs, str]":
                 raise InputError(f"--data-dir names the folder of a data set, and {data} is a file; leave one out.")
             numbers = request.tolerance is not None
             classes = None if numbers else max(2, verifier.graph.output_shape[0])
-            return read_inputs(data, shape, label=request.label, classes=classes, numbers=numbers), data.name
+            columns = read_columns(verifier.network.metadata.get(METADATA), verifier.path)
+            found = read_inputs(data, shape, label=request.label, classes=classes, numbers=numbers, columns=columns)
+            return found, data.name
         name = str(data)
     if name is None:
         raise InputError(

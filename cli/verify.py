@@ -7,6 +7,8 @@ import typer
 
 from glscert.verifier.errors import InputError
 
+from .robustness import Request, run
+
 DATA, QUERY, STANDARD = "Labelled inputs", "Properties in VNN-LIB", "VNN-LIB's standard command line"
 
 
@@ -144,20 +146,9 @@ def command(
     """
     from glscert.verifier.settings import Effort
 
+    request = Request(eps, eps_file, data, data_dir, images, norm, range, label, threshold, tolerance, min_certified)
     if vnnlib is not None or _is_query(model):
-        _refuse_ignored(
-            {
-                "--eps": eps,
-                "--eps-file": eps_file,
-                "--data": data,
-                "--data-dir": data_dir,
-                "--label": label,
-                "--images": images,
-                "--norm": norm,
-                "--range": range,
-                "--min-certified": min_certified,
-            }
-        )
+        _refuse_ignored(request)
     effort = Effort(timeout, memory * 2**20, seed, threads)
     if _is_query(model):
         from .standard import run_standard
@@ -176,15 +167,12 @@ def command(
         raise typer.Exit(run_queries(model, vnnlib, effort, out=out, result_file=result_file, as_json=as_json))
     if result_file is not None:
         raise InputError("--result-file goes with --vnnlib PROPERTY; --out keeps the results of labelled inputs.")
-    from .robustness import Request, run
-
-    request = Request(eps, eps_file, data, data_dir, images, norm, range, label, threshold, tolerance)
-    raise typer.Exit(run(model, request, effort, out=out, min_certified=min_certified, as_json=as_json))
+    raise typer.Exit(run(model, request, effort, out=out, as_json=as_json))
 
 
-def _refuse_ignored(given: dict[str, object]) -> None:
+def _refuse_ignored(request: Request) -> None:
     """Raises InputError where options of labelled inputs stand beside a property, which says all of it."""
-    ignored = [name for name, value in given.items() if value is not None]
+    ignored = [f"--{name.replace('_', '-')}" for name, value in request._asdict().items() if value is not None]
     if ignored:
         raise InputError(
             f"{', '.join(ignored)} {'goes' if len(ignored) == 1 else 'go'} with labelled inputs; a property in VNN-LIB "

@@ -25,13 +25,14 @@ SMALLEST_STD = 1e-6  # of the largest magnitude in a channel: what varies less i
 
 
 class Splits(NamedTuple):
-    """Images or rows [N, *v] and labels [N] for training and testing."""
+    """Images or rows [N, *v] and labels [N] for training and testing; the names of a table's features."""
 
     source: Source
     train_x: np.ndarray
     train_y: np.ndarray
     test_x: np.ndarray
     test_y: np.ndarray
+    columns: tuple[str, ...] | None = None
 
 
 def own_values(given: Mapping[str, Any], shape: tuple[int, ...] | None = None) -> dict[str, Any]:
@@ -107,6 +108,7 @@ def load_own(
             f"the features of {test_data} are {listed(test.columns)}, those of {data} {listed(train.columns)}; give "
             "both the same columns in the same order."
         )
+    columns = train.columns
     train, test = train_and_test(train, test, data, share=share, seed=seed)
     classes = 1 + int(max(train.y.max(), test.y.max()))
     if min(train.y.min(), test.y.min()) < 0 or len(np.unique(train.y)) != classes or classes < 2:
@@ -115,7 +117,7 @@ def load_own(
             "them, each with rows to train on."
         )
     mean, std = _moments(train.x) if normalise else (None, None)
-    return Splits(Source(train.x.shape[1:], classes, mean, std), train.x, train.y, test.x, test.y)
+    return Splits(Source(train.x.shape[1:], classes, mean, std), train.x, train.y, test.x, test.y, columns)
 
 
 def train_and_test(train: Inputs, test: Inputs | None, what: str, *, share: float, seed: int) -> tuple[Inputs, Inputs]:

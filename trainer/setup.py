@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from glscert.verifier.columns import as_text as as_metadata
 from glscert.verifier.data import load_dataset
 from glscert.verifier.errors import InputError
 from glscert.verifier.files import replace_file
@@ -51,6 +52,7 @@ class Setup:
     kept: int
     given: Params | None = None  # weights to start from, of a network that a user wrote
     group: Group = ALONE  # the processes that share the work
+    columns: tuple[str, ...] | None = None  # names of a table's features
 
     def initial_params(self) -> Params:
         if self.given is not None:
@@ -94,6 +96,7 @@ class Setup:
             "norm": "linf",
             "net": config.net,
             "seed": str(config.seed),
+            **as_metadata(self.columns),
         }
 
 
@@ -171,7 +174,21 @@ def assemble(config: TrainConfig, net: Architecture, splits: Splits, given: Para
     plan = Plan(config, len(train_x), nonlinear)
     kept = images_kept(objective, net, device)
     chunk = config.chunk or images_at_once(kept, config.batch, device)
-    return Setup(config, plan, net, objective, device, train_x, train_y, test_x, test_y, chunk, kept, given)
+    return Setup(
+        config,
+        plan,
+        net,
+        objective,
+        device,
+        train_x,
+        train_y,
+        test_x,
+        test_y,
+        chunk,
+        kept,
+        given,
+        columns=splits.columns,
+    )
 
 
 def _on(device: torch.device, entries: Entries) -> float | Tensor:

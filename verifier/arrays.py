@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from .errors import InputError
+from .numerals import TEXT_LABELS
 
 MOST_BYTES = 4 * 2**30
+_MOST_CLASSES = 10**9
 # Damage anywhere in a zip file: its frame, its compression, an encrypted entry, a header that claims the impossible.
 _UNREADABLE = (
     zipfile.BadZipFile,
@@ -46,6 +48,12 @@ def read_arrays(
                     f"{path} has no array {missing[0]!r}, only {', '.join(arrays) or 'nothing'}; name them "
                     f"{' and '.join(needed)}."
                 )
+            objects = next((name for name in (*needed, *optional) if name in arrays and _of_objects(path, name)), None)
+            if objects is not None:
+                raise InputError(
+                    f"{path}: {objects} holds Python objects, which are not unpickled. Write it as numbers; of labels "
+                    f"that are text, {TEXT_LABELS}."
+                )
             found = {name: arrays[name] for name in (*needed, *optional) if name in arrays}
     except _UNREADABLE as error:
         raise InputError(f"{path} is not a readable .npz file of plain arrays ({error}).") from None
@@ -56,6 +64,17 @@ def read_arrays(
         if not known and (not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array)):
             raise InputError(f"{path}: {name} is {array.dtype} of shape {array.shape}; numbers are needed.")
     return found
+
+
+def _of_objects(path: Path, name: str) -> bool:
+    """Whether an array of a zip file is pickled, by its header alone."""
+    with zipfile.ZipFile(path) as archive:
+        if f"{name}.npy" not in archive.namelist():
+            return False
+        with archive.open(f"{name}.npy") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            return bool(read(file)[2].hasobject)
 
 
 def exact(numbers: np.ndarray, what: str) -> np.ndarray:
@@ -96,15 +115,31 @@ def one_each(labels: np.ndarray, count: int, what: str) -> np.ndarray:
         try:
             return np.array([int(label) for label in labels.tolist()], np.int64)
         except (ValueError, TypeError, OverflowError):
-            raise InputError(
-                f"{what} are text, such as {str(labels[0])[:40]!r}; a network's file does not name its classes: give "
-                "their numbers 0 … K - 1, in the order of its scores."
-            ) from None
+            raise InputError(f"{what} are text, such as {str(labels[0])[:40]!r}; {TEXT_LABELS}.") from None
     if labels.dtype.kind == "b":
         return labels.astype(np.int64)
     if not np.issubdtype(labels.dtype, np.number) or np.iscomplexobj(labels):
         raise InputError(f"{what} are {labels.dtype}; give integers.")
     return labels
+
+
+def as_array(values: object, what: str) -> np.ndarray:
+    """Raises InputError where rows have different lengths."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise InputError(f"{what} have rows of different lengths; give as many numbers in each.") from None
+
+
+def whole(labels: np.ndarray, what: str, advice: str = "") -> np.ndarray:
+    """The same numbers [N] as int64. Raises InputError where some are no whole numbers, or beyond 10^9."""
+    strange = labels[~np.isfinite(labels) | (labels != np.round(labels))]
+    if len(strange):
+        raise InputError(f"{what} must be one integer per input, and {strange[0]:g} is among them. {advice}".rstrip())
+    if len(labels) and (labels.max() > _MOST_CLASSES or labels.min() < -_MOST_CLASSES):
+        far = max(labels.max(), labels.min(), key=lambda label: abs(float(label)))
+        raise InputError(f"{what} go beyond {_MOST_CLASSES:g}, to {float(far):g}; classes are numbered 0 … K - 1.")
+    return labels.astype(np.int64)
 
 
 def laid_out(x: np.ndarray, shape: tuple[int, ...], what: str) -> np.ndarray:

@@ -5,12 +5,15 @@
 .csv    a label column and the features, one row per input
 """
 
+from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from .arrays import exact, laid_out, one_each, read_arrays
+from .arrays import exact, laid_out, one_each, read_arrays, whole
+from .columns import in_order
 from .errors import InputError
 from .region import NAMES, Region, region
 from .table import column_name, label_column, read_table
@@ -19,7 +22,8 @@ from .table import column_name, label_column, read_table
 class Inputs(NamedTuple):
     """x [N, *v] as the file has them, float64 where some are no float32 numbers; labels y [N] int64, or those of a
     regression; the region that the file states. Of a table with a header `columns` are the names of its features;
-    `label` is the column that the labels were taken from, by its name or as first or last.
+    `label` is the column that the labels were taken from, by its name or as first or last; `moved` says that the
+    features were put in another order than the table's.
     """
 
     x: np.ndarray
@@ -27,6 +31,7 @@ class Inputs(NamedTuple):
     region: Region
     columns: tuple[str, ...] | None = None
     label: str | None = None
+    moved: bool = False
 
 
 def read_inputs(
@@ -36,13 +41,16 @@ def read_inputs(
     label: str | None = None,
     classes: int | None = None,
     numbers: bool = False,
+    columns: Sequence[str] | None = None,
 ) -> Inputs:
     """The inputs of `path`; rows may come flattened where `shape` (*v) says what they are. label: a table's column of
     labels, where `label_column` is not to find it for so many `classes`. numbers: labels are those of a regression,
-    float64 [N], [N, K], or [N, 0] where an .npz file has none.
+    float64 [N], [N, K], or [N, 0] where an .npz file has none. columns: names of the features in the order that is
+    wanted, which a table with a header is put in.
 
     Raises InputError: no such file, another format, more than 4 GiB, inputs that do not fit the shape, labels that are
-    not integers, not as many as inputs or in no certain column, values that are not finite, a region that is none.
+    not integers, not as many as inputs or in no certain column, values that are not finite, a region that is none,
+    a header that does not name the columns.
     """
     kind = path.suffix.lower()
     if kind not in (".npz", ".csv"):
@@ -50,7 +58,7 @@ def read_inputs(
     if not path.is_file():
         raise InputError(f"{path} does not exist or is not a file.")
     if kind == ".csv":
-        return _from_table(path, shape, label, classes, numbers)
+        return _from_table(path, shape, label, classes, numbers, columns)
     if label is not None:
         raise InputError(f"{path}: --label names a column of a .csv file; the labels of an .npz file are its array y.")
     needed, optional = (("x",), ("y", *NAMES)) if numbers else (("x", "y"), NAMES)
@@ -63,13 +71,27 @@ def read_inputs(
 
 
 def _from_table(
-    path: Path, shape: tuple[int, ...] | None, label: str | None, classes: int | None, numbers: bool
+    path: Path,
+    shape: tuple[int, ...] | None,
+    label: str | None,
+    classes: int | None,
+    numbers: bool,
+    columns: Sequence[str] | None,
 ) -> Inputs:
     table = read_table(path, label)
+    if numbers and shape is not None and table.values.shape[1] == prod(shape):
+        raise InputError(
+            f"{path} has {prod(shape)} columns, as many as the network has inputs, and so no labels; these may be left "
+            "out in an .npz file only."
+        )
     place = label_column(table, label, classes, path)
-    found = _checked(np.delete(table.values, place, axis=1), table.values[:, place], shape, path, numbers)
+    x = np.delete(table.values, place, axis=1)
     names = None if table.names is None else (*table.names[:place], *table.names[place + 1 :])
-    return found._replace(columns=names, label=column_name(table, place))
+    moved = False
+    if names is not None and columns is not None and names != tuple(columns):
+        x, names, moved = x[:, in_order(names, columns, path)], tuple(columns), True
+    found = _checked(x, table.values[:, place], shape, path, numbers)
+    return found._replace(columns=names, label=column_name(table, place), moved=moved)
 
 
 def _checked(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...] | None, path: Path, numbers: bool) -> Inputs:
@@ -83,9 +105,7 @@ def _checked(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...] | None, path: 
             )
         return Inputs(exact(x, f"{path}: inputs"), y.astype(np.float64), Region())
     y = one_each(y, len(x), f"{path}: labels")
-    if not np.isfinite(y).all() or not np.array_equal(y, np.round(y)) or np.abs(y).max(initial=0) > 1e9:
-        raise InputError(
-            f"{path}: labels must be one integer per input; some are not whole numbers. Of a "
-            "regression give --tolerance."
-        )
-    return Inputs(exact(x, f"{path}: inputs"), y.astype(np.int64), Region())
+    y = whole(
+        y, f"{path}: labels", "A regression is verified with `glscli verify --tolerance`; training is of classes."
+    )
+    return Inputs(exact(x, f"{path}: inputs"), y, Region())

@@ -10,11 +10,12 @@ import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from .errors import GlscertError, InputError
 from .files import read_bytes, replace_file
 
 VERIFIED, VERIFIED_BEFORE = "glscert/verify/2", "glscert/verify/1"  # schemas: of labelled inputs (`report`)
@@ -39,11 +40,18 @@ def digest(x: np.ndarray, y: np.ndarray) -> str:
 
 
 def check_target(path: Path) -> None:
-    """Raises InputError where no record can be written under this name."""
+    """Raises InputError where no record goes under this name, GlscertError where its folder cannot be written."""
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is not a folder; --out names a file in a folder that exists.")
     if path.suffix.lower() != ".json":
         raise InputError(f"{path}: --out writes a JSON object; name a file that ends in .json.")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; --out names a file.")
+    try:
+        with TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise GlscertError(f"cannot write {path}: {error.strerror}. Name a file in a folder to write into.") from None
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
@@ -54,12 +62,15 @@ def write_record(path: Path, record: Mapping[str, Any]) -> None:
 
 def read_record(path: Path, what: str) -> dict[str, Any]:
     """The object in a file, strict JSON with a key `schema`. Raises InputError: none, `what` it should be."""
+    data = read_bytes(path, _MOST_BYTES, "record")
     try:
-        found = json.loads(read_bytes(path, _MOST_BYTES, "record"), parse_constant=_refuse)
+        found = json.loads(data, parse_constant=_refuse)
         if isinstance(found["schema"], str):
             return found
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
+    if data.lstrip().startswith(b"{") and b'"schema"' in data[:_ROWS] and not data.rstrip().endswith(b"}"):
+        raise InputError(f"{path} is damaged or cut short; delete it, or name another file.")
     raise InputError(f"{path} is not {what}; name another file.")
 
 

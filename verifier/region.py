@@ -19,6 +19,7 @@ import numpy as np
 
 from .arrays import MOST_BYTES, read_arrays
 from .errors import InputError, listed
+from .numerals import ratio
 
 NAMES = ("eps", "low", "high")
 _COLUMN = ("column", "feature", "name")  # what a file of radii calls the names of the features
@@ -116,7 +117,9 @@ def _read_csv(path: Path, columns: Sequence[str] | None) -> dict[str, np.ndarray
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = [row for row in csv.reader(file) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
+    except csv.Error as error:
         raise InputError(f"{path} is not a CSV text file ({error}).") from None
     names = [cell.strip().lower() for cell in rows[0]] if rows else []
     named = next((names.index(name) for name in _COLUMN if name in names), None)
@@ -124,7 +127,7 @@ def _read_csv(path: Path, columns: Sequence[str] | None) -> dict[str, np.ndarray
     try:
         if named is not None:
             rows = _in_order(rows, [row[named].strip() for row in rows], columns, path)
-        return {name: np.array([float(row[names.index(name)]) for row in rows]) for name in NAMES if name in names}
+        return {name: np.array([ratio(row[names.index(name)]) for row in rows]) for name in NAMES if name in names}
     except (ValueError, IndexError) as error:
         raise InputError(f"{path}: {error}; every row needs a number under {', '.join(NAMES)}.") from None
 

@@ -122,9 +122,9 @@ class Report:
         expected = {key: self.header[key] for key in keys} | {"model": self.header["model"]["sha256"]}
         differs = [key for key in expected if identity[key] != expected[key]]
         if differs:
-            what = differs[0]
+            what, here, there = _first_difference(differs[0], identity, expected)
             raise InputError(
-                f"{path} holds results for another {what}: {_short(identity[what])}, not {_short(expected[what])}. "
+                f"{path} holds results for another {what}: {_short(here)}, not {_short(there)}. "
                 "Name another file for --out, or delete it."
             )
 
@@ -161,6 +161,15 @@ class Report:
         }
         falsified = {index for index, image in self.images.items() if image["verdict"] in gone}
         self.counterexamples = {index: x for index, x in points.items() if index in falsified}
+
+
+def _first_difference(key: str, one: Any, other: Any, within: str = "") -> tuple[str, Any, Any]:
+    """The name of the field that differs, as far inside as there are objects, and what each has there."""
+    name, here, there = f"{within}{key}", one.get(key), other.get(key)
+    if not (isinstance(here, dict) and isinstance(there, dict)):
+        return name, here, there
+    differs = next(inner for inner in (*there, *here) if here.get(inner) != there.get(inner))
+    return _first_difference(differs, here, there, f"{name} ")
 
 
 def _short(value: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .arrays import exact, laid_out
+from .arrays import as_array, exact, laid_out
 from .case import Case
 from .complete import Completion
 from .errors import GlscertError, InputError
@@ -68,10 +68,10 @@ class Verifier:
         report is called with each outcome as soon as it is known; what it raises ends the run. Raises InputError where
         x or y do not fit the network.
         """
-        x = laid_out(exact(np.asarray(x), "inputs"), self.graph.input_shape, "inputs")
+        x = laid_out(exact(as_array(x, "inputs"), "inputs"), self.graph.input_shape, "inputs")
         self._check(x, settings)
         task = self.task(settings)
-        labels = task.labels(None if y is None else np.asarray(y), len(x))
+        labels = task.labels(None if y is None else as_array(y, "labels"), len(x))
         numbers = indices if indices is not None else list(range(len(x)))
         if len(numbers) != len(x) or len(set(numbers)) != len(numbers):
             raise InputError(f"{len(x)} inputs need as many different indices; {len(set(numbers))} are given.")

@@ -51,6 +51,10 @@ class Settings:
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("eps", "low", "high", "timeout", "threshold", "tolerance"):
+            _check_numbers(name, getattr(self, name), one=name not in ("eps", "low", "high"))
+        if not isinstance(self.norm, Norm):
+            raise InputError(f"norm = {self.norm!r} is not known; give one of {', '.join(map(str, Norm))}.")
         if not (np.isfinite(self.eps).all() and np.min(self.eps) >= 0):
             raise InputError(f"eps = {np.min(self.eps):g} must be finite and not negative.")
         if not np.all(np.less(self.low, self.high)):  # NaN too
@@ -63,3 +67,17 @@ class Settings:
             raise InputError(f"threshold = {self.threshold:g} must be finite.")
         if self.tolerance is not None and not (isfinite(self.tolerance) and self.tolerance > 0):
             raise InputError(f"tolerance = {self.tolerance:g} must be finite and greater than 0.")
+
+
+def _check_numbers(name: str, value: object, *, one: bool) -> None:
+    """Raises InputError where a value is no number, nor several of them in an array where there may be."""
+    try:
+        array = np.asarray(value)
+        fits = (one and value is None and name != "timeout") or (
+            array.dtype.kind in "iuf" and array.size > 0 and not (one and array.ndim)
+        )
+    except ValueError:  # lists of different lengths
+        fits = False
+    if not fits:
+        wanted = "a number" if one else "a number, or an array of them of the input's shape"
+        raise InputError(f"{name} = {str(value)[:80]!r} must be {wanted}.")

@@ -1,6 +1,7 @@
 """Tables of numbers in CSV files, and which of their columns holds the labels."""
 
 import csv
+import re
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,12 @@ import numpy as np
 
 from .arrays import MOST_BYTES
 from .errors import InputError, listed
+from .numerals import TEXT_LABELS, number, numbers
 
 LABELS = ("y", "label", "labels", "class", "target", "digit")  # names that a header has for them, in any case
 FIRST, LAST = "first", "last"
+_OTHERS = {";": "semicolons", "\t": "tabs"}
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+")
 _LONGEST = 2**24  # characters of a line
 
 
@@ -31,7 +35,7 @@ def read_table(path: Path, label: str | None = None) -> Table:
     """
     if path.stat().st_size > MOST_BYTES:
         raise InputError(f"{path} is larger than {MOST_BYTES} bytes; split it.")
-    numbers, names, width = array("d"), None, 0
+    found, names, width = array("d"), None, 0
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(_lines(file, path))
@@ -41,22 +45,37 @@ def read_table(path: Path, label: str | None = None) -> Table:
                     if _is_header(cells, label):
                         names = tuple(cell.strip() for cell in cells)
                         continue
-                if 8 * (len(numbers) + width) > MOST_BYTES:
+                if 8 * (len(found) + width) > MOST_BYTES:
                     raise InputError(f"{path} holds more than {MOST_BYTES // 8} numbers; split it.")
-                if len(cells) != width:
-                    raise InputError(f"{path}, line {reader.line_num}: {len(cells)} cells where the first has {width}.")
                 try:
-                    numbers.extend([float(cell) for cell in cells])
+                    found.extend(_numbers(cells, width))
                 except ValueError as error:
-                    raise InputError(
-                        f"{path}, line {reader.line_num}: {error}; cells must be numbers, and labels the class numbers "
-                        "0 … K - 1 in the order of the network's scores."
-                    ) from None
-    except (UnicodeDecodeError, csv.Error) as error:
+                    raise InputError(f"{path}, line {reader.line_num}: {error}.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
+    except csv.Error as error:
         raise InputError(f"{path} is not a CSV text file ({error}).") from None
-    if not numbers or width < 2:
-        raise InputError(f"{path} holds no rows of features and a label.")
-    return Table(names, np.frombuffer(numbers).reshape(-1, width))
+    if not found or width < 2:
+        raise InputError(f"{path} holds no rows of features and a label, separated by commas.")
+    return Table(names, np.frombuffer(found).reshape(-1, width))
+
+
+def _numbers(cells: list[str], width: int) -> list[float]:
+    """Raises ValueError with what is wrong with a row, most likely."""
+    try:
+        if len(cells) == width:
+            return numbers(cells)
+        wrong = f"{len(cells)} cells where the first row has {width}"
+    except ValueError as error:
+        wrong = f"{error}; cells must be numbers. If it is a label, {TEXT_LABELS}"
+    separator = next((name for sign, name in _OTHERS.items() if any(sign in cell for cell in cells)), None)
+    if separator is not None:
+        wrong = (
+            f"cells are separated by {separator}, it seems; separate them by commas, and write decimals with a point"
+        )
+    elif any(_DECIMAL_COMMA.fullmatch(cell.strip()) for cell in cells) or len(cells) in (2 * width, 2 * width - 1):
+        wrong += "; decimals are written with a point, not with a comma"
+    raise ValueError(wrong)
 
 
 def _lines(file: TextIO, path: Path) -> Iterator[str]:
@@ -86,16 +105,16 @@ def label_column(table: Table, wanted: str | None, classes: int | None, path: Pa
         raise InputError(f"{path}: the columns {shown} may each hold the labels; name one by --label.")
     if likeness[last] > likeness[0]:
         return last
-    numbers = f"class numbers 0 … {'k - 1' if classes is None else classes - 1}"
+    wanted = "class numbers, counted from 0" if classes is None else f"class numbers 0 … {classes - 1}"
     first, other = (f"{which} column{_called(table, place)}" for which, place in ((FIRST, 0), (LAST, last)))
     if likeness[0] > likeness[last]:
         raise InputError(
-            f"{path}: the {first} looks like the labels ({numbers}), the {other} does not; take it by --label first, "
+            f"{path}: the {first} looks like the labels ({wanted}), the {other} does not; take it by --label first, "
             "or name another column."
         )
     which = "both hold" if likeness[0] == 2 else "hold no"
     raise InputError(
-        f"{path}: the {first} and the {other} {which} {numbers}; say which holds the labels by --label first, --label "
+        f"{path}: the {first} and the {other} {which} {wanted}; say which holds the labels by --label first, --label "
         "last or --label NAME."
     )
 
@@ -141,7 +160,7 @@ def _is_header(cells: list[str], label: str | None) -> bool:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        number(text)
     except ValueError:
         return False
     return True

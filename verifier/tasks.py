@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .arrays import one_each
+from .arrays import one_each, whole
 from .bounds import Spec, margin_spec
 from .errors import InputError, UnsupportedError
 from .graph.ordered import Ordered, ordered
@@ -186,6 +186,11 @@ def asked(network: Network, settings: Settings) -> Task:
         raise UnsupportedError(
             f"the network ends in {graph.ending} over a single output, which is always the same; export it without."
         )
+    if before is not None and threshold is not None and not before.low < threshold < before.high:
+        raise InputError(
+            f"threshold = {threshold:g}, but the output lies between {before.low:g} and {before.high:g} and never is "
+            "either: one class would have no inputs. Give a number between them."
+        )
     curve = None if before is None else before.curve
     half = 0.0 if before is None or curve is None else (before.low + before.high) / 2
     threshold = half if threshold is None else threshold
@@ -201,9 +206,7 @@ def _cut(network: Network, before: Ordered | None) -> Network:
 def _classes(y: np.ndarray | None, count: int, classes: int, advice: str) -> list[Any]:
     if y is None:
         raise InputError("there are no labels; give one per input.")
-    y = one_each(y, count, "labels")
-    if not np.issubdtype(y.dtype, np.integer):
-        raise InputError(f"labels are {y.dtype}; give integers.")
+    y = whole(one_each(y, count, "labels"), "labels", "For a regression give a tolerance.")
     if len(y) and (y.min() < 0 or y.max() >= classes):
         raise InputError(
             f"labels run from {y.min()} to {y.max()}; the network has classes 0 to {classes - 1}. {advice}"

@@ -10,9 +10,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from typer import Typer
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import records
+from glscert.cli import verify
 from glscert.cli.failures import describe
 from glscert.cli.main import app
 from glscert.verifier import decide as search
@@ -282,6 +285,10 @@ def test_a_property_without_a_condition_on_outputs_is_said_to_be_one(folder):
     (folder / "half.vnnlib").write_text(DECLARED + BOX + "(assert (or (and (>= Y_0 5)) (and (<= X_0 0.5))))")
     done = invoke(folder / "model.onnx", "--vnnlib", folder / "half.vnnlib")
     assert "half.vnnlib: 1 of its 2 cases states no condition" in done.stderr
+    assert "any input of its box is sat" in done.stderr
+    (folder / "related.vnnlib").write_text(DECLARED + BOX + "(assert (<= X_0 X_1))")
+    done = invoke(folder / "model.onnx", "--vnnlib", folder / "related.vnnlib")
+    assert "any input that fulfils its comparisons is sat" in done.stderr
     done = invoke(folder / "model.onnx", "--vnnlib", folder / "properties" / "a.vnnlib")
     assert done.stderr == ""
 
@@ -360,9 +367,10 @@ def test_what_the_standard_wants_refused(folder, change, arguments, code, senten
         (["--vnnlib", "a.vnnlib", "--eps", "0.1"], "--eps goes with labelled inputs"),
         (["--vnnlib", "a.vnnlib", "--norm", "2", "--images", "0:1"], "--images, --norm go with labelled inputs"),
         (["--vnnlib", "a.vnnlib", "--data", "digits", "--data-dir", "x"], "--data, --data-dir go with"),
-        (["--vnnlib", "a.vnnlib", "--range", "none", "--label", "y"], "--label, --range go with"),
+        (["--vnnlib", "a.vnnlib", "--range", "none", "--label", "y"], "--range, --label go with"),
         (["--vnnlib", "a.vnnlib", "--min-certified", "0"], "--min-certified goes with"),
         (["--vnnlib", "a.vnnlib", "--eps-file", "e.csv"], "--eps-file goes with"),
+        (["--vnnlib", "a.vnnlib", "--threshold", "1", "--tolerance", "2"], "--threshold, --tolerance go with"),
         (["--vnnlib", ".", "--result-file", "x"], "holds no file that ends in|--result-file holds one answer"),
     ),
 )
@@ -372,6 +380,22 @@ def test_wrong_combinations(folder, monkeypatch, arguments, sentence):
     said, code = describe(done.exception)
     assert code == 2
     assert any(part in said for part in sentence.split("|"))
+
+
+VERIFY = Typer()
+VERIFY.command()(verify.command)
+OPTIONS = get_command(VERIFY).params
+OF_LABELLED = [each for each in OPTIONS if getattr(each, "rich_help_panel", None) == verify.DATA]
+
+
+@pytest.mark.parametrize("option", OF_LABELLED, ids=lambda option: option.name)
+@pytest.mark.parametrize("query", (False, True))
+def test_no_option_of_labelled_inputs_is_passed_over(folder, option, query):
+    asked = [folder / "model.onnx", "--vnnlib", folder / "properties" / "a.vnnlib"]
+    if query:
+        asked = [folder / "new.vnnlib", "--network", f"f={folder / 'model.onnx'}"]
+    said, code = describe(invoke(*asked, option.opts[0], "0.5").exception)
+    assert code == 2 and said.startswith(f"{option.opts[0]} goes with labelled inputs")
 
 
 def test_an_error_shows_its_place_without_a_traceback(folder):

@@ -557,3 +557,27 @@ def test_labels_that_are_numbers_need_a_tolerance(tmp_path):
     np.savez(tmp_path / "data.npz", x=single(tmp_path), y=np.array([0.5, 1.5, 2]))
     done = invoke(tmp_path, "--eps", "0.05")
     assert isinstance(done.exception, InputError) and "--tolerance" in str(done.exception)
+
+
+def test_a_slice_that_is_cut_is_said(files):
+    done = invoke(files, "--eps", "0.01", "--images", "3:100", "--json")
+    assert "--images 3:100 goes beyond the 5 inputs of data.npz" in done.stderr
+    assert "goes beyond" not in invoke(files, "--eps", "0.01", "--images", "3:5", "--json").stderr
+
+
+def test_a_record_cut_short_is_said_to_be(files):
+    out = files / "out.json"
+    assert invoke(files, "--eps", "0.05", "--out", out).exit_code == 1
+    out.write_bytes(out.read_bytes()[:300])
+    assert "is damaged or cut short" in describe(invoke(files, "--eps", "0.05", "--out", out).exception)[0]
+
+
+def test_a_folder_that_takes_no_file_ends_with_5_at_once(files):
+    said, code = describe(invoke(files, "--eps", "0.05", "--out", "/proc/r.json").exception)
+    assert code == 5 and said.startswith("cannot write /proc/r.json")
+
+
+def test_fractions_in_a_file_of_radii(files):
+    (files / "eps.csv").write_text("eps\n2/255\n0\n")
+    found = summary(invoke(files, "--eps-file", files / "eps.csv", "--json"))
+    assert found["property"]["eps"] == [2 / 255, 0]

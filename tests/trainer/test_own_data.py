@@ -89,6 +89,8 @@ def test_the_label_is_no_feature(tmp_path, header, order, values, label):
     x, y = np.concatenate([splits.train_x, splits.test_x]), np.concatenate([splits.train_y, splits.test_y])
     assert x.dtype == np.float32 and np.array_equal(np.unique(x[:, 0]), np.unique(X[:, 0]))
     assert np.array_equal(y, x[:, 0] > 0.5)
+    assert splits.columns == (("age", "sex") if header else None)
+    assert prepare(config, None).metadata.get("columns") == ('["age", "sex"]' if header else None)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_the_label_is_no_feature(tmp_path, header, order, values, label):
     (
         ((), (Y, X[:, 0], X[:, 1]), {}, "first column looks like the labels .* by --label first"),
         (("approved", "a", "b"), (Y, X[:, 0], 0 * Y), {}, r"first column \(approved\) looks like"),
-        ((), (Y, X[:, 0], 1 - Y), {}, "both hold class numbers 0 … k - 1"),
+        ((), (Y, X[:, 0], 1 - Y), {}, "both hold class numbers, counted from 0"),
         (("a", "b", "y"), (Y, X[:, 0], 1 - Y), {"label": "c"}, "no column 'c'"),
     ),
 )

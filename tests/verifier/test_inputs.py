@@ -127,7 +127,8 @@ def test_csv(tmp_path, content):
         ({"x": X, "y": np.array(["cat", "dog", "cat"])}, "are text, such as 'cat'"),
         ({"x": np.full((3, 2, 2), 2**53 + 1), "y": Y}, "2.53"),
         ({"x": X.astype(np.longdouble) + np.longdouble(2) ** -60, "y": Y}, "more digits than float64"),
-        ({"x": X, "y": Y * 1e300}, "one integer"),
+        ({"x": X, "y": Y * 1e30}, r"labels go beyond 1e\+09, to 2e\+30"),
+        ({"x": X, "y": np.array(["cat", "dog", "cat"], object)}, "y holds Python objects.*does not name its classes"),
         ({"x": X * np.nan, "y": Y}, "NaN"),
         ({"x": X * 1e300, "y": Y}, "beyond float32"),
         ({"x": X + 1j, "y": Y}, "numbers"),
@@ -143,7 +144,7 @@ def test_arrays_that_do_not_fit(tmp_path, arrays, message):
 
 def test_objects_are_never_unpickled(tmp_path):
     path = npz(tmp_path / "a.npz", x=np.array([{"a": 1}], dtype=object), y=Y[:1])
-    with pytest.raises(InputError, match="not a readable"):
+    with pytest.raises(InputError, match="x holds Python objects, which are not unpickled"):
         read_inputs(path, (2, 2))
 
 
@@ -188,7 +189,7 @@ def test_a_flipped_byte_is_an_error_or_harmless(tmp_path):
         ("0.5,nan,3\n", "NaN"),
         ("0.5,1,2.5\n", "hold no class numbers"),
         ("a,b,y\n0.5,1,2.5\n", "one integer"),
-        ("a,b,y\n0.5,1,cat\n", "'cat'; cells must be numbers, and labels the class numbers"),
+        ("a,b,y\n0.5,1,cat\n", "'cat' is no number; cells must be numbers. If it is a label, a network's file"),
         ("0.5,1,2,3,4\n", "the network takes"),
     ),
 )
@@ -262,6 +263,33 @@ def test_a_line_beyond_all_bounds(tmp_path, monkeypatch):
         read_inputs(text(tmp_path / "a.csv", "0.5,1,0\n0.5,1,1\n"), (2,))
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    (
+        ("a;b;y\n0.5;1;0\n", "separated by semicolons, it seems; separate them by commas, and write decimals with"),
+        ("a;b;y\n0,5;1,5;0\n", "separated by semicolons"),
+        ("1\t2\t0\n1\t2\t0\n", "separated by tabs"),
+        ('a,b,y\n"0,5",1,0\n', "decimals are written with a point"),
+        ("a,b,y\n0,5,1,2,0\n", "5 cells where the first row has 3; decimals are written with a point"),
+        ("a,b,y\n0.5,1_0,0\n", "line 2: '1_0' is no number"),
+        ("a,b,y\n0.5,١,0\n", "'١' is no number"),
+        ("a,b,y\n0.5,,0\n", "a cell is empty"),
+        ("a,b,y\n0.5,nan,0\n", "NaN"),
+        ("a,b,y\n0.5,inf,0\n", "NaN or values beyond"),
+    ),
+)
+def test_tables_of_other_habits(tmp_path, content, message):
+    with pytest.raises(InputError, match=message):
+        read_inputs(text(tmp_path / "a.csv", content), (2,), label="last")
+    with pytest.raises(InputError, match="save it as UTF-8"):
+        read_inputs(text(tmp_path / "a.csv", content, "utf-16"), (2,))
+
+
+def test_a_table_without_the_labels_of_a_regression(tmp_path):
+    with pytest.raises(InputError, match="2 columns, as many as the network has inputs, and so no labels"):
+        read_inputs(text(tmp_path / "a.csv", "a,b\n0.5,1\n"), (2,), numbers=True)
+
+
 def test_a_label_column_is_a_table_s(tmp_path):
     with pytest.raises(InputError, match="of a .csv file"):
         read_inputs(npz(tmp_path / "a.npz", x=X, y=Y), (2, 2), label="y")
@@ -272,7 +300,7 @@ def test_other_files(tmp_path):
         (tmp_path / "a.npy", "npz"),
         (tmp_path / "none.npz", "does not exist"),
         (tmp_path, "npz"),
-        (text(tmp_path / "b.csv", "ä,ö\n", "latin-1"), "not a CSV text file"),
+        (text(tmp_path / "b.csv", "ä,ö\n", "latin-1"), "save it as UTF-8"),
     ):
         with pytest.raises(InputError, match=message):
             read_inputs(path, (2,))

@@ -93,8 +93,8 @@ def test_counterexamples_of_an_older_run_do_not_stay(tmp_path):
     ("change", "what"),
     (
         ({"model": {"path": "m.onnx", "sha256": "ef"}}, "another model"),
-        ({"property": {**HEADER["property"], "eps": 0.2}}, "another property"),
-        ({"data": {**HEADER["data"], "last": 5}}, "another data"),
+        ({"property": {**HEADER["property"], "eps": 0.2}}, "another property eps: 0.1, not 0.2"),
+        ({"data": {**HEADER["data"], "last": 5}}, "another data last: 4, not 5"),
     ),
 )
 def test_results_of_something_else_are_refused(tmp_path, change, what):

@@ -293,7 +293,7 @@ def test_shapes_and_labels_from_python(gap):
         (MIDDLE, np.zeros(2, np.int64), "one label per input"),
         (MIDDLE, np.array([2]), "classes 0 to 1"),
         (MIDDLE, np.array([-1]), "classes 0 to 1"),
-        (MIDDLE, np.array([0.0]), "give integers"),
+        (MIDDLE, np.array([0.5]), "must be one integer per input, and 0.5 is among them"),
         (MIDDLE * np.nan, ZERO, "NaN"),
         (MIDDLE.astype(np.float64) * 1e300, ZERO, "beyond float32"),
         (MIDDLE * 3, ZERO, "outside the valid range"),
@@ -329,11 +329,28 @@ def test_the_range_is_compared_exactly(gap, high):
         {"eps": 0.1, "tolerance": 0.0},
         {"eps": 0.1, "tolerance": float("inf")},
         {"eps": 0.1, "threshold": float("nan")},
+        {"eps": "0.1"},
+        {"eps": [[0.1], [0.1, 0.2]]},
+        {"eps": []},
+        {"eps": None},
+        {"eps": 0.1, "timeout": "5"},
+        {"eps": 0.1, "tolerance": [0.1]},
+        {"eps": 0.1, "norm": "l2"},
     ),
 )
 def test_settings_that_make_no_sense_are_refused(settings):
     with pytest.raises(InputError):
         Settings(**settings)
+
+
+def test_whole_numbers_are_labels_in_any_type_and_ragged_rows_are_not(tmp_path):
+    verifier = Verifier(save(mlp(), tmp_path / "m.onnx"))
+    x = np.zeros((1, 6), np.float32)
+    verdicts = {verifier.verify(x, y, Settings(0.0))[0].verdict for y in ([1], [1.0], np.array([[1.0]]))}
+    assert len(verdicts) == 1
+    for given, y in (([[0.0], [0.0, 1.0]], [0, 1]), (x, [[0], [0, 1]])):
+        with pytest.raises(InputError, match="rows of different lengths"):
+            verifier.verify(given, y, Settings(0.0))
 
 
 def test_no_inputs_no_outcomes(tmp_path):

@@ -181,11 +181,13 @@ def test_balls_of_other_norms(tmp_path, norm, holds, breaks):
 
 def test_what_does_not_go_together_is_refused(tmp_path):
     single, several = far_apart(tmp_path / "a.onnx"), three(tmp_path / "b.onnx", ENDINGS["Tanh"])
+    behind = far_apart(tmp_path / "c.onnx", ENDINGS["Sigmoid"])
     for verifier, label, settings, message in (
         (single, 2, {}, "labels run from 2 to 2.*--tolerance"),
-        (single, 0.5, {}, "labels are float64"),
+        (single, 0.5, {}, "one integer per input, and 0.5 is among"),
         (single, None, {}, "no labels"),
         (single, 0, {"tolerance": 0.1, "threshold": 0.5}, "leave one out"),
+        (behind, 0, {"threshold": 1.0}, "the output lies between 0 and 1 and never is either"),
         (several, 0, {"threshold": 0.5}, "a threshold is of a single output"),
         (several, 0.5, {"tolerance": 0.1}, r"a number for each output, \[1, 3\]"),
         (single, np.nan, {"tolerance": 0.1}, "not finite"),

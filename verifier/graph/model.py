@@ -8,7 +8,7 @@ from .ir import Graph
 
 METADATA_PREFIX = "org.glscli."
 # What an exported file may carry; anything else a trainer notes stays in its run folder.
-METADATA_KEYS = ("dataset", "input_range", "classes", "method", "relaxation", "eps", "norm", "net", "seed")
+METADATA_KEYS = ("dataset", "input_range", "classes", "method", "relaxation", "eps", "norm", "net", "seed", "columns")
 
 
 class Model(NamedTuple):

@@ -18,6 +18,10 @@ Key = tuple[str, str, str]
 
 def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model without functions. Raises `UnsupportedError` for too much, `InputError` for calls in a circle."""
+    if len(model.graph.node) > _MOST_NODES:
+        raise UnsupportedError(
+            f"the file has {len(model.graph.node)} nodes; supported: at most {_MOST_NODES}. Check the export."
+        )
     if not model.functions:
         return model
     if any(function.domain in _STANDARD for function in model.functions):

@@ -14,6 +14,7 @@ from ..files import read_bytes
 from .declared import declared_inputs, declared_outputs
 from .external import take_in
 from .proto import live_nodes, tensors
+from .wire import check_parsed_size
 
 DEFAULT_MAX_BYTES = 512 * 2**20
 ONNX_FILE = "ONNX file"
@@ -65,8 +66,11 @@ def _parsed(path: Path, data: bytes) -> onnx.ModelProto:
     if not data:
         raise InputError(f"{path} is empty. Give an ONNX file, such as one written by `glscli export`.")
     try:
+        check_parsed_size(data)
         model = onnx.load_model_from_string(data)
-    except DecodeError as error:
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except (DecodeError, ValueError) as error:
         raise InputError(_not_onnx(path)) from error
     if not model.ir_version or not model.graph.node:
         raise InputError(_not_onnx(path))

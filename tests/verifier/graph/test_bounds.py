@@ -1,19 +1,24 @@
 """Small files that ask for much: refused before the memory is taken, or read in time that grows with their length."""
 
+import gzip
 import time
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from google.protobuf.message import DecodeError
 from onnx import helper
 
-from glscert.verifier.errors import InputError
+from glscert.verifier.errors import InputError, UnsupportedError
+from glscert.verifier.graph import load_model
 from glscert.verifier.graph.builder import MAX_GROWTH
 from glscert.verifier.graph.load import from_proto
 from glscert.verifier.graph.names import Names
-from onnx_models import make, node
+from glscert.verifier.graph.wire import check_parsed_size
+from onnx_models import make, mlp, node
 
 _MANY = 4000
 _SECONDS = 10.0  # of the processor; what looks at every pair takes minutes
@@ -129,3 +134,56 @@ def test_a_name_like_another_is_found_at_once() -> None:
     found = [names.fresh("n") for _ in range(30_000)]
     assert found[:3] == ["n.2", "n.4", "n.5"] and len(set(found)) == len(found)
     assert time.process_time() - began < _SECONDS
+
+
+def part(number: int, content: bytes) -> bytes:
+    """A field of a serialised message that holds `content`."""
+    length, head = len(content), bytes([number << 3 | 2])
+    while length > 127:
+        head, length = head + bytes([length & 127 | 128]), length >> 7
+    return head + bytes([length]) + content
+
+
+GRAPHS: dict[str, bytes] = {
+    "nodes of nothing": part(1, b"") * 2_000_000,
+    "weights of nothing": part(5, b"") * 2_000_000,
+    "names of nothing": part(1, part(1, b"") * 2_200_000),
+    "attributes of nothing": part(1, part(5, b"") * 2_000_000),
+    "numbers of a byte": part(5, part(7, bytes(2**26))),
+    "numbers of a field": part(5, b"\x38\x00" * 2_200_000),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_file_that_grows_as_it_is_parsed_is_refused_before(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(gzip.compress(b"\x08\x08" + part(7, GRAPHS[name]) + part(8, b"\x10\x0d"), 1))
+    began = time.process_time()
+    with pytest.raises(InputError, match="m.onnx: it has so many parts"):
+        load_model(path)
+    assert time.process_time() - began < _SECONDS
+
+
+def test_large_weights_grow_no_more() -> None:
+    proto = make([node("MatMul", "x w", "y")], ("b", 2**12), {"w": np.zeros((2**12, 2**12), np.float32)})
+    check_parsed_size(proto.SerializeToString())
+
+
+def test_every_cut_of_a_file_is_found_or_harmless() -> None:
+    """What is walked through to its end is what protobuf parses."""
+    data = mlp().SerializeToString()
+    for end in range(len(data)):
+        try:
+            onnx.ModelProto.FromString(data[:end])
+        except DecodeError:
+            with pytest.raises(ValueError, match="cut short"):
+                check_parsed_size(data[:end])
+        else:
+            check_parsed_size(data[:end])
+
+
+def test_too_many_nodes() -> None:
+    proto = make([node("Relu", "x", "y")], ("b", 4), {})
+    proto.graph.node.extend([proto.graph.node[0]] * 100_000)
+    with pytest.raises(UnsupportedError, match="100001 nodes; supported: at most 100000"):
+        from_proto(proto)

@@ -213,12 +213,24 @@ def bending(draft: Draft, x: str) -> Drawn:
 
 
 def choosing(draft: Draft, x: str) -> Drawn:
-    """By a constant, between the value and another one or a constant."""
+    """By a constant, between the value and another one or a constant; or by the value, between lines that meet."""
     dims = draft.dims[x]
+    if draft.chance() and draft.opset >= 9:
+        return _meeting(draft, x)
     condition = draft.const(draft.rng.random(dims[-1:]) < 0.5, np.bool_)
     others = [name for name, own in draft.dims.items() if own == dims]
     other = draft.one_of(others) if draft.chance() else draft.normal(1)
     return [condition, *([x, other] if draft.chance() else [other, x])], {}
+
+
+def _meeting(draft: Draft, x: str) -> Drawn:
+    """x or slope · x on either side of 0, or max(x, c), all of x less a number."""
+    (moved,) = draft.add("Sub", [x, draft.normal(1)]) or [x]
+    level = draft.chance(0.3)
+    limit = draft.const(draft.rng.normal() if level else 0)
+    other = limit if level else (draft.add("Mul", [moved, draft.const(draft.one_of([0.1, -0.5, 0]))]) or [moved])[0]
+    condition = draft.add(draft.one_of(["Greater", "Less"]), [moved, limit])
+    return condition and ([*condition, *([moved, other] if draft.chance() else [other, moved])], {})
 
 
 def leaking(draft: Draft, x: str) -> Drawn:

@@ -200,6 +200,23 @@ def upsampling(draft: Draft, x: str) -> Drawn:
     return [x, draft.const([1, 1, draft.whole(1, 2), draft.whole(1, 3)])], {}
 
 
+def blocks(draft: Draft, x: str, axes: tuple[int, ...], wanted: int) -> Drawn:
+    """Of 1 or 2 entries on a side; `wanted` is what the axes must be multiples of for 2."""
+    dims = draft.dims[x]
+    if len(dims) != 4:
+        return None
+    return [x], {"blocksize": 1 if any(dims[axis] % wanted for axis in axes) else 2}
+
+
+def tiling(draft: Draft, x: str) -> Drawn:
+    return [x, draft.ints([1, *(draft.whole(1, 2) for _ in draft.dims[x][1:])])], {}
+
+
+def log_sigmoid(draft: Draft, x: str) -> Drawn:
+    found = draft.add("Sigmoid", [x])
+    return found and (found, {})
+
+
 def hard(draft: Draft, x: str) -> Drawn:
     return [x], draft.one_of([{}, {"alpha": 0.7, "beta": 0.1}])
 
@@ -239,24 +256,28 @@ def leaking(draft: Draft, x: str) -> Drawn:
 
 BENDING = {
     "Abs": unary, "Celu": bending, "Clip": limits, "Elu": bending, "Erf": unary, "Gelu": gelu, "GlobalMaxPool": image,
-    "HardSigmoid": hard, "HardSwish": unary, "LeakyRelu": leaking, "Max": extremes, "MaxPool": pooling, "Min": extremes,
+    "HardSigmoid": hard, "HardSwish": unary, "LeakyRelu": leaking, "Log": log_sigmoid, "Max": extremes,
+    "MaxPool": pooling, "Min": extremes,
     "Mish": unary, "Mul": elementwise, "PRelu": slopes, "Pow": power,
-    "ReduceMax": lambda draft, x: reduction(draft, x, 18), "Relu": unary, "Selu": unary, "Sigmoid": unary,
+    "ReduceMax": lambda draft, x: reduction(draft, x, 18), "ReduceMin": lambda draft, x: reduction(draft, x, 18),
+    "Relu": unary, "Selu": unary, "Sigmoid": unary,
     "Softplus": unary, "Softsign": unary, "Swish": bending, "Tanh": unary,
 }  # fmt: skip
 STRAIGHT = {
     "Add": elementwise, "AveragePool": averaging, "BatchNormalization": normalisation,
     "Cast": lambda draft, x: ([x], {"to": TensorProto.FLOAT}), "Concat": joining, "Conv": convolution,
-    "ConvTranspose": deconvolution, "Div": quotient, "Dropout": unary, "Expand": repeating, "Flatten": flat,
+    "ConvTranspose": deconvolution, "DepthToSpace": lambda draft, x: blocks(draft, x, (1,), 4), "Div": quotient,
+    "Dropout": unary, "Expand": repeating, "Flatten": flat,
     "Gather": gathering, "Gemm": affine, "GlobalAveragePool": image, "Identity": unary, "MatMul": matrix, "Neg": unary,
     "Pad": padding, "ReduceMean": lambda draft, x: reduction(draft, x, 18),
     "ReduceSum": lambda draft, x: reduction(draft, x, 13), "Reshape": other_shape, "Resize": scaling, "Slice": slicing,
+    "SpaceToDepth": lambda draft, x: blocks(draft, x, (2, 3), 2), "Tile": tiling,
     "Squeeze": fewer_axes, "Sub": elementwise, "Transpose": order, "Unsqueeze": more_axes, "Upsample": upsampling,
     "Where": choosing,
 }  # fmt: skip
 DRAWS: dict[str, Callable[[Draft, str], Drawn]] = {**BENDING, **STRAIGHT, "Split": flat}
 CURVED = (  # not of linear pieces, once translated
-    "Celu", "Elu", "Erf", "Gelu", "HardSwish", "Mish", "Mul", "Pow", "Selu", "Sigmoid", "Softplus", "Softsign",
+    "Celu", "Elu", "Erf", "Gelu", "HardSwish", "Log", "Mish", "Mul", "Pow", "Selu", "Sigmoid", "Softplus", "Softsign",
     "Swish", "Tanh",
 )  # fmt: skip
 FIRST = {"Celu": 12, "HardSwish": 14, "Mish": 18, "Gelu": 20, "Swish": 24}  # opsets

@@ -54,6 +54,9 @@ def matmul(builder: Builder, node: OnnxNode) -> None:
         )
     if not value.dims:
         raise refusal(node, "multiplies a single number", "Export the network again")
+    if matrix.ndim == 1:
+        _by_vector(builder, node, value, matrix, left is None)
+        return
     features, rest = (value.dims[-1], value.dims[:-1]) if left is None else _column(value.dims)
     mixed = left is not None and builder.dynamic and len(value.dims) < 3  # W [B,n] would multiply across images
     if 2 < matrix.ndim <= len(value.dims) and size(matrix.shape[:-2]) == 1:
@@ -80,6 +83,21 @@ def matmul(builder: Builder, node: OnnxNode) -> None:
     hint = node.inputs[1 if left is None else 0]
     weights = [builder.param(node, hint, np.ascontiguousarray(weight))]
     _linear(builder, node, value.name, weights, (*rest[:-1], out, 1) if column else (*rest, out))
+
+
+def _by_vector(builder: Builder, node: OnnxNode, value: Value, vector: np.ndarray, last: bool) -> None:
+    """The last axis, or the last but one, times the vector, summed."""
+    rank = len(value.dims)
+    axis = rank - 1 if last or rank == 1 else rank - 2
+    if value.dims[axis] != len(vector):
+        raise refusal(node, f"multiplies {list(value.dims)} by a vector of {len(vector)}", "Export the network again")
+    name, lead = unbatched(builder, node, value, (axis,))
+    if len(builder.shapes[name]) == 1:  # a value keeps an axis
+        name, lead = builder.reshape(node, name, (1, *builder.shapes[name])), lead - 1
+    factor = vector.reshape(-1, *(1,) * (rank - 1 - axis))
+    name = builder.emit(node, "Mul", [name], [builder.param(node, node.inputs[1 if last else 0], factor)])
+    name = builder.emit(node, "ReduceSum", [name], attrs={"axes": (axis - lead,)})
+    builder.bind(node, name, (*value.dims[:axis], *value.dims[axis + 1 :]))
 
 
 def batch_normalization(builder: Builder, node: OnnxNode) -> None:

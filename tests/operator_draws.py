@@ -39,6 +39,13 @@ def matrix(draft: Draft, x: str) -> Drawn:
     return [x, draft.normal(dims[-1], draft.whole(1, 5), scale=1.5 * dims[-1] ** -0.5)], {}
 
 
+def einsum(draft: Draft, x: str) -> Drawn:
+    dims = draft.dims[x]
+    rows, outs = "abcdefgh"[: len(dims) - 1], draft.whole(1, 5)
+    weight = draft.normal(dims[-1], outs, scale=1.5 * dims[-1] ** -0.5)
+    return [x, weight], {"equation": f"{rows}i,io->{rows}o"}
+
+
 def affine(draft: Draft, x: str) -> Drawn:
     if len(draft.dims[x]) != 2:
         return None
@@ -267,7 +274,7 @@ STRAIGHT = {
     "Add": elementwise, "AveragePool": averaging, "BatchNormalization": normalisation,
     "Cast": lambda draft, x: ([x], {"to": TensorProto.FLOAT}), "Concat": joining, "Conv": convolution,
     "ConvTranspose": deconvolution, "DepthToSpace": lambda draft, x: blocks(draft, x, (1,), 4), "Div": quotient,
-    "Dropout": unary, "Expand": repeating, "Flatten": flat,
+    "Dropout": unary, "Einsum": einsum, "Expand": repeating, "Flatten": flat,
     "Gather": gathering, "Gemm": affine, "GlobalAveragePool": image, "Identity": unary, "MatMul": matrix, "Neg": unary,
     "Pad": padding, "ReduceMean": lambda draft, x: reduction(draft, x, 18),
     "ReduceSum": lambda draft, x: reduction(draft, x, 13), "Reshape": other_shape, "Resize": scaling, "Slice": slicing,
@@ -280,4 +287,4 @@ CURVED = (  # not of linear pieces, once translated
     "Celu", "Elu", "Erf", "Gelu", "HardSwish", "Log", "Mish", "Mul", "Pow", "Selu", "Sigmoid", "Softplus", "Softsign",
     "Swish", "Tanh",
 )  # fmt: skip
-FIRST = {"Celu": 12, "HardSwish": 14, "Mish": 18, "Gelu": 20, "Swish": 24}  # opsets
+FIRST = {"Celu": 12, "HardSwish": 14, "Mish": 18, "Gelu": 20, "Swish": 24, "Einsum": 12}  # opsets

@@ -136,6 +136,10 @@ CASES: dict[str, Callable[[], onnx.ModelProto]] = {
     "SpaceToDepth": one("SpaceToDepth", ("b", 2, 4, 6), blocksize=2),
     "Tile": one("Tile", inputs="x n", dims=("b", 2, 3), consts={"n": ints(1, 3, 2)}),
     "Log of Sigmoid": several(node("Sigmoid", "x", "s"), node("Log", "s", "y")),
+    "Einsum": one("Einsum", ("b", 6), inputs="x w", consts={"w": normal(4, 6)}, equation="bi,oi->bo"),
+    "Einsum of rows": one(
+        "Einsum", ("b", 3, 6), inputs="x w", consts={"w": normal(6, 4)}, equation="b r i, i R -> b r R"
+    ),
     "MatMul by a vector": one("MatMul", inputs="x v", dims=("b", 3, 5), consts={"v": normal(5)}),
     "MatMul of a vector by columns": one("MatMul", inputs="v x", dims=("b", 4, 3), consts={"v": normal(4)}),
     "Transpose": one("Transpose", perm=[0, 2, 3, 1]),

@@ -1,4 +1,7 @@
-"""Gemm, MatMul and BatchNormalization in inference mode."""
+"""Gemm, MatMul, Einsum that is one, and BatchNormalization in inference mode."""
+
+import re
+from dataclasses import replace
 
 import numpy as np
 
@@ -83,6 +86,22 @@ def matmul(builder: Builder, node: OnnxNode) -> None:
     hint = node.inputs[1 if left is None else 0]
     weights = [builder.param(node, hint, np.ascontiguousarray(weight))]
     _linear(builder, node, value.name, weights, (*rest[:-1], out, 1) if column else (*rest, out))
+
+
+def einsum(builder: Builder, node: OnnxNode) -> None:
+    """Of a computed value and a constant matrix, where it is a MatMul: …i,io->…o or …i,oi->…o."""
+    terms = re.fullmatch(r"([A-Za-z]+),([A-Za-z]{2})->([A-Za-z]+)", str(node.attrs["equation"]).replace(" ", ""))
+    left, right, out = terms.groups() if terms else ("", "", "")
+    letters = sorted({*left, *right})
+    forms = {left[-1:] + out[-1:]: False, out[-1:] + left[-1:]: True}
+    plain = left[:-1] == out[:-1] and len(set(left)) == len(left) and len(letters) == len(left) + 1
+    matrix = builder.const(node.inputs[1]) if len(node.inputs) == 2 else None
+    fits = matrix is not None and matrix.ndim == 2 and len(left) == len(builder.value(node.inputs[0]).dims)
+    if matrix is None or not fits or not plain or right not in forms:
+        raise refusal(node, f"is {node.attrs['equation']!r}; supported: 'bi,oi->bo' of a constant", "Write a MatMul")
+    name = builder.names.fresh(f"{node.outputs[0]}.weight")
+    builder.consts[name] = matrix.T if forms[right] else matrix
+    matmul(builder, replace(node, op="MatMul", inputs=(node.inputs[0], name)))
 
 
 def _by_vector(builder: Builder, node: OnnxNode, value: Value, vector: np.ndarray, last: bool) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import UnsupportedError
 from .activation import absolute, clip, extremum, hard_sigmoid, hard_swish, leaky_relu, pointwise, power, prelu, tanh
-from .affine import batch_normalization, gemm, matmul
+from .affine import batch_normalization, einsum, gemm, matmul
 from .arithmetic import add, div, mul, neg, sub
 from .blocks import depth_to_space, space_to_depth, tile
 from .builder import Builder, refusal
@@ -36,6 +36,7 @@ TRANSLATIONS: dict[str, Callable[[Builder, OnnxNode], None]] = {
     "DepthToSpace": depth_to_space,
     "Div": div,
     "Dropout": dropout,
+    "Einsum": einsum,
     "Elu": elu,
     "Erf": pointwise,
     "Expand": expand,
@@ -115,6 +116,9 @@ _REMEDIES = {
     **dict.fromkeys([f"ai.onnx.ml.{op}" for op in ("LinearClassifier", "LinearRegressor", "Scaler")], _TABLES),
     **dict.fromkeys(
         [f"ai.onnx.ml.{op}" for op in ("ArrayFeatureExtractor", "LabelEncoder", "Normalizer", "ZipMap")], _LABELS
+    ),
+    "GatherND": (
+        "Take entries along one axis by Gather (torch.index_select), or export it by torch.onnx.export(…, dynamo=False)"
     ),
     "Shrink": _JUMPS,
     "ThresholdedRelu": _JUMPS,

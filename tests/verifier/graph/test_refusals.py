@@ -170,6 +170,14 @@ UNSUPPORTED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
     "a matrix that does not fit": (lambda: one("MatMul", "x w", w=normal(5, 3)), "vector of 6.*takes 5"),
     "a batch times a vector": (lambda: one("MatMul", "x w", ("b", 6), w=normal(6)), "drops the batch axis"),
     "an image times a longer vector": (lambda: one("MatMul", "x w", ("b", 4, 6), w=normal(5)), "a vector of 5"),
+    "another Einsum": (
+        lambda: make([node("Einsum", "x w", "y", equation="bi,oi->ob")], ["b", 6], {"w": normal(4, 6)}),
+        "is 'bi,oi->ob'; supported: 'bi,oi->bo'.*Write a MatMul",
+    ),
+    "an Einsum along a diagonal": (
+        lambda: make([node("Einsum", "x w", "y", equation="bb,ob->bo")], ["b", 6], {"w": normal(4, 6)}),
+        "supported: 'bi",
+    ),
     "two computed values multiplied": (lambda: one("MatMul", "x x", ("b", 6, 6)), "two computed values"),
     "a computed divisor": (lambda: one("Div", "c x", c=normal(6)), "divides by a computed value"),
     "a divisor of 0": (lambda: one("Div", "x c", c=np.zeros(6, np.float32)), "zero"),

@@ -17,6 +17,7 @@ class Draft:
     def __init__(self, rng: np.random.Generator, opset: int, dims: tuple[int, ...]) -> None:
         self.rng, self.opset = rng, opset
         self.dims: dict[str, tuple[int, ...]] = {"x": dims}
+        self.truths: dict[str, tuple[int, ...]] = {}  # of comparisons, which only a Where takes
         self.consts: dict[str, np.ndarray] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.bends = 0
@@ -49,7 +50,7 @@ class Draft:
         found = self._shapes(node)
         if found is None:
             return None
-        self.dims |= found
+        (self.truths if op in ("Greater", "Less") else self.dims).update(found)
         self.nodes.append(node)
         return names
 
@@ -59,6 +60,8 @@ class Draft:
             if name in self.consts:
                 known[name] = numpy_helper.from_array(self.consts[name], name)
                 types[name] = helper.make_tensor_type_proto(known[name].data_type, list(known[name].dims))
+            elif name in self.truths:
+                types[name] = helper.make_tensor_type_proto(onnx.TensorProto.BOOL, list(self.truths[name]))
             else:
                 types[name] = helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, list(self.dims[name]))
         schema = onnx.defs.get_schema(node.op_type, self.opset, "")

@@ -39,6 +39,13 @@ def matrix(draft: Draft, x: str) -> Drawn:
     return [x, draft.normal(dims[-1], draft.whole(1, 5), scale=1.5 * dims[-1] ** -0.5)], {}
 
 
+def einsum(draft: Draft, x: str) -> Drawn:
+    dims = draft.dims[x]
+    rows, outs = "abcdefgh"[: len(dims) - 1], draft.whole(1, 5)
+    weight = draft.normal(dims[-1], outs, scale=1.5 * dims[-1] ** -0.5)
+    return [x, weight], {"equation": f"{rows}i,io->{rows}o"}
+
+
 def affine(draft: Draft, x: str) -> Drawn:
     if len(draft.dims[x]) != 2:
         return None
@@ -200,6 +207,23 @@ def upsampling(draft: Draft, x: str) -> Drawn:
     return [x, draft.const([1, 1, draft.whole(1, 2), draft.whole(1, 3)])], {}
 
 
+def blocks(draft: Draft, x: str, axes: tuple[int, ...], wanted: int) -> Drawn:
+    """Of 1 or 2 entries on a side; `wanted` is what the axes must be multiples of for 2."""
+    dims = draft.dims[x]
+    if len(dims) != 4:
+        return None
+    return [x], {"blocksize": 1 if any(dims[axis] % wanted for axis in axes) else 2}
+
+
+def tiling(draft: Draft, x: str) -> Drawn:
+    return [x, draft.ints([1, *(draft.whole(1, 2) for _ in draft.dims[x][1:])])], {}
+
+
+def log_sigmoid(draft: Draft, x: str) -> Drawn:
+    found = draft.add("Sigmoid", [x])
+    return found and (found, {})
+
+
 def hard(draft: Draft, x: str) -> Drawn:
     return [x], draft.one_of([{}, {"alpha": 0.7, "beta": 0.1}])
 
@@ -213,12 +237,24 @@ def bending(draft: Draft, x: str) -> Drawn:
 
 
 def choosing(draft: Draft, x: str) -> Drawn:
-    """By a constant, between the value and another one or a constant."""
+    """By a constant, between the value and another one or a constant; or by the value, between lines that meet."""
     dims = draft.dims[x]
+    if draft.chance() and draft.opset >= 9:
+        return _meeting(draft, x)
     condition = draft.const(draft.rng.random(dims[-1:]) < 0.5, np.bool_)
     others = [name for name, own in draft.dims.items() if own == dims]
     other = draft.one_of(others) if draft.chance() else draft.normal(1)
     return [condition, *([x, other] if draft.chance() else [other, x])], {}
+
+
+def _meeting(draft: Draft, x: str) -> Drawn:
+    """x or slope · x on either side of 0, or max(x, c), all of x less a number."""
+    (moved,) = draft.add("Sub", [x, draft.normal(1)]) or [x]
+    level = draft.chance(0.3)
+    limit = draft.const(draft.rng.normal() if level else 0)
+    other = limit if level else (draft.add("Mul", [moved, draft.const(draft.one_of([0.1, -0.5, 0]))]) or [moved])[0]
+    condition = draft.add(draft.one_of(["Greater", "Less"]), [moved, limit])
+    return condition and ([*condition, *([moved, other] if draft.chance() else [other, moved])], {})
 
 
 def leaking(draft: Draft, x: str) -> Drawn:
@@ -227,24 +263,28 @@ def leaking(draft: Draft, x: str) -> Drawn:
 
 BENDING = {
     "Abs": unary, "Celu": bending, "Clip": limits, "Elu": bending, "Erf": unary, "Gelu": gelu, "GlobalMaxPool": image,
-    "HardSigmoid": hard, "HardSwish": unary, "LeakyRelu": leaking, "Max": extremes, "MaxPool": pooling, "Min": extremes,
+    "HardSigmoid": hard, "HardSwish": unary, "LeakyRelu": leaking, "Log": log_sigmoid, "Max": extremes,
+    "MaxPool": pooling, "Min": extremes,
     "Mish": unary, "Mul": elementwise, "PRelu": slopes, "Pow": power,
-    "ReduceMax": lambda draft, x: reduction(draft, x, 18), "Relu": unary, "Selu": unary, "Sigmoid": unary,
+    "ReduceMax": lambda draft, x: reduction(draft, x, 18), "ReduceMin": lambda draft, x: reduction(draft, x, 18),
+    "Relu": unary, "Selu": unary, "Sigmoid": unary,
     "Softplus": unary, "Softsign": unary, "Swish": bending, "Tanh": unary,
 }  # fmt: skip
 STRAIGHT = {
     "Add": elementwise, "AveragePool": averaging, "BatchNormalization": normalisation,
     "Cast": lambda draft, x: ([x], {"to": TensorProto.FLOAT}), "Concat": joining, "Conv": convolution,
-    "ConvTranspose": deconvolution, "Div": quotient, "Dropout": unary, "Expand": repeating, "Flatten": flat,
+    "ConvTranspose": deconvolution, "DepthToSpace": lambda draft, x: blocks(draft, x, (1,), 4), "Div": quotient,
+    "Dropout": unary, "Einsum": einsum, "Expand": repeating, "Flatten": flat,
     "Gather": gathering, "Gemm": affine, "GlobalAveragePool": image, "Identity": unary, "MatMul": matrix, "Neg": unary,
     "Pad": padding, "ReduceMean": lambda draft, x: reduction(draft, x, 18),
     "ReduceSum": lambda draft, x: reduction(draft, x, 13), "Reshape": other_shape, "Resize": scaling, "Slice": slicing,
+    "SpaceToDepth": lambda draft, x: blocks(draft, x, (2, 3), 2), "Tile": tiling,
     "Squeeze": fewer_axes, "Sub": elementwise, "Transpose": order, "Unsqueeze": more_axes, "Upsample": upsampling,
     "Where": choosing,
 }  # fmt: skip
 DRAWS: dict[str, Callable[[Draft, str], Drawn]] = {**BENDING, **STRAIGHT, "Split": flat}
 CURVED = (  # not of linear pieces, once translated
-    "Celu", "Elu", "Erf", "Gelu", "HardSwish", "Mish", "Mul", "Pow", "Selu", "Sigmoid", "Softplus", "Softsign",
+    "Celu", "Elu", "Erf", "Gelu", "HardSwish", "Log", "Mish", "Mul", "Pow", "Selu", "Sigmoid", "Softplus", "Softsign",
     "Swish", "Tanh",
 )  # fmt: skip
-FIRST = {"Celu": 12, "HardSwish": 14, "Mish": 18, "Gelu": 20, "Swish": 24}  # opsets
+FIRST = {"Celu": 12, "HardSwish": 14, "Mish": 18, "Gelu": 20, "Swish": 24, "Einsum": 12}  # opsets

@@ -130,6 +130,12 @@ CASES: dict[str, Callable[[], onnx.ModelProto]] = {
     "ReduceMean by attribute": one("ReduceMean", axes=[-1, 1]),
     "ReduceMean by input": one("ReduceMean", opset=18, inputs="x a", consts={"a": ints(2)}, keepdims=0),
     "ReduceMax": one("ReduceMax", axes=[3], keepdims=0),
+    "ReduceMin": one("ReduceMin", axes=[2, -1], keepdims=0),
+    "DepthToSpace": one("DepthToSpace", ("b", 8, 2, 3), blocksize=2),
+    "SpaceToDepth": one("SpaceToDepth", ("b", 2, 4, 6), blocksize=2),
+    "Tile": one("Tile", inputs="x n", dims=("b", 2, 3), consts={"n": ints(1, 3, 2)}),
+    "Log of Sigmoid": several(node("Sigmoid", "x", "s"), node("Log", "s", "y")),
+    "Einsum": one("Einsum", ("b", 6), inputs="x w", consts={"w": normal(4, 6)}, equation="bi,oi->bo"),
     "Transpose": one("Transpose", perm=[0, 2, 3, 1]),
     "Slice by attributes": one("Slice", opset=9, starts=[1, 0], ends=[5, 9], axes=[2, 3]),
     "Slice by inputs": one(
@@ -143,9 +149,7 @@ CASES: dict[str, Callable[[], onnx.ModelProto]] = {
         node("Add", "b m", "y"),
         opset=11,
     ),
-    "Split by input": several(
-        node("Split", "x s", "a b", axis=2), node("Sub", "b a", "y"), s=ints(3, 3)
-    ),
+    "Split by input": several(node("Split", "x s", "a b", axis=2), node("Sub", "b a", "y"), s=ints(3, 3)),
     "Split into equal parts": several(node("Split", "x", "a b", axis=1), node("Sub", "b a", "y")),
     "Concat": several(node("Relu", "x", "r"), node("Concat", "x r", "y", axis=1)),
     "Concat with a constant": one("Concat", inputs="c x", dims=(1, 2, 3), consts={"c": normal(1, 2, 2)}, axis=-1),
@@ -173,9 +177,7 @@ CASES: dict[str, Callable[[], onnx.ModelProto]] = {
     "Gemm of rows": several(
         node("Reshape", "x s", "r"), node("Gemm", "r w b", "y"), dims=(1, 12), s=ints(3, 4), w=normal(4, 2), b=normal(2)
     ),
-    "Where": several(
-        node("Relu", "x", "r"), node("Where", "m x r", "y"), m=np.arange(10).reshape(2, 1, 5) % 3 == 0
-    ),
+    "Where": several(node("Relu", "x", "r"), node("Where", "m x r", "y"), m=np.arange(10).reshape(2, 1, 5) % 3 == 0),
     "Where of a constant": one("Where", inputs="m c x", consts={"m": normal(6, 1) > 0, "c": normal(2, 1, 5)}),
     "choices between constants": several(
         node("Greater", "a zero", "g"), node("Less", "a one", "l"), node("And", "g l", "m"), node("Not", "m", "n"),

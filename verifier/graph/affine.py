@@ -1,4 +1,7 @@
-"""Gemm, MatMul and BatchNormalization in inference mode."""
+"""Gemm, MatMul, Einsum that is one, and BatchNormalization in inference mode."""
+
+import re
+from dataclasses import replace
 
 import numpy as np
 
@@ -56,6 +59,9 @@ def matmul(builder: Builder, node: OnnxNode) -> None:
         )
     if not value.dims:
         raise refusal(node, "multiplies a single number", "Export the network again")
+    if matrix.ndim == 1:
+        _by_vector(builder, node, value, matrix, left is None)
+        return
     features, rest = (value.dims[-1], value.dims[:-1]) if left is None else _column(value.dims)
     mixed = left is not None and builder.dynamic and len(value.dims) < 3  # W [B,n] would multiply across images
     if 2 < matrix.ndim <= len(value.dims) and size(matrix.shape[:-2]) == 1:
@@ -82,6 +88,37 @@ def matmul(builder: Builder, node: OnnxNode) -> None:
     hint = node.inputs[1 if left is None else 0]
     weights = [builder.param(node, hint, np.ascontiguousarray(weight))]
     _linear(builder, node, value.name, weights, (*rest[:-1], out, 1) if column else (*rest, out))
+
+
+def einsum(builder: Builder, node: OnnxNode) -> None:
+    """Of a computed value and a constant matrix, where it is a MatMul: …i,io->…o or …i,oi->…o."""
+    terms = re.fullmatch(r"([A-Za-z]+),([A-Za-z]{2})->([A-Za-z]+)", str(node.attrs["equation"]).replace(" ", ""))
+    left, right, out = terms.groups() if terms else ("", "", "")
+    letters = sorted({*left, *right})
+    forms = {left[-1:] + out[-1:]: False, out[-1:] + left[-1:]: True}
+    plain = left[:-1] == out[:-1] and len(set(left)) == len(left) and len(letters) == len(left) + 1
+    matrix = builder.const(node.inputs[1]) if len(node.inputs) == 2 else None
+    fits = matrix is not None and matrix.ndim == 2 and len(left) == len(builder.value(node.inputs[0]).dims)
+    if matrix is None or not fits or not plain or right not in forms:
+        raise refusal(node, f"is {node.attrs['equation']!r}; supported: 'bi,oi->bo' of a constant", "Write a MatMul")
+    name = builder.names.fresh(f"{node.outputs[0]}.weight")
+    builder.consts[name] = matrix.T if forms[right] else matrix
+    matmul(builder, replace(node, op="MatMul", inputs=(node.inputs[0], name)))
+
+
+def _by_vector(builder: Builder, node: OnnxNode, value: Value, vector: np.ndarray, last: bool) -> None:
+    """The last axis, or the last but one, times the vector, summed."""
+    rank = len(value.dims)
+    axis = rank - 1 if last or rank == 1 else rank - 2
+    if value.dims[axis] != len(vector):
+        raise refusal(node, f"multiplies {list(value.dims)} by a vector of {len(vector)}", "Export the network again")
+    name, lead = unbatched(builder, node, value, (axis,))
+    if len(builder.shapes[name]) == 1:  # a value keeps an axis
+        name, lead = builder.reshape(node, name, (1, *builder.shapes[name])), lead - 1
+    factor = vector.reshape(-1, *(1,) * (rank - 1 - axis))
+    name = builder.emit(node, "Mul", [name], [builder.param(node, node.inputs[1 if last else 0], factor)])
+    name = builder.emit(node, "ReduceSum", [name], attrs={"axes": (axis - lead,)})
+    builder.bind(node, name, (*value.dims[:axis], *value.dims[axis + 1 :]))
 
 
 def batch_normalization(builder: Builder, node: OnnxNode) -> None:

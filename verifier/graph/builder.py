@@ -51,7 +51,8 @@ class Builder:
         self.shapes: dict[str, Shape] = {}
         self.input = ""  # the canonical graph's
         self.origins: dict[str, OnnxNode] = {}  # of every value and constant of the file that a node computes
-        self.pieces: dict[str, Traced] = {}  # of values that comparisons decide
+        self.pieces: dict[str, Traced] = {}  # of values that comparisons decide, and of those before them
+        self.traced = 0  # of `origins`, how many these were looked for in
         self.pending: dict[str, UnsupportedError] = {}  # of those that are no canonical value: why not
         self._values: dict[str, Value] = {}
         self._rounded: dict[str, np.ndarray] = {}

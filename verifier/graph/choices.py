@@ -11,7 +11,7 @@ that does not, so it is refused only where something else reads it.
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from operator import eq, ge, gt, le, lt
 
 import numpy as np
@@ -29,7 +29,7 @@ TRUTHS = {"And": all, "Or": any, "Not": lambda truths: not any(truths)}
 CHOICES = (*COMPARISONS, *TRUTHS, "Sign")
 Rule = Callable[[OnnxNode, Sequence[Pieces]], Pieces]
 
-_DEPTH = 6
+_MOST_CUTS = 2  # of a value that is not followed further back than it must be
 _REMEDY = "Write it with Max, Min, Clip or LeakyRelu, or train with another activation"
 _SOFTPLUS = "Export it by torch.onnx.export(…, dynamo=False), which writes Softplus alone"
 
@@ -39,7 +39,8 @@ def choose(builder: Builder, node: OnnxNode) -> None:
 
     Raises `UnsupportedError` where it is not of linear pieces of one value.
     """
-    found = _of(builder, node, _DEPTH)
+    _trace(builder)
+    found = _of(builder, node)
     if found is None or found.base is None:
         raise _why(builder, node)
     name = node.outputs[0]
@@ -64,7 +65,7 @@ def choose(builder: Builder, node: OnnxNode) -> None:
 def _why(builder: Builder, node: OnnxNode) -> UnsupportedError:
     if node.op != "Where" and node.op not in CHOICES:
         return next(builder.pending[name] for name in node.inputs if name in builder.pending)
-    traces = [_traced(builder, name, _DEPTH) for name in node.inputs]
+    traces = [_traced(builder, name) for name in node.inputs]
     bases = [builder.origins.get(found.base or "") for found in traces if found is not None]
     if node.op == "Where" and any(origin is not None and origin.op == "Softplus" for origin in bases):
         return refusal(node, "chooses between Softplus and its input, and so jumps by a little", _SOFTPLUS)
@@ -76,28 +77,32 @@ def _why(builder: Builder, node: OnnxNode) -> UnsupportedError:
     )
 
 
-def _traced(builder: Builder, name: str, depth: int) -> Traced | None:
+def _trace(builder: Builder) -> None:
+    """Follows what was read since the last choice, in the file's order."""
+    for name, origin in islice(builder.origins.items(), builder.traced, None):
+        found = _of(builder, origin) if name not in builder.pieces else None
+        if found is not None and len(found.pieces.cuts) <= _MOST_CUTS:
+            builder.pieces[name] = found
+    builder.traced = len(builder.origins)
+
+
+def _traced(builder: Builder, name: str) -> Traced | None:
     """None for a constant of several numbers."""
     array = builder.const(name)
-    if array is not None:
-        same = array.size > 0 and np.isfinite(array).all() and (array == array.flat[0]).all()
-        truth = array.dtype == np.bool_
-        return Traced(None, level(Fraction(float(array.flat[0]))), truth) if same else None
-    if name in builder.pieces:
-        return builder.pieces[name]
-    origin = builder.origins.get(name)
-    found = _of(builder, origin, depth - 1) if origin is not None and depth else None
-    return found or Traced(name, IDENTITY)
+    if array is None:
+        return builder.pieces.get(name, Traced(name, IDENTITY))
+    same = array.size > 0 and np.isfinite(array).all() and (array == array.flat[0]).all()
+    return Traced(None, level(Fraction(float(array.flat[0]))), array.dtype == np.bool_) if same else None
 
 
-def _of(builder: Builder, node: OnnxNode, depth: int) -> Traced | None:
+def _of(builder: Builder, node: OnnxNode) -> Traced | None:
     """None where the node's operator is no such function of one value, or of none."""
     rule = _RULES.get(node.op)
     if rule is None:
         return None
     operands = []
     for name in node.inputs:
-        operand = _traced(builder, name, depth)
+        operand = _traced(builder, name)
         if operand is None:
             return None
         operands.append(operand)

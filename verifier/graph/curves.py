@@ -53,6 +53,15 @@ def swish(builder: Builder, node: OnnxNode) -> None:
     _bent(builder, node, "Silu", node.inputs[0], Fraction(alpha), 1 / Fraction(alpha))
 
 
+def log(builder: Builder, node: OnnxNode) -> None:
+    """Log(Sigmoid(x)) = -softplus(-x)."""
+    inner = _linear(builder, node.inputs[0])
+    origin = builder.origins.get(inner.name)
+    if origin is None or origin.op != "Sigmoid" or (inner.offset, inner.factor) != (0, 1):
+        raise refusal(node, "takes the logarithm of a computed value; supported: of a Sigmoid", "Export it without")
+    _bent(builder, node, "Softplus", origin.inputs[0], Fraction(-1), Fraction(-1))
+
+
 def product(builder: Builder, node: OnnxNode, a: str, b: str) -> bool:
     """Binds x · g(x) of two computed values where that is a curve; False where it is none."""
     for first, second in ((a, b), (b, a)):

@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from .activation import divided, largest
+from .activation import divided, largest, scaled
 from .builder import INDEX_BYTES, Builder, refusal
 from .convolution import bind_image, image, plain_geometry
 from .proto import OnnxNode
@@ -71,7 +71,7 @@ def global_pool(builder: Builder, node: OnnxNode) -> None:
 
 
 def reduce_(builder: Builder, node: OnnxNode) -> None:
-    """ReduceSum, ReduceMean, ReduceMax; the axes are an attribute in older opsets and an input since."""
+    """ReduceSum, ReduceMean, ReduceMax, ReduceMin; the axes are an attribute in older opsets and an input since."""
     rank = len(builder.value(node.inputs[0]).dims)
     named = numbers(builder, node, 1, "axes")
     if not named and node.attrs.get("noop_with_empty_axes", 0):
@@ -88,12 +88,15 @@ def _reduced(builder: Builder, node: OnnxNode, axes: Shape, keep: bool) -> None:
     places = [axis - lead for axis in axes]
     if places and len(places) == len(builder.shapes[name]):  # a value keeps an axis
         name, places = builder.reshape(node, name, (1, *builder.shapes[name])), [place + 1 for place in places]
-    if node.op.endswith(("Max", "MaxPool")):
+    if node.op.endswith(("Max", "MaxPool", "Min")):
+        sign = -1 if node.op.endswith("Min") else 1
+        name = scaled(builder, node, name, sign)
         for axis in places:
             while (n := builder.shapes[name][axis]) > 1:
                 half = (n + 1) // 2  # an odd one in the middle meets itself
                 ends = [taken(builder, node, name, axis, part) for part in (range(half), range(n - half, n))]
                 name = largest(builder, node, ends)
+        name = scaled(builder, node, name, sign)
     elif places:
         count = prod(value.dims[axis] for axis in axes)
         name = builder.emit(node, "ReduceSum", [name], attrs={"axes": tuple(places)})

@@ -6,12 +6,13 @@ import numpy as np
 
 from ..errors import UnsupportedError
 from .activation import absolute, clip, extremum, hard_sigmoid, hard_swish, leaky_relu, pointwise, power, prelu, tanh
-from .affine import batch_normalization, gemm, matmul
+from .affine import batch_normalization, einsum, gemm, matmul
 from .arithmetic import add, div, mul, neg, sub
+from .blocks import depth_to_space, space_to_depth, tile
 from .builder import Builder, refusal
 from .choices import CHOICES, choose
 from .convolution import conv, conv_transpose
-from .curves import celu, elu, gelu, selu, swish
+from .curves import celu, elu, gelu, log, selu, swish
 from .ending import ENDINGS
 from .fold import FOLDS, constant_value, exactly, fold, jumps, shape_of
 from .pool import average_pool, global_pool, max_pool, reduce_
@@ -33,8 +34,10 @@ TRANSLATIONS: dict[str, Callable[[Builder, OnnxNode], None]] = {
     "Concat": concat,
     "Conv": conv,
     "ConvTranspose": conv_transpose,
+    "DepthToSpace": depth_to_space,
     "Div": div,
     "Dropout": dropout,
+    "Einsum": einsum,
     "Elu": elu,
     "Erf": pointwise,
     "Expand": expand,
@@ -48,6 +51,7 @@ TRANSLATIONS: dict[str, Callable[[Builder, OnnxNode], None]] = {
     "HardSwish": hard_swish,
     "Identity": identity,
     "LeakyRelu": leaky_relu,
+    "Log": log,
     "MatMul": matmul,
     "Max": extremum,
     "MaxPool": max_pool,
@@ -60,6 +64,7 @@ TRANSLATIONS: dict[str, Callable[[Builder, OnnxNode], None]] = {
     "Pow": power,
     "ReduceMax": reduce_,
     "ReduceMean": reduce_,
+    "ReduceMin": reduce_,
     "ReduceSum": reduce_,
     "Relu": pointwise,
     "Reshape": reshape,
@@ -69,11 +74,13 @@ TRANSLATIONS: dict[str, Callable[[Builder, OnnxNode], None]] = {
     "Slice": slice_,
     "Softplus": pointwise,
     "Softsign": pointwise,
+    "SpaceToDepth": space_to_depth,
     "Split": split,
     "Squeeze": squeeze,
     "Sub": sub,
     "Swish": swish,
     "Tanh": tanh,
+    "Tile": tile,
     "Transpose": transpose,
     "Unsqueeze": unsqueeze,
     "Upsample": resize,
@@ -81,7 +88,19 @@ TRANSLATIONS: dict[str, Callable[[Builder, OnnxNode], None]] = {
 }
 
 _ON_CONSTANTS = sorted({"Constant", "Shape", *FOLDS} - TRANSLATIONS.keys())
-_PROBABILITIES = "It may only be the network's last operator"
+_PROBABILITIES = (
+    "It may only be the network's last operator, before its only output: leave out outputs beside it, such as the "
+    "label of skl2onnx (convert with options={'zipmap': False}, then remove 'label' from graph.output)"
+)
+_TABLES = (
+    "Convert with black_op={'LinearClassifier', 'LinearRegressor', 'Scaler'} in skl2onnx, which then writes standard "
+    "operators"
+)
+_LABELS = (
+    "It makes a label or a table: convert with options={'zipmap': False} in skl2onnx, and remove 'label' from "
+    "graph.output"
+)
+_QUANTISED = "It rounds values while the network runs: quantise its weights only, or export it before quantising"
 _ANY_REMEDY = "Write the network with supported operators, or leave this one out of the exported part"
 _MIXED = ("Dropout", "Pow", "Resize", "Upsample")  # have operands of types of their own
 _DOMAINS = ("", "ai.onnx")
@@ -91,6 +110,17 @@ _NORMALISATION = (
 )
 _REMEDIES = {
     **dict.fromkeys(ENDINGS, _PROBABILITIES),
+    **dict.fromkeys(
+        ("ConvInteger", "DynamicQuantizeLinear", "MatMulInteger", "QLinearConv", "QLinearMatMul", "QuantizeLinear"),
+        _QUANTISED,
+    ),
+    **dict.fromkeys([f"ai.onnx.ml.{op}" for op in ("LinearClassifier", "LinearRegressor", "Scaler")], _TABLES),
+    **dict.fromkeys(
+        [f"ai.onnx.ml.{op}" for op in ("ArrayFeatureExtractor", "LabelEncoder", "Normalizer", "ZipMap")], _LABELS
+    ),
+    "GatherND": (
+        "Take entries along one axis by Gather (torch.index_select), or export it by torch.onnx.export(…, dynamo=False)"
+    ),
     "Shrink": _JUMPS,
     "ThresholdedRelu": _JUMPS,
     "GroupNormalization": _NORMALISATION,

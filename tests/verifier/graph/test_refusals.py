@@ -21,6 +21,11 @@ def without_shape(proto: onnx.ModelProto) -> onnx.ModelProto:
     return proto
 
 
+def beside(proto: onnx.ModelProto) -> onnx.ModelProto:
+    proto.graph.output.append(helper.make_tensor_value_info("label", TensorProto.INT64, None))
+    return proto
+
+
 UNSUPPORTED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
     "an ending inside": (
         lambda: make([*mlp_nodes()[:2], node("Softmax", "r", "s"), node("Relu", "s", "y")], ["batch", 6], mlp_consts()),
@@ -40,6 +45,17 @@ UNSUPPORTED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
     "an operator inside": (
         lambda: make([helper.make_node("Shrink", ["x"], ["y"], name="bend")], ["b", 1, 4, 4], {}),
         r"Shrink \(node 'bend'\).*Supported: .*It jumps",
+    ),
+    "a scaler of scikit-learn": (
+        lambda: make([helper.make_node("Scaler", ["x"], ["y"], domain="ai.onnx.ml")], ["batch", 6], {}),
+        r"ai.onnx.ml.Scaler.*black_op=.*'Scaler'",
+    ),
+    "a label beside the probabilities": (
+        lambda: beside(make([node("Softmax", "x", "y"), node("ArgMax", "x", "label", axis=1)], ["b", 6], {})),
+        r"operator (Softmax|ArgMax).*before its only output: leave out outputs beside it.*remove 'label'",
+    ),
+    "values that are quantised": (
+        lambda: one("QuantizeLinear", "x s", s=np.float32(0.1)), "QuantizeLinear.*quantise its weights only",
     ),
     "an operator of another domain": (
         lambda: make([helper.make_node("Relu", ["x"], ["y"], domain="com.microsoft")], ["batch", 6], {}),
@@ -172,7 +188,16 @@ UNSUPPORTED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
         "LayerNormalization.*train with BatchNormalization",
     ),
     "a matrix that does not fit": (lambda: one("MatMul", "x w", w=normal(5, 3)), "vector of 6.*takes 5"),
-    "an image times a vector": (lambda: one("MatMul", "x w", ("b", 4, 6), w=normal(6)), "Flatten the value"),
+    "a batch times a vector": (lambda: one("MatMul", "x w", ("b", 6), w=normal(6)), "drops the batch axis"),
+    "an image times a longer vector": (lambda: one("MatMul", "x w", ("b", 4, 6), w=normal(5)), "a vector of 5"),
+    "another Einsum": (
+        lambda: make([node("Einsum", "x w", "y", equation="bi,oi->ob")], ["b", 6], {"w": normal(4, 6)}),
+        "is 'bi,oi->ob'; supported: 'bi,oi->bo'.*Write a MatMul",
+    ),
+    "an Einsum along a diagonal": (
+        lambda: make([node("Einsum", "x w", "y", equation="bb,ob->bo")], ["b", 6], {"w": normal(4, 6)}),
+        "supported: 'bi",
+    ),
     "two computed values multiplied": (lambda: one("MatMul", "x x", ("b", 6, 6)), "two computed values"),
     "a computed divisor": (lambda: one("Div", "c x", c=normal(6)), "divides by a computed value"),
     "a divisor of 0": (lambda: one("Div", "x c", c=np.zeros(6, np.float32)), "zero"),

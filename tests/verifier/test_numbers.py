@@ -1,5 +1,7 @@
 """Where numbers leave what float64 analyses: overflow, underflow, constants that were rounded, points beside a ball."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from glscert.verifier.network import load
 from glscert.verifier.outcome import Verdict
 from glscert.verifier.robustness import Settings, Verifier
 from glscert.verifier.settings import Effort
-from glscert.verifier.spec import read_query
+from glscert.verifier.spec import Clause, Query, Row, read_query
 from onnx_models import make, node
 
 
@@ -80,3 +82,17 @@ def test_a_box_as_narrow_as_float64_has_numbers(tmp_path):
     path = saved(tmp_path / "m.onnx", [node("Relu", "x", "y")], 1, {})
     assert asked(path, "1e-400", "1e-390", "(< Y_0 -1)") is Answer.UNSAT
     assert asked(path, "1e-400", "1e-390", "(< Y_0 X_0)") is not Answer.SAT
+
+
+def test_a_point_that_only_exact_numbers_break_is_told(tmp_path):
+    """0.3 x at the one point of the box: float32 rounds it below the threshold, which it exceeds."""
+    path = saved(tmp_path / "m.onnx", [node("Gemm", "x w", "y", alpha=0.3)], 1, {"w": [[1]]})
+    x = np.float32(0.24770169)
+    exact, rounded = Fraction(float(np.float32(0.3))) * Fraction(float(x)), np.float32(0.3) * x
+    below = Fraction(float(rounded)) < exact
+    border = exact if below else -exact
+    assert Fraction(float(rounded)) != exact
+    row = Row(((0, Fraction(-1 if below else 1)),), border)
+    query = Query(1, 1, (Clause(*(np.float64([x]),) * 2, (np.float64([x]), np.float64([x])), (row,)),))
+    found = decide(load(path), query, Effort(timeout=5))
+    assert found.verdict is Answer.UNKNOWN and "in exact numbers, and not in onnxruntime" in found.reason

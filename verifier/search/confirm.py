@@ -27,7 +27,7 @@ from .cost import multiplications
 
 _MOST = 1 << 25  # multiplications of a network that is evaluated exactly
 _SMALL = 1 << 18  # of one whose values are not rounded however long they get
-_BITS = 256  # that they are rounded to otherwise
+_LONG, _BITS = 1 << 12, 256  # that they are rounded to: as good as none, and otherwise
 _EXACT_TRIES = 16  # of one group's points, where onnxruntime and exact arithmetic differ
 
 
@@ -46,10 +46,29 @@ class Judge:
         y = self._network.runtime.logits(point.reshape(1, *shape))[0]
         broken = [clause for clause in known.clauses if unsafe(clause, point, y)]
         if not broken:
+            self._doubt_the_only_point(group, point)
             return None
         if known.clauses[0].between and not self._holds_exactly(group, broken[0], point):
             return None
         return Witness(point, y)
+
+    def _doubt_the_only_point(self, group: int, point: np.ndarray) -> None:
+        """Of a box of one point: where that breaks the property in exact numbers, nothing is proved either."""
+        known, graph, params = self._groups[group], self._network.graph, self._network.exact
+        if group in self._tries or not bool((known.proof.lower == known.proof.upper).all()):
+            return
+        self._tries[group] = 0
+        if graph.rounding or multiplications(graph, params) > _SMALL:
+            return
+        try:
+            outputs = self._outputs(known.clauses[0].nearest(point), most_bits=_LONG)
+        except BeyondExactError:
+            return
+        if any(all(_holds(row, *outputs) for row in rows) for rows in known.exact):
+            self.doubts[group] = (
+                "the only point of the box breaks the property in exact numbers, and not in onnxruntime, "
+                "whose rounding leads across the border"
+            )
 
     def _holds_exactly(self, group: int, clause: Clause, point: np.ndarray) -> bool:
         """Whether some clause of the group is unsafe at the nearest point of the exact box."""
@@ -65,7 +84,7 @@ class Judge:
             self.doubts[group] = "the network is too large for exact arithmetic at the point between float32 numbers"
             return False
         try:
-            outputs = self._outputs(clause.nearest(point), most_bits=1 << 12 if work <= _SMALL else _BITS)
+            outputs = self._outputs(clause.nearest(point), most_bits=_LONG if work <= _SMALL else _BITS)
         except BeyondExactError as error:
             self.doubts[group] = f"no exact arithmetic at the point between float32 numbers: {error}"
             return False

@@ -61,6 +61,7 @@ class Errors:
         first = self._unit * terms * reach + self._least
         self.sizes, self.own, self.whole = {graph.input: reach}, {graph.input: first}, {graph.input: first}
         self.lining: dict[str, Tensor] = {}
+        self._bends: set[str] = set()  # outputs of nonlinearities
         self._lost = self._underflow(reach, terms)  # of every row, whatever its size
 
     def reach(self, node: Node, box: Box | None) -> None:
@@ -72,9 +73,13 @@ class Errors:
             self._bent(node, operator, box)
 
     def _affine(self, node: Node, operator: Affine) -> None:
-        parts = [torch.stack([part[name] for part in (self.sizes, self.own, self.whole)]) for name in node.inputs]
+        # right after nonlinearities nothing has rounded since, before the first of them all that has is its own
+        after = self._bends.issuperset(node.inputs)
+        before = all(self.own[name] is self.whole[name] for name in node.inputs)
+        kinds = (self.sizes, self.whole) if after or before else (self.sizes, self.whole, self.own)
+        parts = [torch.stack([part[name] for part in kinds]) for name in node.inputs]
         spread = operator.spread(node, self._params, *(part.flatten(0, 1) for part in parts))
-        size, own, whole = spread.unflatten(0, parts[0].shape[:2])
+        size, whole, *rest = spread.unflatten(0, parts[0].shape[:2])
         shapes, out = tuple(self._graph.shapes[name] for name in node.inputs), self._graph.shapes[node.output]
         terms = operator.terms(node, self._params, shapes, out) + _ROOM
         self._lost = self._lost + sum(self._underflow(self.sizes[name], terms) for name in set(node.inputs))
@@ -85,7 +90,11 @@ class Errors:
             local = local + (self._summed(out) + self._graph.rounding) * offset.abs()
         local = local + self._lost.reshape(-1, *(1,) * len(out))
         self.sizes[node.output] = size.masked_fill(size > self._beyond, inf)
-        self.own[node.output], self.whole[node.output] = own + local, whole + local
+        self.whole[node.output] = whole + local
+        if before:
+            self.own[node.output] = self.whole[node.output]
+        else:
+            self.own[node.output] = local if after else rest[0] + local
 
     def _bent(self, node: Node, operator: Nonlinear, box: Box) -> None:
         name = node.inputs[0]
@@ -100,6 +109,7 @@ class Errors:
         self._lost = self._lost + self._underflow(self.sizes[name], _ROOM)
         self.sizes[node.output] = reached.masked_fill(reached > self._beyond, inf)
         self.own[node.output] = torch.zeros_like(reached)
+        self._bends.add(node.output)
         self.whole[node.output] = steepest * self.whole[name] + local
 
     def _underflow(self, size: Tensor, terms: int) -> Tensor:

@@ -19,7 +19,7 @@ from onnx import TensorProto
 
 from ..errors import UnsupportedError
 from .activation import ORDINARY, scaled, shifted
-from .builder import Builder, refusal
+from .builder import Builder, broadcast, refusal
 from .pieces import IDENTITY, Line, NoPiecesError, Pieces, Traced, combined, level, value_of
 from .proto import FLOATS, OnnxNode
 from .rounding import ROUNDED
@@ -130,7 +130,7 @@ def _alike(builder: Builder, node: OnnxNode, base: str) -> bool:
     for name in node.inputs:
         array = builder.const(name)
         if array is not None:
-            if len(array.shape) > len(dims) or np.broadcast_shapes(array.shape, dims) != dims:
+            if len(array.shape) > len(dims) or broadcast(node, array.shape, dims) != dims:
                 return False
         elif name not in builder.pieces and builder.value(name).dims != dims:
             return False

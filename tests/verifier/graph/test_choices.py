@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from glscert.verifier.errors import UnsupportedError
+from glscert.verifier.errors import GlscertError, UnsupportedError
 from glscert.verifier.graph.load import from_proto
 from glscert.verifier.graph.pieces import NoPiecesError, Pieces, combined, level
 from onnx_models import agree, make, node, run_file, run_loaded
@@ -130,3 +130,13 @@ def test_many_pieces_are_too_many() -> None:
         for k in range(20):
             step = Pieces((Fraction(k),), (low, high), (Fraction(0),))
             stairs = combined(lambda lines, x: (Fraction(0), lines[0][1] + lines[1][1]), [stairs, step])
+
+
+def test_numbers_that_do_not_fit_a_choice_are_refused() -> None:
+    nodes = [node("Greater", "x low", "g"), node("Where", "g x other", "y")]
+    consts = {"low": np.float32(0), "other": np.zeros((1, 1, 3, 3), np.float32)}
+    with pytest.raises(GlscertError):
+        from_proto(make(nodes, ("b", 2), consts))
+    consts = {"low": np.zeros(3, np.float32), "other": np.float32(0)}
+    with pytest.raises(GlscertError, match="do not fit"):
+        from_proto(make(nodes, ("b", 2), consts))

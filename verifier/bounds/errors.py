@@ -25,7 +25,7 @@ from torch import Tensor, maximum
 
 from ..graph import Graph, Node
 from ..ops import OPERATORS, Affine, Box, Nonlinear, Params
-from .interval import Intervals, nonlinearities
+from .interval import Intervals, below_nonlinear, nonlinearities
 from .substitution import Anchor
 from .zonotope import Zonotope
 
@@ -203,6 +203,12 @@ def summed(graph: Graph, params: Params, node: Node, operator: Affine, sizes: Se
     reached = operator.spread(node, params, *sizes)
     offset = operator.offset(node, params, tuple(graph.shapes[name] for name in node.inputs))
     return reached if offset is None else reached + offset.abs()
+
+
+def by_intervals(graph: Graph, params: Params, base: Anchor) -> Errors:
+    """The analysis over interval images, the least that is known of the neurons."""
+    known = Intervals(graph, params, base.boxes[graph.input], below_nonlinear(graph))
+    return analysed(graph, params, base, {name: known.box(name) for name in nonlinearities(graph)}, sound=False)
 
 
 def in_range(graph: Graph, params: Params, box: Box) -> bool:

@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..bounds.errors import analysed, in_range
+from ..bounds.errors import by_intervals, in_range
 from ..bounds.exact_forward import enclosure, evaluated
-from ..bounds.interval import Intervals, below_nonlinear, nonlinearities
 from ..bounds.rational import BeyondExactError, Linear
 from ..bounds.substitution import input_anchor
 from ..decision import Witness
@@ -61,10 +60,10 @@ class Judge:
         if graph.rounding or multiplications(graph, params) > _SMALL:
             return
         try:
-            outputs = self._outputs(known.clauses[0].nearest(point), most_bits=_LONG)
+            broken = self._exactly_unsafe(group, known.clauses[0], point, _LONG)
         except BeyondExactError:
             return
-        if any(all(_holds(row, *outputs) for row in rows) for rows in known.exact):
+        if broken:
             self.doubts[group] = (
                 "the only point of the box breaks the property in exact numbers, and not in onnxruntime, "
                 "whose rounding leads across the border"
@@ -84,12 +83,11 @@ class Judge:
             self.doubts[group] = "the network is too large for exact arithmetic at the point between float32 numbers"
             return False
         try:
-            outputs = self._outputs(clause.nearest(point), most_bits=_LONG if work <= _SMALL else _BITS)
+            if self._exactly_unsafe(group, clause, point, _LONG if work <= _SMALL else _BITS):
+                return True
         except BeyondExactError as error:
             self.doubts[group] = f"no exact arithmetic at the point between float32 numbers: {error}"
             return False
-        if any(all(_holds(row, *outputs) for row in rows) for rows in self._groups[group].exact):
-            return True
         self.doubts[group] = (
             "onnxruntime breaks the property at the nearest float32 numbers, exact arithmetic not at the exact ones"
         )
@@ -114,10 +112,12 @@ class Judge:
         )
         return False
 
-    def _outputs(self, point: list[Fraction], *, most_bits: int) -> tuple[list[Fraction], list[Fraction]]:
-        graph, params = self._network.graph, self._network.exact
-        given = enclosure(point, point, graph.input_shape)
-        return evaluated(graph, params, given, most_bits=most_bits, linear=self._linear)[graph.output].ends()
+    def _exactly_unsafe(self, group: int, clause: Clause, point: np.ndarray, most_bits: int) -> bool:
+        """Whether some clause of the group is, in exact numbers, at the nearest point of the exact box."""
+        graph, params, nearest = self._network.graph, self._network.exact, clause.nearest(point)
+        given = enclosure(nearest, nearest, graph.input_shape)
+        ends = evaluated(graph, params, given, most_bits=most_bits, linear=self._linear)[graph.output].ends()
+        return any(all(_holds(row, *ends) for row in rows) for rows in self._groups[group].exact)
 
 
 def _around(point: np.ndarray, shape: tuple[int, ...]) -> Box:
@@ -128,9 +128,7 @@ def _around(point: np.ndarray, shape: tuple[int, ...]) -> Box:
 def surely_broken(graph: Graph, params: Params, point: Tensor, rows: Tensor, offset: Tensor) -> Tensor:
     """Which rows [R, K] · y + offset [R] are negative at a point [*v], and at what rounds to it, whatever rounded."""
     box = Box(point[None], point[None])
-    known = Intervals(graph, params, box, below_nonlinear(graph))
-    pre = {name: known.box(name) for name in nonlinearities(graph)}
-    errors = analysed(graph, params, input_anchor(graph, params, box), pre, sound=False)
+    errors = by_intervals(graph, params, input_anchor(graph, params, box))
     values = rows @ evaluate(graph, params, point[None])[0] + offset
     return values + errors.rows(rows[None], offset[None])[0] < 0
 

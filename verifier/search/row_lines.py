@@ -10,8 +10,8 @@ from torch import Tensor
 from ..bounds import Box
 from ..bounds.backward import carried
 from ..bounds.dense import dense_layers
-from ..bounds.errors import Errors, analysed
-from ..bounds.interval import Intervals, below_nonlinear, nonlinearities
+from ..bounds.errors import Errors, by_intervals
+from ..bounds.interval import nonlinearities
 from ..bounds.substitution import input_anchor, relax
 from ..graph import Graph
 from ..ops import Params
@@ -152,12 +152,11 @@ class RowBounder:
 
 def _everywhere(graph: Graph, params: Params, box: Box, rows: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
     """Errors [G, neurons] of the neurons' bounds in any box within those of the groups [G, n], and of the rows'."""
-    shaped, names = Box(*(end.reshape(-1, *graph.input_shape) for end in box)), nonlinearities(graph)
-    known = Intervals(graph, params, shaped, below_nonlinear(graph))
-    base = input_anchor(graph, params, shaped)
-    errors = analysed(graph, params, base, {name: known.box(name) for name in names}, sound=False)
+    shaped = Box(*(end.reshape(-1, *graph.input_shape) for end in box))
+    errors = by_intervals(graph, params, input_anchor(graph, params, shaped))
     needed = errors.rows(rows.flatten(1, 2), offset.flatten(1))
-    return torch.cat([errors.whole[name].flatten(1) for name in names], 1), needed.unflatten(1, rows.shape[1:3])
+    neurons = [errors.whole[name].flatten(1) for name in nonlinearities(graph)]
+    return torch.cat(neurons, 1), needed.unflatten(1, rows.shape[1:3])
 
 
 def row_lines(

@@ -8,6 +8,8 @@ import typer
 
 from glscert.verifier.errors import InputError, UnsupportedError
 
+from .labels import label_option
+
 if TYPE_CHECKING:
     from glscert.verifier.graph import Model
 
@@ -22,14 +24,7 @@ def command(
         Path | None,
         typer.Option(help="Inputs, .npz (x, y) or .csv; the first is taken.", show_default="the middle of the range"),
     ] = None,
-    label: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|first|last",
-            help="The column of a .csv that holds the labels.",
-            show_default="the one called so, else the last",
-        ),
-    ] = None,
+    label: Annotated[str | None, label_option()] = None,
     range: Annotated[
         str | None, typer.Option(help="Valid input range low,high.", show_default="the model's own, else 0,1")
     ] = None,

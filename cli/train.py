@@ -9,6 +9,7 @@ import typer
 from glscert.verifier.errors import InputError
 
 from . import render
+from .labels import label_option
 from .parse import parse_options, parse_range, parse_ratios
 from .threads import share_chunks
 
@@ -28,14 +29,7 @@ def command(
     data: Annotated[
         Path | None, typer.Option(help="Your own inputs in place of a data set: .npz (x, y) or .csv.")
     ] = None,
-    label: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|first|last",
-            help="The column of a .csv that holds the labels.",
-            show_default="the one called so, else the last",
-        ),
-    ] = None,
+    label: Annotated[str | None, label_option()] = None,
     test_data: Annotated[
         Path | None, typer.Option(help="Test inputs to --data.", show_default="a fifth of the rows")
     ] = None,

@@ -7,6 +7,7 @@ import typer
 
 from glscert.verifier.errors import InputError
 
+from .labels import label_option
 from .robustness import Request, run
 
 DATA, QUERY, STANDARD = "Labelled inputs", "Properties in VNN-LIB", "VNN-LIB's standard command line"
@@ -43,15 +44,7 @@ def command(
         Path | None,
         typer.Option(help="Folder with the data set that the model names.", show_default="data", rich_help_panel=DATA),
     ] = None,
-    label: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|first|last",
-            help="The column of a .csv that holds the labels.",
-            show_default="the one called so, else the last",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
+    label: Annotated[str | None, label_option(DATA)] = None,
     images: Annotated[
         str | None,
         typer.Option(help="Which inputs, as first:last (last left out).", show_default="all", rich_help_panel=DATA),

@@ -1,10 +1,8 @@
 """Names for the parts that reading a file makes: none that the file has, and none twice."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import onnx
-
-from .ir import Graph
 
 
 class Names:
@@ -37,12 +35,6 @@ class Names:
 def names_of_file(graph: onnx.GraphProto) -> Names:
     """For what is made of this graph: every name in it is taken, of dead and unused parts too."""
     return Names(_in_file(graph))
-
-
-def names_of_graph(graph: Graph, params: Mapping[str, object]) -> Names:
-    """For what is added to a canonical graph."""
-    parts = (part for node in graph.nodes for part in (node.name, node.output))
-    return Names([graph.input, *parts, *graph.shapes, *params])
 
 
 def _in_file(graph: onnx.GraphProto) -> Iterator[str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from glscert.verifier.graph import Graph, Model, Node, infer_shapes
-from glscert.verifier.graph.names import names_of_graph
+from glscert.verifier.graph.names import Names
 from glscert.verifier.graph.simplify import (
     REWRITES,
     absorb_channel_axis,
@@ -17,6 +17,12 @@ from glscert.verifier.graph.simplify import (
 )
 from onnx_models import normal, run_loaded
 from random_graphs import GRAPHS
+
+
+def names_of_graph(graph, params):
+    """Every name is taken that the canonical graph has."""
+    parts = (part for node in graph.nodes for part in (node.name, node.output))
+    return Names([graph.input, *parts, *graph.shapes, *params])
 
 
 def network(shape: tuple[int, ...], nodes: list[Node], params: dict[str, np.ndarray]) -> tuple[Graph, dict]:

@@ -1,0 +1,120 @@
+"""A network's arithmetic for verifying, made once from its graph and weights."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from math import inf, prod
+
+import numpy as np
+
+from ..functions import FUNCTIONS
+from ..graph import Graph
+from .lowering import Lowering
+from .plan import Array, Op
+from .steps import Affine, Bend, steps
+
+
+class Engine:
+    """graph, params as loaded; dtype: of the arithmetic. What belongs to the weights (packed for the compiled program,
+    in float32) is made here and lives as long; the weights are copied, so that nobody changes them underneath. Raises
+    UnsupportedError where two kinds of nonlinearities read one value.
+
+    inputs, outputs: entries. number: of every value of the graph. bends: by name of the nonlinearity's input, in order.
+    """
+
+    def __init__(
+        self, graph: Graph, params: Mapping[str, Array], dtype: type = np.float64, lowered: Lowering | None = None
+    ) -> None:
+        self.graph, self.dtype = graph, np.dtype(dtype)
+        self._params = {name: np.array(value) for name, value in params.items()} if lowered is None else params
+        self._lowered = lowered or Lowering(graph, self._params)
+        self.plan, self.number = self._lowered.plan, self._lowered.number
+        self.inputs, self.outputs = prod(graph.input_shape), prod(graph.output_shape)
+        self.output = self.number[graph.output]
+        self._names = {number: name for name, number in self._lowered.lining.items()}
+        self.steps = steps(self.plan, self._bend, self.dtype)
+        self.bends = {step.name: step for step in self.steps if isinstance(step, Bend)}
+        self.multiplications = 1 + sum(step.multiplications for step in self.steps if isinstance(step, Affine))
+
+    def _bend(self, op: Op) -> Bend:
+        name = self._names[op.lines]
+        function = FUNCTIONS[self._lowered.functions[name]]
+        return Bend(name, function, op.into, op.out, self.size(op.into), op.lines)
+
+    def size(self, number: int) -> int:
+        """Entries of a value."""
+        return prod(self.plan.values[number].shape)
+
+    @cached_property
+    def single(self) -> "Engine":
+        """The same in float32."""
+        return Engine(self.graph, self._params, np.float32, self._lowered)
+
+    def upto(self, name: str) -> "Engine":
+        """The part that computes a value of the graph."""
+        return Engine(self.graph.upto(name), self._params)
+
+    def extended(self, graph: Graph) -> "Engine":
+        """Of a graph with the same weights (`graph.extended`)."""
+        return Engine(graph, self._params)
+
+    @property
+    def params(self) -> Mapping[str, Array]:
+        """The weights as loaded."""
+        return self._params
+
+    @cached_property
+    def piecewise_linear(self) -> bool:
+        """Every nonlinearity is affine on either side of 0."""
+        return all(bend.function.kinked for bend in self.bends.values())
+
+    @cached_property
+    def neurons(self) -> int:
+        """Entries of all nonlinearities' inputs."""
+        return sum(bend.size for bend in self.bends.values())
+
+    @property
+    def rounding(self) -> float:
+        """What the weights may be off by, as a part of themselves."""
+        return self.graph.rounding
+
+    @cached_property
+    def limit(self) -> float:
+        """The size from which on the network's own numbers are infinite; nothing is proved of these."""
+        single = self.graph.reading is not None and self.graph.reading.dtype == np.float32
+        return float(np.finfo(np.float32).max) if single else inf
+
+    @cached_property
+    def affine(self) -> frozenset[int]:
+        """Numbers of the values that are affine in the input."""
+        found = {0}
+        for step in self.steps:
+            if isinstance(step, Affine) and found.issuperset(step.inputs):
+                found.add(step.out)
+        return frozenset(found)
+
+    @cached_property
+    def exact(self) -> frozenset[str]:
+        """Names of bends whose interval image is exact: at most one step on the way there mixes entries."""
+        apart, exact = {0}, {0}  # values in which input entries stand apart, and that have exact images
+        for step in self.steps:
+            if not isinstance(step, Affine) or len(step.inputs) > 1:
+                continue
+            if step.inputs[0] in apart and step.terms == 1:
+                apart.add(step.out)
+            if step.inputs[0] in apart or (step.inputs[0] in exact and step.terms == 1):
+                exact.add(step.out)
+        return frozenset(name for name, bend in self.bends.items() if bend.into in exact)
+
+    def values(self, x: Array) -> dict[int, Array]:
+        """Every value [B, n], by number, for inputs [B, n]."""
+        found = {0: np.asarray(x, self.dtype)}
+        for step in self.steps:
+            if isinstance(step, Bend):
+                found[step.out] = step.function.forward(found[step.into])
+            else:
+                found[step.out] = step.forward(*(found[number] for number in step.inputs))
+        return found
+
+    def evaluate(self, x: Array) -> Array:
+        """The outputs [B, K]."""
+        return self.values(x)[self.output]

@@ -14,7 +14,8 @@ from .plan import COPY, CORRELATE, LINES, Array, Op, Plan, Shape, Taps
 
 
 class Bend(NamedTuple):
-    """The nonlinearity that reads the value `name` of the graph, number `into`, of `size` entries. lines: number of its lines."""
+    """The nonlinearity that reads the value `name` of the graph, number `into`, of `size` entries. lines: number of
+    its lines."""
 
     name: str
     function: Function

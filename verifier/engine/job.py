@@ -1,7 +1,7 @@
 """What a program for rows is asked, and what it answers: `Job`, `Found`."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from .plan import Array
 
@@ -71,3 +71,11 @@ class Found(NamedTuple):
     extra: list[Array]
     weights: Array | None
     flipped: Array | None
+
+
+class Rows(Protocol):
+    """What bounds rows, compiled (`RowsProgram`) or in numpy (`PlainRows`)."""
+
+    def bounds(self, job: Job, *, steps: int = 0, rate: float = 0.25, decay: float = 0.95) -> Found:
+        """Lower bounds of the job's rows. steps: of ascent, that ends early where all are positive. Raises `OutOfTime`
+        where the deadline comes first."""

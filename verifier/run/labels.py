@@ -1,0 +1,151 @@
+"""Labelled inputs of one network, and their answers."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..answer import Answer, Verdict
+from ..arrays import as_array, exact, laid_out
+from ..errors import GlscertError, InputError
+from ..network import Network
+from ..region import check_inside
+from ..search.boxes import proof_box
+from ..settings import Settings
+from ..task import Task
+from ..tasks import asked
+from .labelled import Labelled, questions
+from .line import answers
+from .question import Question
+from .run import Progress
+from .timed import in_time
+
+Report = Callable[[int, Answer], None]
+
+_AT_ONCE = 1000  # inputs whose predictions are asked together
+_SEEN = 4  # inputs in whose regions the network is compared with its file
+
+
+def task_of(network: Network, settings: Settings) -> Task:
+    """What the settings ask of the network. Raises `InputError` or `UnsupportedError` where it has not the outputs for
+    that."""
+    try:
+        return asked(network, settings)
+    except GlscertError as error:
+        raise type(error)(f"{network.path}: {error}") from error
+
+
+def robust(
+    network: Network,
+    x: np.ndarray,
+    y: np.ndarray | None,
+    settings: Settings,
+    *,
+    indices: Sequence[int] | None = None,
+    report: Report | None = None,
+    progress: Progress | None = None,
+) -> list[Answer]:
+    """Answers in the order of the inputs x [N, *v], numbers in the valid range, with labels y [N]; of a regression
+    (`settings.tolerance`) y is [N], [N, K] or None. A counterexample has the input's shape.
+
+    Balls stand around x as given. Where some of it is no float32 number and the network computes in float32,
+    onnxruntime is fed the nearest ones. indices: numbers to report them under, all different; default 0 … N - 1.
+    report is called with each number and answer as soon as it is known; what it raises ends the run. Raises InputError
+    where x or y do not fit the network.
+    """
+    x = laid_out(exact(as_array(x, "inputs"), "inputs"), network.graph.input_shape, "inputs")
+    check_settings(network, x, settings)
+    task = task_of(network, settings)
+    labels = task.labels(None if y is None else as_array(y, "labels"), len(x))
+    numbers = list(indices) if indices is not None else list(range(len(x)))
+    if len(numbers) != len(x) or len(set(numbers)) != len(numbers):
+        raise InputError(f"{len(x)} inputs need as many different indices; {len(set(numbers))} are given.")
+    ends = proof_box(x[:_SEEN], settings.eps, settings.low, settings.high, network.runtime.dtype)
+    network.check(*ends)
+    found: dict[int, Answer] = {}
+    for number, answer in _answered(task, x, labels, numbers, settings, progress):
+        found[number] = answer
+        if report is not None:
+            report(number, answer)
+    return [found[number] for number in numbers]
+
+
+def check_settings(network: Network, x: np.ndarray, settings: Settings) -> None:
+    """Raises InputError where the settings do not fit the network's inputs x [N, *v]."""
+    for name in ("eps", "low", "high"):
+        shape = np.shape(getattr(settings, name))
+        if shape not in ((), network.graph.input_shape):
+            raise InputError(f"{name} has shape {shape}; give one number, or one per entry {x.shape[1:]}.")
+    check_inside(x, settings.low, settings.high, "inputs")
+
+
+def rounded(network: Network, x: np.ndarray) -> int:
+    """How many entries of the inputs x [N, *v] onnxruntime is fed as the nearest number of the network's type."""
+    return int((x.astype(network.runtime.dtype) != x).sum())
+
+
+def _answered(
+    task: Task,
+    x: np.ndarray,
+    labels: Sequence[Any],
+    numbers: Sequence[int],
+    settings: Settings,
+    progress: Progress | None,
+) -> Iterator[tuple[int, Answer]]:
+    for first in range(0, len(x), _AT_ONCE):
+        chosen = slice(first, first + _AT_ONCE)
+        asking: list[Question] = []
+        for found in questions(task, x[chosen], labels[chosen], numbers[chosen], settings):
+            if isinstance(found, Question):
+                asking.append(found)
+            else:
+                yield found
+        effort = settings.effort
+        for question, answer in in_time(answers(task.network, asking, effort, progress), asking, effort):
+            yield question.key, answer
+
+
+def recheck(
+    network: Network,
+    x: np.ndarray,
+    labels: Sequence[Any],
+    settings: Settings,
+    claims: Mapping[int, Mapping[str, Any]],
+    points: Mapping[int, np.ndarray],
+) -> None:
+    """Asks onnxruntime again what an earlier run claims of the inputs x [N, *v], with labels as the task has them:
+    entries of a record's `images` by place, and its counterexamples.
+
+    Raises InputError where an input is not classified as its verdict says, or a counterexample is none.
+    """
+    check_settings(network, x, settings)
+    task, places = task_of(network, settings), sorted(claims)
+    for first in range(0, len(places), _AT_ONCE):
+        part = places[first : first + _AT_ONCE]
+        for found in questions(task, x[part], [labels[place] for place in part], part, settings):
+            wrong = None if isinstance(found, Question) else found[1]
+            place = found.key if isinstance(found, Question) else found[0]
+            verdict = Verdict(claims[place]["verdict"])
+            if (verdict is Verdict.MISCLASSIFIED) != (wrong is not None):
+                answer = wrong.reason if wrong is not None else "the label wins"
+                raise _refused(claims[place], f"recorded as {verdict.value}, and in onnxruntime {answer}")
+            if verdict is Verdict.FALSIFIED and isinstance(found, Question):
+                if not _confirmed(network, found.groups[0].labelled, points[place]):
+                    raise _refused(
+                        claims[place], "recorded as falsified by a counterexample that is none in onnxruntime"
+                    )
+
+
+def _confirmed(network: Network, asked: Labelled | None, point: np.ndarray) -> bool:
+    """Whether the point, unmoved, lies in the ball and breaks the label there."""
+    dtype = network.runtime.dtype
+    if asked is None or point.shape != network.graph.input_shape or not np.array_equal(point.astype(dtype), point):
+        return False
+    found = asked.witness(point.astype(dtype).ravel())
+    return found is not None and np.array_equal(found.x, point)
+
+
+def _refused(claim: Mapping[str, Any], why: str) -> InputError:
+    return InputError(
+        f"input {claim['index']} is {why}. The file of --out was changed; delete it, or name another file for --out."
+    )

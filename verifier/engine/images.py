@@ -9,6 +9,7 @@ from .anchor import Anchor
 from .engine import Engine
 from .plan import Array
 from .steps import Affine, Bend
+from .substitution import substituted
 
 _ROOM = 1 << 26  # bytes of the rows that are carried at a time
 
@@ -32,49 +33,22 @@ def images(engine: Engine, box: Box) -> dict[int, Box]:
     return boxes
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def affine_images(engine: Engine, anchor: Anchor) -> dict[int, Box]:
-    """Exact boxes, but for rounding, of the values affine in the input, over balls: every entry's own row meets the
-    ball itself. Interval arithmetic begins at the box around it, and loses its shape before the first nonlinearity.
+    """Boxes of the values affine in the input that others are computed from, over balls: every entry's own row meets
+    the ball itself. Interval arithmetic begins at the box around it, and loses its shape before any nonlinearity.
     """
-    wanted = {
-        number
-        for step in engine.steps
-        if step.out not in engine.affine
-        for number in (step.inputs if isinstance(step, Affine) else (step.into,))
-    } & engine.affine - {0}
-    values, found = {0: anchor.centre}, dict[int, Box]()
-    for step in engine.steps:
-        if not isinstance(step, Affine) or step.out not in engine.affine:
-            continue
-        values[step.out] = step.forward(*(values[number] for number in step.inputs))
-        if step.out in wanted:
-            down, up = _falls(engine, anchor, step.out)
-            found[step.out] = Box(values[step.out] + down, values[step.out] - up)
-    return found
+    readers = [step for step in engine.steps if step.out not in engine.affine]
+    wanted = {number for step in readers for number in (step.inputs if isinstance(step, Affine) else (step.into,))}
+    return {number: _exact(engine, anchor, number) for number in sorted(wanted & engine.affine - {0})}
 
 
-def _falls(engine: Engine, anchor: Anchor, number: int) -> tuple[Array, Array]:
-    """How far below the value at the centre each entry, and its negative, may fall: [B, n] each, at most 0."""
-    if anchor.ball is None:
-        raise ValueError("an anchor without balls has interval images")
+def _exact(engine: Engine, anchor: Anchor, number: int) -> Box:
     size, batch = engine.size(number), len(anchor.box.lower)
-    many = max(1, _ROOM // (8 * batch * max(engine.size(step.out) for step in engine.steps)))
-    parts: list[list[Array]] = [[], []]
+    many = max(1, _ROOM // (8 * batch * max(map(engine.size, range(number + 1)))))
+    found: list[list[Array]] = []
     for first in range(0, size, many):
-        rows = _carried(engine, number, np.eye(size, dtype=engine.dtype)[first : first + many])
-        for own, sign in zip(parts, (1, -1), strict=True):
-            own.append(anchor.ball.least(np.broadcast_to(sign * rows, (batch, *rows.shape))))
-    down, up = (np.concatenate(own, 1) for own in parts)
-    return down, up
-
-
-def _carried(engine: Engine, number: int, rows: Array) -> Array:
-    """Rows [M, n] over a value affine in the input as rows [M, inputs] over the input."""
-    coefs = {number: rows}
-    for step in reversed(engine.steps):
-        if not isinstance(step, Affine) or step.out not in coefs:
-            continue
-        for value, part in zip(step.inputs, step.back(coefs.pop(step.out)), strict=True):
-            coefs[value] = coefs[value] + part if value in coefs else part
-    return coefs[0]
+        unit = np.eye(min(many, size - first), size, first, engine.dtype)[None]
+        sides = (substituted(engine, number, rows, {}, anchor, keep=False).least(anchor) for rows in (unit, -unit))
+        found.append(list(sides))
+    lower, minus_upper = (np.concatenate(side, 1) for side in zip(*found, strict=True))
+    return Box(lower, -minus_upper)

@@ -132,6 +132,8 @@ def _correlated(
     """to[o, q · step + first] = sum of weight[t, o, i] · from[i, q · stride + tap[t]], zero beyond the map."""
     count, each = len(value), inner[0] // groups
     found = np.zeros((count, groups, outer[0] // groups, *outer[1:]), value.dtype)
+    if not phases:  # padding alone is seen
+        return found.reshape(count, -1)
     low = [max(0, -min(int(phase.tap[:, axis].min()) for phase in phases)) for axis in range(2)]
     high = [max(_last(phase, outer, axis) for phase in phases) + 1 - inner[1 + axis] for axis in range(2)]
     pads = [(0, 0), (0, 0), (low[0], max(0, high[0])), (low[1], max(0, high[1]))]

@@ -79,5 +79,3 @@ def robustness(
         eps, low, high, timeout, memory, seed, Norm(norm), threshold, tolerance,
     )  # fmt: skip
     return robust(network, x, y, settings, report=report)
-
-

@@ -1,7 +1,7 @@
 """A model file ready for the search: its graph, the engine for it, and onnxruntime on the file itself."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,14 @@ class Network:
     engine: Engine
     runtime: Runtime
     metadata: Mapping[str, str]
+
+    @property
+    def path(self) -> Path:
+        return self.runtime.file.path
+
+    def with_graph(self, graph: Graph) -> "Network":
+        """Another graph on the same weights."""
+        return replace(self, graph=graph, engine=self.engine.extended(graph))
 
     def scores(self, x: np.ndarray) -> np.ndarray:
         """One score per class [N, K] as onnxruntime gives them for x [N, *v]; of an ArgMax 1 for its answer, else 0."""

@@ -17,6 +17,11 @@ class Verdict(str, Enum):
     UNKNOWN = "unknown"
     TIMEOUT = "timeout"
 
+    @property
+    def word(self) -> str:
+        """What VNN-LIB calls it."""
+        return {"verified": "unsat", "falsified": "sat"}.get(self.value, self.value)
+
 
 class Witness(NamedTuple):
     """x [inputs], flat: what onnxruntime was fed, inside the region, or where no number of the runtime's type lies in

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..engine.anchor import Anchor
-from ..engine.ball import CutBall
+from ..engine.ball import stacked
 from ..functions import Box
 from .run import Run
 
@@ -26,7 +26,7 @@ def parts(run: Run, size: int) -> Iterator[list[int]]:
 def anchored(run: Run, numbers: Sequence[int]) -> Anchor:
     groups = [run.groups[number] for number in numbers]
     box = Box(*(np.stack([group.proof[end] for group in groups]) for end in (0, 1)))
-    return Anchor(box, CutBall.stacked([group.ball for group in groups if group.ball is not None]))
+    return Anchor(box, stacked([group.ball for group in groups if group.ball is not None]))
 
 
 def padded_rows(run: Run, numbers: Sequence[int]) -> tuple[Array, Array]:
@@ -35,8 +35,9 @@ def padded_rows(run: Run, numbers: Sequence[int]) -> tuple[Array, Array]:
     clauses, most = (max(group.rows.shape[axis] for group in groups) for axis in (0, 1))
     rows, offset = [], []
     for group in groups:
-        every = np.arange(clauses).clip(max=len(group.rows) - 1)[:, None], np.arange(most).clip(
-            max=group.rows.shape[1] - 1
+        every = (
+            np.arange(clauses).clip(max=len(group.rows) - 1)[:, None],
+            np.arange(most).clip(max=group.rows.shape[1] - 1),
         )
         rows.append(group.rows[every].reshape(clauses * most, -1))
         offset.append(group.offset[every].ravel())

@@ -64,7 +64,9 @@ class _Region:
         share[::2] = share[::2].round()
         points = np.clip(self._lower + (self._upper - self._lower) * share, self._lower, self._upper)
         if self._best:
-            promising = np.stack([point for _, point in self._best.values()])[random.integers(len(self._best), size=count)]
+            promising = np.stack([point for _, point in self._best.values()])[
+                random.integers(len(self._best), size=count)
+            ]
             kept = random.random(points.shape) < random.random((count, 1))
             points = np.where(kept, promising, points)
         settle = next(self._settlers)

@@ -1,4 +1,4 @@
-"""The nonlinear functions on arrays of numpy: as on torch's, sound in all numbers, and wider by more than they round."""
+"""The functions on arrays of numpy: as on torch's, sound in all numbers, and wider by more than they round."""
 
 import subprocess
 import sys

@@ -84,7 +84,7 @@ def substituted(
         for step in reversed(engine.steps):
             extra = multipliers.get(step.name) if multipliers and isinstance(step, Bend) else None
             if step.out not in coefs:
-                if extra is None or step.out > start:
+                if extra is None:
                     continue
                 coefs[step.out] = np.zeros((1, 1, 1), rows.dtype)  # that no row sees it is no reason to leave it out
             deadline.check()

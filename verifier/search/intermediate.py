@@ -1,7 +1,7 @@
 """Pre-activation boxes as a verifier wants them: back-substitution for the unstable neurons only.
 
 Where the interval image of a neuron's input already keeps one sign, its ReLU is exact and no tighter box would change
-anything further on (`Nonlinear.unstable` says where). The rest get DeepPoly's bounds, intersected with the interval.
+anything further on (`Function.unstable` says where). The rest get DeepPoly's bounds, intersected with the interval.
 """
 
 from collections.abc import Callable, Mapping

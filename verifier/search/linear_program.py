@@ -13,7 +13,7 @@ taken again in float64 (the two are dual to each other: Salman et al. 2019, arXi
 import time
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +23,6 @@ from torch import Tensor
 from ..bounds.backward import carried
 from ..bounds.ball import CutBall
 from ..graph import Graph
-from ..highs import least
 from ..ops import Box, Lines, Params
 from ..ops.forms import Form, whole
 from ..region import Norm
@@ -111,6 +110,19 @@ def solve(
     multipliers, lines = np.split(-found.ineqlin.marginals * _STRICTER * (1 + most) / found.fun, [len(signs)])
     through = lines[: affine.free], found.lower.marginals[inputs:-1]
     return Optimum(None, *_dual(neurons, slopes, multipliers, through), F.one_hot(torch.tensor(0), len(rows)).double())
+
+
+def least(
+    blocks: list[tuple[np.ndarray, float]], low: np.ndarray, high: np.ndarray, least: float, seconds: float
+) -> Any:
+    """min r >= least where every row · (v, 1) + factor · r <= 0, low <= v <= high; as scipy returns it."""
+    from scipy.optimize import linprog  # half a second, which few runs need
+
+    matrix = np.concatenate([np.hstack([rows[:, :-1], np.full((len(rows), 1), factor)]) for rows, factor in blocks])
+    limit = -np.concatenate([rows[:, -1] for rows, _ in blocks])
+    bounds = np.stack([np.append(low, least), np.append(high, np.inf)], 1)
+    cost = np.append(np.zeros(len(low)), 1.0)
+    return linprog(cost, matrix, limit, bounds=bounds, method="highs", options={"time_limit": seconds})
 
 
 def _tangent(ball: CutBall, point: np.ndarray, free: int) -> np.ndarray | None:

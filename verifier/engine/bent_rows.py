@@ -40,7 +40,7 @@ class Bent:
     def moved(self) -> Array:
         """The slopes that were the rows' own, as they were given."""
         if not self.own:
-            return np.empty(0)
+            return np.empty(0, self.low.dtype)
         return self.low if self._lining.slope is None else self.low[:, self.live]
 
 

@@ -60,7 +60,7 @@ class Engine:
         """What bounds rows: compiled where that can be (`why` says why not), else in numpy."""
         if self._compiled is not None:
             return self._compiled
-        from .plain_rows import PlainRows  # type: ignore[import-not-found]
+        from .plain_rows import PlainRows
 
         plain: Rows = PlainRows(self)
         return plain

@@ -29,16 +29,17 @@ class PlainRows:
             best = rows.bound()
             if steps:
                 best = ascend(rows, best, steps, rate, decay)
+            none = np.empty(0, self._engine.dtype)
             flips = None if job.flips is None else zip(*job.flips, strict=True)
             corner = rows.lowest() if job.look else None
-            met = [rows.met(bent) if job.look and bent is not None else np.empty(0) for bent in rows.bent]
+            met = [rows.met(bent) if job.look and bent is not None else none for bent in rows.bent]
             moved = [bent if steps else None for bent in rows.bent]
             return Found(
                 best,
                 met,
                 corner,
-                [np.empty(0) if bent is None else bent.moved for bent in moved],
-                [np.empty(0) if bent is None or bent.extra is None else bent.extra for bent in moved],
+                [none if bent is None else bent.moved for bent in moved],
+                [none if bent is None or bent.extra is None else bent.extra for bent in moved],
                 rows.weights,
                 None if flips is None else np.stack([rows.bound(flip) for flip in flips]),
             )

@@ -74,10 +74,9 @@ def through(linear: Linear, step: Affine | Bend, values: Mapping[int, Enclosure]
 def _sum(parts: list[Enclosure]) -> Enclosure:
     """Shapes may broadcast."""
     centres = aligned(*(part.centre for part in parts))
-    centre = Exact(sum(each.numbers for each in centres), centres[0].unit)
-    radii = [
-        part.radius * int(part.centre.unit / centre.unit) for part in parts if part.radius is not None
-    ]  # fmt: skip
+    first, *rest = (each.numbers for each in centres)
+    centre = Exact(sum(rest, first), centres[0].unit)
+    radii = [part.radius * int(part.centre.unit / centre.unit) for part in parts if part.radius is not None]
     return Enclosure(centre, sum(radii[1:], radii[0]) if radii else None)
 
 

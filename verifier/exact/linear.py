@@ -48,8 +48,7 @@ class Linear:
 
     def offset(self, step: Affine) -> Exact | None:
         """f(0), [m], or None."""
-        offsets = [op.offset for op in self._ops[step.out] if op.offset is not None]
-        return None if not offsets else of_floats(step.offset)
+        return None if step.offset is None else of_floats(step.offset)  # one of its parts at most has one
 
     def _maps(self, step: Affine) -> "list[_Whole | _Digits]":
         if step.out not in self._known:

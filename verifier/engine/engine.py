@@ -8,9 +8,15 @@ import numpy as np
 
 from ..functions import FUNCTIONS
 from ..graph import Graph
+from .compiled import why_none
+from .job import Rows
 from .lowering import Lowering
 from .plan import Array, Op
+from .rows import RowsProgram, rows_program
 from .steps import Affine, Bend, steps
+
+_MOST_WEIGHTS = 1 << 24  # the compiled program keeps them twice in each dtype
+_MOST_ENTRIES = 1 << 21  # of all values together: each thread has a vector for every one of them, or two
 
 
 class Engine:
@@ -48,6 +54,39 @@ class Engine:
     def single(self) -> "Engine":
         """The same in float32."""
         return Engine(self.graph, self._params, np.float32, self._lowered)
+
+    @cached_property
+    def program(self) -> Rows:
+        """What bounds rows: compiled where that can be (`why` says why not), else in numpy."""
+        if self._compiled is not None:
+            return self._compiled
+        from .plain_rows import PlainRows
+
+        plain: Rows = PlainRows(self)
+        return plain
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `program` is compiled."""
+        return self._compiled is not None
+
+    @cached_property
+    def why(self) -> str | None:
+        """Why the program is not compiled, to be said after "because"; None where it is."""
+        return self._too_large or (None if self.compiled else why_none())
+
+    @cached_property
+    def _compiled(self) -> RowsProgram | None:
+        return None if self._too_large else rows_program(self.plan, self.dtype)
+
+    @cached_property
+    def _too_large(self) -> str | None:
+        weights = sum(value.size for value in self._params.values())
+        entries = sum(self.size(number) for number in range(len(self.plan.values)))
+        for count, most, what in ((weights, _MOST_WEIGHTS, "weights"), (entries, _MOST_ENTRIES, "entries of values")):
+            if count > most:
+                return f"the network has {count:,} {what}, and the compiled program takes up to {most:,}"
+        return None
 
     def upto(self, name: str) -> "Engine":
         """The part that computes a value of the graph."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ..engine.compiled import lanes as lanes_of
 from . import compiled
 from .forms import Form, Shape, Window, widened
 
@@ -81,7 +82,7 @@ def substitution(
 @cache
 def source(chain: Chain, rows: int, dtype: torch.dtype) -> compiled.Source:
     """The C program for a chain."""
-    lanes = compiled.lanes(rows, dtype)
+    lanes = lanes_of(rows, dtype.itemsize)
     window, text = chain.window, [f"#define LANES {lanes}", f"#define DOUBLE {int(dtype == torch.float64)}"]
     text.append(f"#define OWN {-(-rows // lanes) * lanes if chain.own else 0}")
     text += ['#include "vector.h"', '#include "step_table.h"']

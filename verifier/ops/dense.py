@@ -98,7 +98,7 @@ def dense_network(hidden: list[DenseLayer]) -> DenseNetwork | None:
     """None where there is no compiler. Raises ValueError: layers that do not follow on one another, or none."""
     if not hidden or any(len(a.bias) != b.weight.shape[1] for a, b in zip(hidden, hidden[1:], strict=False)):
         raise ValueError("a dense network is at least one hidden layer, each of the size of the one before")
-    library = compiled.library(_TEXT.format(lanes=compiled.lanes(_LEAST, torch.float64)))
+    library = compiled.library(_TEXT.format(lanes=compiled.lanes(_LEAST, 8)))
     return None if library is None else DenseNetwork(library, hidden)
 
 

@@ -350,6 +350,6 @@ def _slots(lining: Lining) -> Tensor | None:
 
 def rows_program(plan: Plan, dtype: torch.dtype) -> RowsProgram | None:
     """None where there is no compiler."""
-    lanes = compiled.lanes(1 << 10, dtype)
+    lanes = compiled.lanes(1 << 10, dtype.itemsize)
     library = compiled.library(_TEXT.format(lanes=lanes, double=int(dtype == torch.float64)))
     return None if library is None else RowsProgram(library, plan, dtype, lanes)

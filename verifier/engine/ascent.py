@@ -1,0 +1,108 @@
+"""The ascent over the lower slopes, split multipliers and weights of each row, by where its bound is taken."""
+
+import numpy as np
+
+from .bent_rows import Bent, BentRows
+from .plan import Array
+from .steps import Bend
+
+
+class _Moving:
+    """Some entries of an array that ascend by Adam (Kingma and Ba 2015), and the best that they were."""
+
+    def __init__(self, array: Array, entries: Array, share: float) -> None:
+        self.array, self.entries, self.share = array, entries, share
+        self.best = array[:, entries]
+        self._mean, self._square = np.zeros_like(self.best), np.zeros_like(self.best)
+
+    def projected(self, moved: Array) -> Array:
+        raise NotImplementedError
+
+    def step(self, gradient: Array, number: int, rate: float) -> None:
+        self._mean = self._mean * 0.9 + gradient * 0.1
+        self._square = self._square * 0.999 + gradient * gradient * 0.001
+        mean, square = self._mean / (1 - 0.9 ** (number + 1)), self._square / (1 - 0.999 ** (number + 1))
+        moved = self.array[:, self.entries] + self.share * rate * mean / (np.sqrt(square) + 1e-8)
+        self.array[:, self.entries] = self.projected(moved)
+
+    def keep(self, better: Array) -> None:
+        self.best = np.where(better[:, None], self.array[:, self.entries], self.best)
+
+    def restore(self) -> None:
+        self.array[:, self.entries] = self.best
+
+
+class _Slopes(_Moving):
+    def __init__(self, step: Bend, bent: Bent) -> None:
+        super().__init__(bent.low, bent.live, 1.0)
+        self._step = step
+        # a row of its own box may know the sign of a neuron: its upper line starts at 0
+        self._free = bent.up_start[:, bent.live] > 0
+
+    def gradient(self, rows: BentRows, points: dict[int, Array]) -> Array:
+        coef, at = rows.coefs[self._step.out], points[self._step.into]
+        return np.maximum(coef[:, self.entries], 0) * at[:, self.entries]
+
+    def projected(self, moved: Array) -> Array:
+        return np.where(self._free, moved.clip(0, 1), self.array[:, self.entries])
+
+
+class _Splits(_Moving):
+    """extra = -sign · multiplier, multiplier >= 0."""
+
+    def __init__(self, step: Bend, extra: Array, sign: Array) -> None:
+        split = np.flatnonzero((sign != 0).any(0))
+        super().__init__(extra, split, 0.5)
+        self._step, self._sign = step, sign[:, split]
+
+    def gradient(self, rows: BentRows, points: dict[int, Array]) -> Array:
+        return points[self._step.into][:, self.entries]
+
+    def projected(self, moved: Array) -> Array:
+        return -self._sign * np.maximum(-self._sign * moved, 0)
+
+
+class _Weights(_Moving):
+    def __init__(self, weights: Array) -> None:
+        super().__init__(weights, np.arange(weights.shape[1]), 0.5)
+
+    def gradient(self, rows: BentRows, points: dict[int, Array]) -> Array:
+        assert rows.job.rows is not None
+        given, offset, _ = rows.job.rows
+        return (given @ points[rows.job.start][:, :, None])[:, :, 0] + offset
+
+    def projected(self, moved: Array) -> Array:
+        least = np.maximum(moved, 1e-6)
+        return least / least.sum(1, keepdims=True)
+
+
+def _moving(rows: BentRows) -> list[_Slopes | _Splits | _Weights]:
+    found: list[_Slopes | _Splits | _Weights] = []
+    for step in rows.engine.bends.values():
+        bent = rows.bent[step.lines]
+        if bent is not None and len(bent.live):
+            found.append(_Slopes(step, bent))
+        if bent is not None and bent.extra is not None and bent.sign is not None:
+            found.append(_Splits(step, bent.extra, bent.sign))
+    if rows.weights is not None and rows.weights.shape[1] > 1:
+        found.append(_Weights(rows.weights))
+    return found
+
+
+def ascend(rows: BentRows, best: Array, steps: int, rate: float, decay: float) -> Array:
+    """The best bounds of so many steps; leaves what moved, and the coefficients, as they were at these."""
+    moving = _moving(rows)
+    for number in range(steps):
+        if (best > 0).all():
+            break
+        points = rows.forwards()
+        for each in moving:
+            each.step(each.gradient(rows, points), number, rate * decay**number)
+        found = rows.bound()
+        better = found > best
+        best = np.where(better, found, best)
+        for each in moving:
+            each.keep(better)
+    for each in moving:
+        each.restore()
+    return rows.bound() if rows.job.look else best

@@ -76,10 +76,7 @@ def run(
     labels = task.labels(y, len(x))
     data = {"source": source, "sha256": digest(x, y), "first": first, "last": last, "rounded": rounded(network, x)}
     record = InputRecord(_header(network, task, settings, data | {"label": inputs.label}), labels, out)
-    claims, points = (
-        {key - first: each for key, each in kept.items()} for kept in (record.entries, record.counterexamples)
-    )
-    recheck(network, x, labels, settings, claims, points)
+    recheck(network, x, labels, settings, first, record.entries, record.counterexamples)
     _remark(record, inputs, source, request.images)
     say_what_is_asked(task, x)
     interrupted = not _run(network, x, y, first, settings, record)

@@ -69,9 +69,10 @@ class QueryRecord(Record):
     def answer(self, name: str) -> Answer:
         """What was kept for this property."""
         known = self.entries[name]
-        ends = known["witness"] and Witness(*(np.array(known["witness"][end]) for end in ("x", "y")))
+        kept = known["witness"]
+        witness = None if kept is None else Witness(np.array(kept["x"]), np.array(kept["y"]))
         verdict = next(each for each in _ANSWERS if each.word == known["verdict"])
-        return Answer(verdict, known["reason"], known["seconds"], known["bound"], ends or None, known["visited"])
+        return Answer(verdict, known["reason"], known["seconds"], known["bound"], witness, known["visited"])
 
     def tell(self, name: str, sha256: str, found: Answer | GlscertError) -> None:
         """Adds an answer, or what is wrong with the property."""

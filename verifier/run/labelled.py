@@ -92,7 +92,7 @@ def _group(asked: Labelled, proof: Box, ball: CutBall | None, attacked: CutBall 
         attack=asked.attack,
         rows=rows[:, None],
         offset=offset[:, None],
-        exact=((),) * count,
+        exact=asked.task.exact_rows(asked.goal),
         alive=np.ones(count, bool),
         settlers=(None,) * count,
         ball=ball,

@@ -11,10 +11,11 @@ from ..errors import GlscertError, InputError
 from ..network import Network
 from ..region import check_inside
 from ..search.boxes import proof_box
+from ..search.clauses import LabelledInput
 from ..settings import Settings
 from ..task import Task
 from ..tasks import asked
-from .labelled import Labelled, questions
+from .labelled import questions
 from .line import answers
 from .question import Question
 from .run import Progress
@@ -110,33 +111,32 @@ def recheck(
     x: np.ndarray,
     labels: Sequence[Any],
     settings: Settings,
+    first: int,
     claims: Mapping[int, Mapping[str, Any]],
     points: Mapping[int, np.ndarray],
 ) -> None:
-    """Asks onnxruntime again what an earlier run claims of the inputs x [N, *v], with labels as the task has them:
-    entries of a record's `images` by place, and its counterexamples.
+    """Asks onnxruntime again what an earlier run claims of the inputs x [N, *v] numbered from `first` on, with labels as
+    the task has them: entries of a record's `images`, and its counterexamples.
 
     Raises InputError where an input is not classified as its verdict says, or a counterexample is none.
     """
     check_settings(network, x, settings)
-    task, places = task_of(network, settings), sorted(claims)
-    for first in range(0, len(places), _AT_ONCE):
-        part = places[first : first + _AT_ONCE]
-        for found in questions(task, x[part], [labels[place] for place in part], part, settings):
-            wrong = None if isinstance(found, Question) else found[1]
-            place = found.key if isinstance(found, Question) else found[0]
-            verdict = Verdict(claims[place]["verdict"])
+    task, numbers = task_of(network, settings), sorted(claims)
+    for start in range(0, len(numbers), _AT_ONCE):
+        part = numbers[start : start + _AT_ONCE]
+        places = [number - first for number in part]
+        for found in questions(task, x[places], [labels[place] for place in places], part, settings):
+            number, wrong = (found.key, None) if isinstance(found, Question) else found
+            verdict = Verdict(claims[number]["verdict"])
             if (verdict is Verdict.MISCLASSIFIED) != (wrong is not None):
                 answer = wrong.reason if wrong is not None else "the label wins"
-                raise _refused(claims[place], f"recorded as {verdict.value}, and in onnxruntime {answer}")
+                raise _refused(number, f"recorded as {verdict.value}, and in onnxruntime {answer}")
             if verdict is Verdict.FALSIFIED and isinstance(found, Question):
-                if not _confirmed(network, found.groups[0].labelled, points[place]):
-                    raise _refused(
-                        claims[place], "recorded as falsified by a counterexample that is none in onnxruntime"
-                    )
+                if not _confirmed(network, found.groups[0].labelled, points[number]):
+                    raise _refused(number, "recorded as falsified by a counterexample that is none in onnxruntime")
 
 
-def _confirmed(network: Network, asked: Labelled | None, point: np.ndarray) -> bool:
+def _confirmed(network: Network, asked: LabelledInput | None, point: np.ndarray) -> bool:
     """Whether the point, unmoved, lies in the ball and breaks the label there."""
     dtype = network.runtime.dtype
     if asked is None or point.shape != network.graph.input_shape or not np.array_equal(point.astype(dtype), point):
@@ -145,7 +145,7 @@ def _confirmed(network: Network, asked: Labelled | None, point: np.ndarray) -> b
     return found is not None and np.array_equal(found.x, point)
 
 
-def _refused(claim: Mapping[str, Any], why: str) -> InputError:
+def _refused(number: int, why: str) -> InputError:
     return InputError(
-        f"input {claim['index']} is {why}. The file of --out was changed; delete it, or name another file for --out."
+        f"input {number} is {why}. The file of --out was changed; delete it, or name another file for --out."
     )

@@ -13,9 +13,9 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 
 from .. import deadline
 from ..answer import Answer, Verdict
-from ..settings import Effort
 from ..errors import memory_missing
 from ..network import Network
+from ..settings import Effort
 from .attack import attack
 from .borders import borders
 from .given import given

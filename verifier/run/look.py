@@ -1,7 +1,7 @@
 """A first look for a witness of a query, by onnxruntime alone: random points and corners of the boxes, then points
 between the most promising ones and new corners. It costs less than any bound and needs no gradient."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import cycle
 
 import numpy as np
@@ -33,7 +33,7 @@ def look(run: Run) -> Iterator[Ended]:
         yield from run.late([case])
 
 
-def _witness(run: Run, groups: list[Group], count: int) -> Witness | None:
+def _witness(run: Run, groups: Sequence[Group], count: int) -> Witness | None:
     random, shape = np.random.default_rng(run.effort.seed), run.network.graph.input_shape
     regions = [_Region(group) for group in groups if group.attackable and not group.clauses[0].between]
     for _ in range(_ROUNDS):

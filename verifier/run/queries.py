@@ -69,8 +69,9 @@ def _read(
 ) -> _Asked | Answer | GlscertError:
     start, graph = time.perf_counter() if began is None else began, network.graph
     try:
-        query = source
-        if isinstance(source, Path):
+        if isinstance(source, Query):
+            query = source
+        else:
             with alarm(max(0.0, start + effort.timeout - time.perf_counter()) + GRACE):
                 query = read_query(source, prod(graph.input_shape), graph.answers, graph.held)
         check_readable(query, graph.ending, graph.output_shape[0])

@@ -7,11 +7,11 @@ from math import inf, isfinite
 import numpy as np
 
 from ..answer import Answer, Verdict, Witness
-from ..settings import Effort
+from ..exact.border import Border
 from ..functions import Box
 from ..network import Network
-from ..search.border import Border
 from ..search.falsify import Falsifier
+from ..settings import Effort
 from .ledger import Ledger, still_open
 from .question import Case
 

@@ -103,7 +103,7 @@ def answered(
     name = paths[0].name if len(paths) == 1 else f"{len(paths)} properties"
     with _progress(name) as progress:
         told = answered(
-            network, paths, effort, began=began, progress=progress, read=lambda place, query: _warn(paths[place], query)
+            network, paths, effort, began=began, progress=progress, jobs=jobs
         )
         for place, found in told:
             yield paths[place], found

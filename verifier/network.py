@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,11 @@ class Network:
     @property
     def path(self) -> Path:
         return self.runtime.file.path
+
+    @property
+    def entries(self) -> int:
+        """Of its input."""
+        return self.engine.inputs
 
     def with_graph(self, graph: Graph) -> "Network":
         """Another graph on the same weights."""
@@ -70,6 +76,12 @@ def load(path: Path | str, entries: int | None = None) -> Network:
     file = read_model(path)
     model = load_model(file, entries)
     return prepared(model, opened(file, model.graph))
+
+
+@lru_cache(maxsize=1)
+def loaded(path: Path, entries: int | None = None) -> Network:
+    """As `load`, once for all parts of the work that a process of its own does."""
+    return load(path, entries)
 
 
 def prepared(model: Model, runtime: Runtime) -> Network:

@@ -1,29 +1,31 @@
 """Labelled inputs of one network, and their answers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..answer import Answer, Verdict
 from ..arrays import as_array, exact, laid_out
 from ..errors import GlscertError, InputError
-from ..network import Network
+from ..network import Network, loaded
 from ..region import check_inside
 from ..search.boxes import proof_box
 from ..search.clauses import LabelledInput
 from ..settings import Settings
 from ..task import Task
 from ..tasks import asked
+from .jobs import Jobs, spread
 from .labelled import questions
 from .line import answers
 from .question import Question
-from .run import Progress
 from .timed import in_time
 
 Report = Callable[[int, Answer], None]
 
 _AT_ONCE = 1000  # inputs whose predictions are asked together
+_PART = 16  # inputs that are decided together: few, so that hard ones do not leave other processes idle
 _SEEN = 4  # inputs in whose regions the network is compared with its file
 
 
@@ -44,15 +46,15 @@ def robust(
     *,
     indices: Sequence[int] | None = None,
     report: Report | None = None,
-    progress: Progress | None = None,
+    jobs: Jobs = Jobs(),
 ) -> list[Answer]:
     """Answers in the order of the inputs x [N, *v], numbers in the valid range, with labels y [N]; of a regression
     (`settings.tolerance`) y is [N], [N, K] or None. A counterexample has the input's shape.
 
     Balls stand around x as given. Where some of it is no float32 number and the network computes in float32,
     onnxruntime is fed the nearest ones. indices: numbers to report them under, all different; default 0 … N - 1.
-    report is called with each number and answer as soon as it is known; what it raises ends the run. Raises InputError
-    where x or y do not fit the network.
+    report is called with each number and answer as soon as it is known; what it raises ends the run. jobs: processes
+    that share the inputs. Raises InputError where x or y do not fit the network.
     """
     x = laid_out(exact(as_array(x, "inputs"), "inputs"), network.graph.input_shape, "inputs")
     check_settings(network, x, settings)
@@ -64,7 +66,7 @@ def robust(
     ends = proof_box(x[:_SEEN], settings.eps, settings.low, settings.high, network.runtime.dtype)
     network.check(*ends)
     found: dict[int, Answer] = {}
-    for number, answer in _answered(task, x, labels, numbers, settings, progress):
+    for number, answer in _answered(network, task, _Inputs(x, labels, numbers), settings, jobs):
         found[number] = answer
         if report is not None:
             report(number, answer)
@@ -85,25 +87,49 @@ def rounded(network: Network, x: np.ndarray) -> int:
     return int((x.astype(network.runtime.dtype) != x).sum())
 
 
+class _Inputs(NamedTuple):
+    x: np.ndarray
+    labels: Sequence[Any]
+    numbers: Sequence[int]
+
+    def parts(self) -> list["_Inputs"]:
+        cuts = [slice(first, first + _PART) for first in range(0, len(self.x), _PART)]
+        return [_Inputs(self.x[cut], self.labels[cut], self.numbers[cut]) for cut in cuts]
+
+
+class _Part(NamedTuple):
+    """What a process of its own is told."""
+
+    path: Path
+    inputs: _Inputs
+    settings: Settings
+
+
 def _answered(
-    task: Task,
-    x: np.ndarray,
-    labels: Sequence[Any],
-    numbers: Sequence[int],
-    settings: Settings,
-    progress: Progress | None,
+    network: Network, task: Task, inputs: _Inputs, settings: Settings, jobs: Jobs
 ) -> Iterator[tuple[int, Answer]]:
-    for first in range(0, len(x), _AT_ONCE):
-        chosen = slice(first, first + _AT_ONCE)
-        asking: list[Question] = []
-        for found in questions(task, x[chosen], labels[chosen], numbers[chosen], settings):
-            if isinstance(found, Question):
-                asking.append(found)
-            else:
-                yield found
-        effort = settings.effort
-        for question, answer in in_time(answers(task.network, asking, effort, progress), asking, effort):
-            yield question.key, answer
+    if jobs.several:
+        for found in spread(_alone, [_Part(network.path, part, settings) for part in inputs.parts()], jobs):
+            yield from found
+        return
+    for part in inputs.parts():
+        yield from _part(task, part, settings)
+
+
+def _alone(part: _Part) -> list[tuple[int, Answer]]:
+    return list(_part(task_of(loaded(part.path), part.settings), part.inputs, part.settings))
+
+
+def _part(task: Task, inputs: _Inputs, settings: Settings) -> Iterator[tuple[int, Answer]]:
+    asking: list[Question] = []
+    for found in questions(task, *inputs, settings):
+        if isinstance(found, Question):
+            asking.append(found)
+        else:
+            yield found
+    effort = settings.effort
+    for question, answer in in_time(answers(task.network, asking, effort), asking, effort):
+        yield question.key, answer
 
 
 def recheck(

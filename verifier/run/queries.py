@@ -1,25 +1,28 @@
 """VNN-LIB queries of one network as questions, and their answers in time."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
+from typing import NamedTuple
 
 from ..alarm import alarm
 from ..answer import Answer, Verdict
 from ..deadline import OutOfTime
 from ..errors import GlscertError, InputError
 from ..graph.extended import extended
-from ..network import Network
+from ..network import Network, loaded
 from ..search.clauses import Group, grouped
 from ..settings import Effort
 from ..spec import Query, check_readable, read_query
+from .jobs import Jobs, spread
 from .line import answers
 from .question import Question
 from .run import Progress
 from .timed import GRACE, in_time
 
+_PART = 16  # queries that are decided together
 _ENDS, _READ = 4 * 8, 0.25  # bytes of a clause for each input; the part of memory for queries that wait
 
 Found = tuple[int, Answer | GlscertError]
@@ -41,21 +44,46 @@ def answered(
     *,
     began: float | None = None,
     progress: Progress | None = None,
-    read: Callable[[int, Query], None] = lambda place, query: None,
+    jobs: Jobs = Jobs(),
 ) -> Iterator[Found]:
     """Of each query, or the file that it is in, its place and the answer, or what is wrong with it, as they come:
-    decided many together, timeout where that does not end.
+    decided some together, timeout where that does not end.
 
     began: of the time of a single one, as `time.perf_counter` has it; each of several has the time of the work on it.
-    read: called with each query that could be read.
+    jobs: processes that share them.
     """
+    places = range(len(given))
+    parts = [_Part(network.path, network.entries, given[first : first + _PART], places[first : first + _PART], effort) for first in places[::_PART]]
+    if jobs.several and len(given) > 1:
+        for found in spread(_alone, parts, jobs):
+            yield from found
+        return
+    for part in parts:
+        yield from _part(network, part, began, progress)
+
+
+class _Part(NamedTuple):
+    """What a process of its own is told: queries and their places among all."""
+
+    path: Path
+    entries: int
+    given: Sequence[Path | Query]
+    places: Sequence[int]
+    effort: Effort
+
+
+def _alone(part: _Part) -> list[Found]:
+    return list(_part(loaded(part.path, part.entries), part, None, None))
+
+
+def _part(network: Network, part: _Part, began: float | None, progress: Progress | None) -> Iterator[Found]:
     asked: list[_Asked] = []
-    for place, source in enumerate(given):
+    effort = part.effort
+    for place, source in zip(part.places, part.given, strict=True):
         found = _read(network, place, source, effort, began)
         if not isinstance(found, _Asked):
             yield place, found
             continue
-        read(place, found.query)
         asked.append(found)
         if _ENDS * sum(len(each.query.clauses) for each in asked) * found.query.inputs > effort.memory * _READ:
             yield from _decided(network, asked, effort, progress)

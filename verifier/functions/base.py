@@ -4,13 +4,17 @@ Written once for arrays of numpy, as verifying has them, and of torch, as traini
 `space` gives the module of the functions that both have.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from functools import wraps
+from math import inf
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from . import numbers
 
 Array = Any  # of numpy or of torch
+Result = TypeVar("Result")
 
 
 class Box(NamedTuple):
@@ -41,13 +45,30 @@ def space(array: Array) -> Any:
     return torch
 
 
+def quiet(method: Callable[..., Result]) -> Callable[..., Result]:
+    """Numbers too large become infinite, or none, without numpy's warning, as torch has them."""
+
+    @wraps(method)
+    def called(*given: Any) -> Result:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return method(*given)
+
+    return called
+
+
+def each(like: Array, values: Sequence[int]) -> Array:
+    """One number for each of what is stacked, of arrays like this one."""
+    found = np.array(values, like.dtype) if space(like) is numbers else like.new_tensor(values)
+    return found.reshape(-1, *(1,) * like.ndim)
+
+
 class Function:
     """Base of the functions. What a search may ask of one, each for a box of inputs z and entry by entry: `unstable`,
     `cut`, `start_slope`."""
 
     kinked = False  # affine on either side of 0: a box that keeps its sign makes the lines exact
 
-    def forward(self, value: Array) -> Array:
+    def forward(self, z: Array) -> Array:
         raise NotImplementedError
 
     def interval(self, box: Box) -> Box:
@@ -57,8 +78,8 @@ class Function:
         """Lines over the box; `slope` [B, S, *v] in [0, 1] chooses among the sound lower ones."""
         raise NotImplementedError
 
-    def slope(self, value: Array) -> Array:
-        """The derivative of f; at a kink that of one side."""
+    def slope(self, z: Array) -> Array:
+        """The derivative of f, up to rounding; at a kink that of one side."""
         raise NotImplementedError
 
     def steepest(self, box: Box) -> Array:
@@ -69,6 +90,7 @@ class Function:
         """Where the lines lie apart, so that a smaller box would bring them together: bool [B, *v]."""
         return (box.lower < 0) & (box.upper > 0) if self.kinked else box.lower < box.upper
 
+    @quiet
     def cut(self, box: Box) -> Array:
         """Where to divide the box of an unstable entry [B, *v]."""
         return space(box.lower).zeros_like(box.lower) if self.kinked else (box.lower + box.upper) / 2
@@ -79,4 +101,4 @@ class Function:
 
     def passes(self, box: Box) -> Array:
         """Where f is the identity on the box: bool [B, *v]."""
-        return box.lower != box.lower
+        return box.lower < -inf  # nowhere

@@ -1,6 +1,6 @@
 """ReLU: interval image and the triangle relaxation's lines."""
 
-from .base import Array, Box, Function, Lines, space
+from .base import Array, Box, Function, Lines, quiet, space
 
 
 class Relu(Function):
@@ -8,13 +8,14 @@ class Relu(Function):
 
     kinked = True
 
-    def forward(self, value: Array) -> Array:
-        return space(value).relu(value)
+    def forward(self, z: Array) -> Array:
+        return space(z).relu(z)
 
     def interval(self, box: Box) -> Box:
         xp = space(box.lower)
         return Box(xp.relu(box.lower), xp.relu(box.upper))
 
+    @quiet
     def lines(self, box: Box, slope: Array | None) -> Lines:
         """Upper line u/(u-l)·(z-l), lower line λ·z (Singh et al. 2019, Zhang et al. 2018); exact if z keeps its sign.
 
@@ -31,12 +32,13 @@ class Relu(Function):
             lower_slope = xp.where(lower >= 0, 1.0, xp.where(upper <= 0, 0.0, slope))
         return Lines(lower_slope, None, tilt, -tilt * below)
 
-    def slope(self, value: Array) -> Array:
-        return space(value).where(value > 0, space(value).ones_like(value), 0)
+    def slope(self, z: Array) -> Array:
+        return space(z).where(z > 0, space(z).ones_like(z), 0)
 
     def steepest(self, box: Box) -> Array:
         return self.slope(box.upper)
 
+    @quiet
     def start_slope(self, box: Box) -> Array:
         return self.slope(box.lower + box.upper)
 

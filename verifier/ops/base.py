@@ -5,39 +5,20 @@ Affine operators are f(v) = L v + f(0): `forward` and `offset` say the function,
 `backward` is the vector-Jacobian product of the forward (Bunel et al., jax_verify), so an operator is complete with
 its forward alone; a hand-written rule beside it is for speed and tested equal.
 
-Nonlinear operators give `forward`, `interval` and `lines`.
+Nonlinear operators are functions of single entries (`glscert.verifier.functions`).
 """
 
 from collections.abc import Callable, Mapping
 from math import prod
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..functions import Box, Function
 from ..graph import Node
 from .forms import Form, Shape, whole
 
 Params = Mapping[str, Tensor]
-
-
-class Box(NamedTuple):
-    """Entry-wise bounds, each [B, *v]."""
-
-    lower: Tensor
-    upper: Tensor
-
-
-class Lines(NamedTuple):
-    """Lines that bound f: lower_slope·z + lower_start <= f(z) <= upper_slope·z + upper_start.
-
-    Each [B, S, *v]; S = 1, or M where every specification row has slopes of its own. lower_start None stands for 0.
-    """
-
-    lower_slope: Tensor
-    lower_start: Tensor | None
-    upper_slope: Tensor
-    upper_start: Tensor
 
 
 class Affine:
@@ -75,39 +56,17 @@ class Affine:
 
 
 class Nonlinear:
-    """Base of the operators with one input that act entry by entry.
+    """A function of single entries as an operator with one input. What it knows of boxes it has from the function:
+    `kinked`, `lines`, `steepest`, `unstable`, `cut`, `start_slope`, `passes`."""
 
-    What a search may ask of one, each for a box of inputs z and entry by entry: `unstable`, `cut`, `start_slope`.
-    """
-
-    kinked = False  # affine on either side of 0: a box that keeps its sign makes the lines exact
+    def __init__(self, function: Function) -> None:
+        self.kinked = function.kinked
+        self._forward, self._interval = function.forward, function.interval
+        self.lines, self.steepest, self.start_slope = function.lines, function.steepest, function.start_slope
+        self.unstable, self.cut, self.passes = function.unstable, function.cut, function.passes
 
     def forward(self, node: Node, params: Params, value: Tensor) -> Tensor:
-        raise NotImplementedError
+        return self._forward(value)
 
     def interval(self, node: Node, params: Params, box: Box) -> Box:
-        raise NotImplementedError
-
-    def lines(self, box: Box, slope: Tensor | None) -> Lines:
-        """Lines over the box; `slope` [B, S, *v] in [0, 1] chooses among the sound lower ones."""
-        raise NotImplementedError
-
-    def steepest(self, box: Box) -> Tensor:
-        """At least the size of every slope of f and of its lines there: [B, *v]."""
-        raise NotImplementedError
-
-    def unstable(self, box: Box) -> Tensor:
-        """Where the lines lie apart, so that a smaller box would bring them together: bool [B, *v]."""
-        return (box.lower < 0) & (box.upper > 0) if self.kinked else box.lower < box.upper
-
-    def cut(self, box: Box) -> Tensor:
-        """Where to divide the box of an unstable entry [B, *v]."""
-        return torch.zeros_like(box.lower) if self.kinked else (box.lower + box.upper) / 2
-
-    def start_slope(self, box: Box) -> Tensor:
-        """The `slope` [B, *v] that `lines` takes of its own accord."""
-        return torch.full_like(box.lower, 0.5)
-
-    def passes(self, box: Box) -> Tensor:
-        """Where f is the identity on the box: bool [B, *v]."""
-        return torch.zeros_like(box.lower, dtype=torch.bool)
+        return self._interval(box)

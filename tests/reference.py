@@ -124,10 +124,10 @@ def forward(graph, params, x):
 
 
 def dense(graph, params):
-    """Every node that is not a ReLU as matrices, by the name of its output."""
+    """Every affine node as matrices, by the name of its output."""
     forms = {}
     for node in graph.nodes:
-        if node.op == "Relu":
+        if node.op in UNARY:
             continue
         zeros = [np.zeros((1, *graph.shapes[name])) for name in node.inputs]
         bias = apply(node, params, zeros).reshape(-1)

@@ -5,9 +5,8 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
-import torch
 
-from .bounds import Box
+from .functions import Box
 from .outcome import Outcome, Verdict
 
 
@@ -15,14 +14,14 @@ from .outcome import Outcome, Verdict
 class Case:
     """label: what the input came with. goal: what it is to keep (`tasks`), from the prediction on. lower: best float64
     bounds of the task's rows [M], and which of them prove their row, whatever rounded; pre: boxes of the ReLUs' inputs
-    [*v], by value name.
+    [n], by value name.
     """
 
     index: int
     x: np.ndarray
     label: Any
-    lower: torch.Tensor
-    proved: torch.Tensor
+    lower: np.ndarray
+    proved: np.ndarray
     seconds: float = 0.0
     margin: float | None = None
     pre: dict[str, Box] | None = None

@@ -1,4 +1,4 @@
-"""What is said about a query: an answer with its reason, never an exception. Never torch."""
+"""What is said about a query: an answer with its reason, never an exception."""
 
 from dataclasses import dataclass
 from enum import Enum

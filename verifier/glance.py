@@ -1,4 +1,4 @@
-"""A first look for a witness, by onnxruntime alone: it may answer before torch is even loaded.
+"""A first look for a witness, by onnxruntime alone: it may answer before there is any bound.
 
 Random points and corners of the boxes, then points between the most promising ones and new corners.
 """

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from .case import Case
 from .errors import InputError
@@ -23,7 +22,7 @@ def recheck(
 
     Raises InputError where an input is not classified as its verdict says, or a counterexample is none.
     """
-    many = inputs_per_pass(stages.network.graph, stages.network.exact, stages.settings.memory)
+    many = inputs_per_pass(stages.network.engine, stages.settings.memory)
     for first in range(0, len(cases), many):
         part = list(cases[first : first + many])
         for case, wrong in zip(part, stages.predict(part), strict=True):
@@ -40,7 +39,7 @@ def _confirmed(stages: Stages, case: Case, point: np.ndarray) -> bool:
     dtype = stages.network.runtime.dtype
     if point.shape != case.x.shape or not np.array_equal(point.astype(dtype), point):
         return False
-    found = stages.replay(case, torch.from_numpy(point.astype(dtype)))
+    found = stages.replay(case, point.astype(dtype))
     return found is not None and found.counterexample is not None and np.array_equal(found.counterexample, point)
 
 

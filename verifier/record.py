@@ -20,7 +20,7 @@ from .files import read_bytes, replace_file
 
 VERIFIED, VERIFIED_BEFORE = "glscert/verify/2", "glscert/verify/1"  # schemas: of labelled inputs (`report`)
 ANSWERED, ANSWERED_BEFORE = "glscert/query/2", "glscert/query/1"  # of properties (`answers`)
-_PACKAGES = ("glscert", "torch", "onnx", "numpy")
+_PACKAGES = ("glscert", "onnx", "numpy", "scipy")
 _MOST_BYTES = 2**29
 _ROWS = 1024  # of a digest, at a time
 

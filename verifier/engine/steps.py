@@ -37,6 +37,11 @@ class Affine:
         self.terms = sum(each.terms for each in self._maps)  # products that an entry, either way, is the sum of at most
         self.multiplications = sum(each.multiplications for each in self._maps)
 
+    @property
+    def matrix(self) -> Array | None:
+        """L [n, inputs] where the step is a product with one; None for others."""
+        return self._maps[0].matrix if len(self._maps) == 1 else None
+
     def forward(self, *values: Array) -> Array:
         """f(v) for values [N, n] of the inputs."""
         found = self.linear(*values)
@@ -61,12 +66,12 @@ class _Map:
     def __init__(self, plan: Plan, op: Op, dtype: np.dtype) -> None:
         self._op, self._shapes = op, (plan.values[op.into].shape, plan.values[op.out].shape)
         inner, outer = map(prod, self._shapes)
-        self._matrix: Array | None = None
+        self.matrix: Array | None = None
         if op.kind == CORRELATE:
             self._weights = [[each.weight.astype(dtype) for each in way] for way in (op.forth, op.back)]
             self.terms = max(_terms(op.forth), _terms(op.back))
             if op.groups == 1 and self._shapes[1][1:] == (1, 1) and len(op.forth[0].tap) * self._shapes[0][0] == inner:
-                self._matrix = np.ascontiguousarray(self._weights[0][0].transpose(1, 2, 0).reshape(outer, inner))
+                self.matrix = np.ascontiguousarray(self._weights[0][0].transpose(1, 2, 0).reshape(outer, inner))
             self.multiplications = _terms(op.forth) * outer
             return
         factor = np.ones(1) if op.factor is None else op.factor
@@ -84,8 +89,8 @@ class _Map:
             return value * (abs(self._factor) if absolute else self._factor)
         if self._op.kind != CORRELATE:
             return self._gather[0](value, absolute)
-        if self._matrix is not None:
-            return value @ (abs(self._matrix) if absolute else self._matrix).T
+        if self.matrix is not None:
+            return value @ (abs(self.matrix) if absolute else self.matrix).T
         return _correlated(self._op.forth, self._weights[0], value, *self._shapes, self._op.groups, absolute)
 
     def back(self, coef: Array) -> Array:
@@ -93,8 +98,8 @@ class _Map:
             return coef * self._factor
         if self._op.kind != CORRELATE:
             return self._gather[1](coef, False)
-        if self._matrix is not None:
-            return coef @ self._matrix
+        if self.matrix is not None:
+            return coef @ self.matrix
         inner, outer = self._shapes
         return _correlated(self._op.back, self._weights[1], coef, outer, inner, self._op.groups, False)
 

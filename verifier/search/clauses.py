@@ -1,4 +1,4 @@
-"""A query as tensors: its boxes, each once, and for every box the clauses that share it, as rows to prove positive.
+"""A query as arrays: its boxes, each once, and for every box the clauses that share it, as rows to prove positive.
 
 A clause c · y + a · x + d <= 0 (all its rows at once) is refuted where one row, or a combination of rows with factors
 >= 0, is positive on the whole box. Rows are scaled so that their largest factor is 1, which changes no sign.
@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ..bounds import Box
+from ..engine.plan import Array
 from ..errors import UnsupportedError
+from ..functions import Box
 from ..spec import Clause, Row
 from ..spec.logits import on_logits
 from ..spec.settle import Settler, settlers
@@ -34,11 +33,11 @@ class Group:
     clauses: tuple[Clause, ...]
     proof: Box
     attack: Box
-    rows: Tensor
-    offset: Tensor
+    rows: Array
+    offset: Array
     exact: tuple[tuple[Row, ...], ...]
 
-    alive: Tensor
+    alive: Array
     settlers: tuple[Settler | None, ...]
 
     def exact_ends(self) -> tuple[list[Fraction], list[Fraction]]:
@@ -111,10 +110,16 @@ def _group(read: list[tuple[Clause, tuple[Row, ...]]], columns: int, column: dic
     lower, upper = first.lower.copy(), first.upper.copy()
     lower[apart] = np.minimum(lower, fed[0])[apart]
     upper[apart] = np.maximum(upper, fed[1])[apart]
-    attack, proof = (Box(*map(torch.from_numpy, ends)) for ends in (fed, (lower, upper)))
-    alive = torch.ones(len(read), dtype=torch.bool)
-    written, settling = (torch.from_numpy(rows), torch.from_numpy(offset)), tuple(settlers(clauses, *fed))
-    return Group(tuple({id(own): own for own in clauses}.values()), proof, attack, *written, exact, alive, settling)
+    return Group(
+        clauses=tuple({id(own): own for own in clauses}.values()),
+        proof=Box(lower, upper),
+        attack=Box(*fed),
+        rows=rows,
+        offset=offset,
+        exact=exact,
+        alive=np.ones(len(read), bool),
+        settlers=tuple(settlers(clauses, *fed)),
+    )
 
 
 def _of_outputs(row: Row, column: dict[int, int]) -> Row:

@@ -6,16 +6,17 @@ of their neurons first; of others only what the last nonlinearities say is known
 """
 
 from fractions import Fraction
-from math import prod
 
 import numpy as np
 
-from ..graph import Graph, Node
-from ..ops import Params
-from .exact_forward import Enclosure, enclosure, through_node
-from .exact_lines import Forms, Lines, Pair, Range, difference_line, flat_lines, pairs, relu_lines, shortened, through
-from .exact_rows import ExactRows, add, plus
-from .rational import BeyondExactError, Exact, Linear
+from ..engine.engine import Engine
+from ..engine.steps import Bend
+from .forward import Enclosure, enclosure
+from .forward import through as through_step
+from .linear import Linear
+from .lines import Entry, Forms, Lines, Pair, Range, difference_line, flat_lines, pairs, relu_lines, shortened, through
+from .rational import BeyondExactError, Exact
+from .rows import ExactRows, add, plus
 
 _MOST_VALUES = 20_000  # entries of all values, for intervals
 _NEVER_NEGATIVE = frozenset({"Relu", "Sigmoid", "Softplus", "Square"})
@@ -25,23 +26,14 @@ class ExactBounds(ExactRows):
     """Over the box of `lower` and `upper`, one of each entry of the input. budget: entries of rows and values that may
     be worked on, for all boxes and again for every call."""
 
-    def __init__(
-        self,
-        graph: Graph,
-        params: Params,
-        lower: list[Fraction],
-        upper: list[Fraction],
-        *,
-        budget: int,
-        linear: Linear | None = None,
-    ) -> None:
-        super().__init__(graph, linear or Linear(params), budget)
-        self._kinds = {node.output: node.op for node in graph.nodes}
-        self._below = _ancestors(graph)
-        self.boxes: dict[str, Range] = {}  # of the nonlinearities' inputs
-        self.values = {graph.input: Range(list(lower), list(upper))}  # of their outputs, and of the input
-        self._differences: dict[tuple[tuple[str, int], tuple[str, int]], Fraction | None] = {}
-        self._known_lines: dict[str, Lines] = {}
+    def __init__(self, linear: Linear, lower: list[Fraction], upper: list[Fraction], *, budget: int) -> None:
+        super().__init__(linear, budget)
+        self.kinds = {number: linear.kinds[bend.name] for number, bend in self.nonlinear.items()}
+        self._below = _ancestors(self.engine)
+        self.boxes: dict[str, Range] = {}  # of the nonlinearities' inputs, by name
+        self.values = {0: Range(list(lower), list(upper))}  # of their outputs, and of the input, by number
+        self._differences: dict[tuple[Entry, Entry], Fraction | None] = {}
+        self._known_lines: dict[int, Lines] = {}
         self._find_boxes(lower, upper)
 
     def least(self, rows: Exact, offset: list[Fraction]) -> list[Fraction | None]:
@@ -49,45 +41,41 @@ class ExactBounds(ExactRows):
         found: list[Fraction | None] = [None] * len(offset)
         self.begin()
         for paired in (False, True):
-            again = self._bounded({self.graph.output: rows}, paired=paired)
+            again = self._bounded({self.engine.output: rows}, paired=paired)
             found = [_larger(old, new) for old, new in zip(found, again, strict=True)]
         return [None if each is None else each + own for each, own in zip(found, offset, strict=True)]
 
     def _find_boxes(self, lower: list[Fraction], upper: list[Fraction]) -> None:
         """Exact boxes of all neurons, by back-substitution as far as the budget goes; none of a large network's."""
-        graph = self.graph
-        known: dict[str, Enclosure] = {graph.input: enclosure(lower, upper, graph.input_shape)}
+        known = {0: enclosure(lower, upper)}
         try:
-            if sum(map(prod, graph.shapes.values())) > _MOST_VALUES:
+            if sum(map(self.engine.size, range(len(self.engine.plan.values)))) > _MOST_VALUES:
                 raise BeyondExactError("the network is too large")
-            for node in graph.nodes:
-                if node.output in self.nonlinear:
-                    name = node.inputs[0]
-                    if name not in self.boxes:
-                        self.boxes[name] = self._refined(name, _range(known[name]))
-                    shape = graph.shapes[name]
-                    known[name] = enclosure(*self.boxes[name], shape)  # type: ignore[arg-type]
-                known[node.output] = through_node(graph, self.linear, node, [known[each] for each in node.inputs])
-                if node.output in self.nonlinear:
-                    self.values[node.output] = _range(known[node.output])
+            for step in self.engine.steps:
+                if isinstance(step, Bend):
+                    box = self.boxes[step.name] = self._refined(step, _range(known[step.into]))
+                    known[step.into] = enclosure(*box)  # type: ignore[arg-type]
+                known[step.out] = through_step(self.linear, step, known)
+                if isinstance(step, Bend):
+                    self.values[step.out] = _range(known[step.out])
         except BeyondExactError:
             pass
-        for node in self.nonlinear.values():
-            count = prod(graph.shapes[node.output])
-            self.boxes.setdefault(node.inputs[0], Range([None] * count, [None] * count))
-            least = [Fraction(0) if node.op in _NEVER_NEGATIVE else None] * count
-            most = [Fraction(1) if node.op == "Sigmoid" else None] * count
-            self.values.setdefault(node.output, Range(least, most))
+        for number, bend in self.nonlinear.items():
+            kind = self.kinds[number]
+            self.boxes.setdefault(bend.name, Range([None] * bend.size, [None] * bend.size))
+            least = [Fraction(0) if kind in _NEVER_NEGATIVE else None] * bend.size
+            most = [Fraction(1) if kind == "Sigmoid" else None] * bend.size
+            self.values.setdefault(number, Range(least, most))
 
-    def _refined(self, name: str, box: Range) -> Range:
+    def _refined(self, bend: Bend, box: Range) -> Range:
         """The box of a ReLU's inputs by back-substitution too, where that may tell a sign."""
         unstable = [entry for entry in range(len(box.lower)) if not box.sign(entry)]
-        if not unstable or all(each.inputs[0] != name or each.op != "Relu" for each in self.nonlinear.values()):
+        if not unstable or self.kinds[bend.out] != "Relu":
             return box
         numbers = np.zeros((2 * len(unstable), len(box.lower)), object)
         for row, entry in enumerate(unstable):
             numbers[row, entry], numbers[len(unstable) + row, entry] = 1, -1
-        found = self._bounded({name: Exact(numbers, Fraction(1))}, paired=False)
+        found = self._bounded({bend.into: Exact(numbers, Fraction(1))}, paired=False)
         lower, upper = list(box.lower), list(box.upper)
         for row, entry in enumerate(unstable):
             lower[entry] = _larger(lower[entry], found[row])
@@ -104,39 +92,37 @@ class ExactBounds(ExactRows):
             while True:
                 forms, constant = self.down(forms, constant)
                 best = [_larger(old, new) for old, new in zip(best, self._ends(forms, constant), strict=True)]
-                front = {name: forms[name] for name in forms if name in self.nonlinear}
-                front = {
-                    name: form for name, form in front.items() if not any(name in self._below[each] for each in front)
-                }
+                bent = [number for number in forms if number in self.nonlinear]
+                front = {each: forms[each] for each in bent if not any(each in self._below[other] for other in bent)}
                 if not front:
                     return best
-                rest = {name: form for name, form in forms.items() if name not in front}
+                rest = {number: form for number, form in forms.items() if number not in front}
                 if paired:
                     front, rest, constant = self._paired(front, rest, constant)
-                for name, form in front.items():
+                for number, form in front.items():
                     self.spend(form.numbers.size)
-                    node = self.nonlinear[name]
-                    below, more = through(form, self._lines(node))
+                    bend = self.nonlinear[number]
+                    below, more = through(form, self._lines(bend))
                     constant = [plus(old, new) for old, new in zip(constant, more, strict=True)]
-                    add(rest, node.inputs[0], below)
+                    add(rest, bend.into, below)
                 forms = rest
         except BeyondExactError:
             return best
 
-    def _lines(self, node: Node) -> Lines:
-        if node.output not in self._known_lines:
-            relu = node.op == "Relu"
-            self._known_lines[node.output] = (
-                relu_lines(self.boxes[node.inputs[0]]) if relu else flat_lines(self.values[node.output])
+    def _lines(self, bend: Bend) -> Lines:
+        if bend.out not in self._known_lines:
+            relu = self.kinds[bend.out] == "Relu"
+            self._known_lines[bend.out] = (
+                relu_lines(self.boxes[bend.name]) if relu else flat_lines(self.values[bend.out])
             )
-        return self._known_lines[node.output]
+        return self._known_lines[bend.out]
 
     def _ends(self, forms: Forms, constant: list[Fraction | None]) -> list[Fraction | None]:
         """Bounds of the rows from the ends of the values that they are over."""
         found = []
         for row, total in enumerate(constant):
-            for name, form in forms.items():
-                lower, upper = self.values[name]
+            for number, form in forms.items():
+                lower, upper = self.values[number]
                 for entry in np.flatnonzero(form.numbers[row] != 0).tolist() if total is not None else ():
                     factor = form.numbers[row, entry] * form.unit
                     end = lower[entry] if factor > 0 else upper[entry]
@@ -148,9 +134,9 @@ class ExactBounds(ExactRows):
         self, front: Forms, rest: Forms, constant: list[Fraction | None]
     ) -> tuple[Forms, Forms, list[Fraction | None]]:
         """front without what pairs take of it, rest and constant with the lines of these."""
-        found = list(pairs(front, self._kinds))
+        found = list(pairs(front, self.kinds))
         self._find_differences(found)
-        front = {name: Exact(form.numbers.copy(), form.unit) for name, form in front.items()}
+        front = {number: Exact(form.numbers.copy(), form.unit) for number, form in front.items()}
         rest, constant = dict(rest), list(constant)
         for pair in found:
             first, second = (self._before(entry) for entry in (pair.first, pair.second))
@@ -158,19 +144,19 @@ class ExactBounds(ExactRows):
             line = difference_line(lower, None if opposite is None else -opposite)
             if line is None:
                 continue
-            for name, entry in (pair.first, pair.second):
-                front[name].numbers[pair.row, entry] = 0
+            for number, entry in (pair.first, pair.second):
+                front[number].numbers[pair.row, entry] = 0
             constant[pair.row] = plus(constant[pair.row], pair.weight * line[1])
-            for (name, entry), sign in ((first, 1), (second, -1)) if line[0] else ():
-                numbers = np.zeros((len(constant), prod(self.graph.shapes[name])), object)
+            for (number, entry), sign in ((first, 1), (second, -1)) if line[0] else ():
+                numbers = np.zeros((len(constant), self.engine.size(number)), object)
                 numbers[pair.row, entry] = sign
                 self.spend(numbers.size)
-                add(rest, name, Exact(numbers, pair.weight * line[0]))
+                add(rest, number, Exact(numbers, pair.weight * line[0]))
         return front, rest, constant
 
-    def _before(self, entry: tuple[str, int]) -> tuple[str, int]:
+    def _before(self, entry: Entry) -> Entry:
         """The entry of a nonlinearity's input, from that of its output."""
-        return self.nonlinear[entry[0]].inputs[0], entry[1]
+        return self.nonlinear[entry[0]].into, entry[1]
 
     def _find_differences(self, found: list[Pair]) -> None:
         """Lower bounds of p - q and of q - p for the entries p and q that f is applied to."""
@@ -180,25 +166,26 @@ class ExactBounds(ExactRows):
         turned = [(second, first) for first, second in both if _negative(self._differences[first, second])]
         self._find_lower([each for each in turned if each not in self._differences])
 
-    def _find_lower(self, new: list[tuple[tuple[str, int], tuple[str, int]]]) -> None:
+    def _find_lower(self, new: list[tuple[Entry, Entry]]) -> None:
         if not new:
             return
-        names = {name for each in new for name, _ in each}
-        numbers = {name: np.zeros((len(new), prod(self.graph.shapes[name])), object) for name in names}
+        values = {number for each in new for number, _ in each}
+        numbers = {number: np.zeros((len(new), self.engine.size(number)), object) for number in values}
         for row, ((first, i), (second, j)) in enumerate(new):
             numbers[first][row, i] += 1
             numbers[second][row, j] -= 1
-        forms = {name: Exact(own, Fraction(1)) for name, own in numbers.items()}
+        forms = {number: Exact(own, Fraction(1)) for number, own in numbers.items()}
         alone, together = (self._bounded(forms, paired=paired) for paired in (False, True))
         for each, one, other in zip(new, alone, together, strict=True):
             self._differences[each] = _larger(one, other)
 
 
-def _ancestors(graph: Graph) -> dict[str, set[str]]:
+def _ancestors(engine: Engine) -> dict[int, set[int]]:
     """The values that each is computed from."""
-    found: dict[str, set[str]] = {graph.input: set()}
-    for node in graph.nodes:
-        found[node.output] = set(node.inputs).union(*(found[name] for name in node.inputs))
+    found: dict[int, set[int]] = {0: set()}
+    for step in engine.steps:
+        inputs = (step.into,) if isinstance(step, Bend) else step.inputs
+        found[step.out] = set(inputs).union(*(found[number] for number in inputs))
     return found
 
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from .rational import Exact, of_fractions, reduced
 
-Forms = dict[str, Exact]  # rows [R, entries] over several values, which count together
-Entry = tuple[str, int]  # of the value by name
+Forms = dict[int, Exact]  # rows [R, entries] over several values by number, which count together
+Entry = tuple[int, int]  # of the value by number
 _LONG, _STEPS = 1 << 11, 1 << 20  # bits of all slopes together; the slopes that are taken beyond them
 _MOST_BITS, _FINE = 1 << 9, 1 << 256  # of an end's denominator, and what it is rounded to beyond
 RISING = frozenset({"Relu", "Sigmoid", "Softplus"})  # by at most 1 for each unit
@@ -123,16 +123,16 @@ class Pair(NamedTuple):
     second: Entry
 
 
-def pairs(forms: Mapping[str, Exact], kinds: Mapping[str, str]) -> Iterator[Pair]:
+def pairs(forms: Mapping[int, Exact], kinds: Mapping[int, str]) -> Iterator[Pair]:
     """Entries of rising functions, of one kind, that a row has with opposite factors; first those of one place in two
     values. kinds: the operator of each value."""
     count = len(next(iter(forms.values())).numbers)
     for row in range(count):
         alike: dict[tuple[str, Fraction], tuple[list[Entry], list[Entry]]] = defaultdict(lambda: ([], []))
-        for name, form in forms.items():
-            for entry in np.flatnonzero(form.numbers[row] != 0).tolist() if kinds[name] in RISING else ():
+        for number, form in forms.items():
+            for entry in np.flatnonzero(form.numbers[row] != 0).tolist() if kinds[number] in RISING else ():
                 factor = form.numbers[row, entry] * form.unit
-                alike[kinds[name], abs(factor)][int(factor < 0)].append((name, entry))
+                alike[kinds[number], abs(factor)][int(factor < 0)].append((number, entry))
         for (_, weight), (above, below) in alike.items():
             for first, second in _matched(above, below):
                 yield Pair(row, weight, first, second)

@@ -7,21 +7,20 @@ from multipliers that a linear program found and that fulfil its equations exact
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from math import prod
+from typing import Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ..bounds.errors import in_range
-from ..bounds.exact_bounds import ExactBounds
-from ..bounds.exact_triangles import program as program_of
-from ..bounds.rational import BeyondExactError, Exact, Linear, of_fractions
-from ..graph import Graph
-from ..ops import Box, Params
-from .clauses import Group
-from .cost import multiplications
-from .exact_program import proves, solved
+from ..engine.engine import Engine
+from ..engine.errors import in_range
+from ..engine.plan import Array
+from ..functions import Box
+from ..spec import Row
+from .bounds import ExactBounds
+from .linear import Linear
+from .program import proves, solved
+from .rational import BeyondExactError, Exact, of_fractions
+from .triangles import program as program_of
 
 _BUDGET, _BOX_BUDGET = 100_000, 20_000  # entries, of a whole box and of a part
 _MOST_BOXES, _MOST_OTHERS = 2000, 16  # parts of one group's box, for strict comparisons and for others
@@ -29,13 +28,26 @@ _MOST_ASKED = 64  # clauses on whole boxes
 _MOST = 1 << 22  # multiplications of a network
 
 
+class Group(Protocol):
+    """What is asked of clauses over one box (`search.clauses`): proof, which covers it, [n]; exact, their rows in the
+    numbers of the text; alive, those that nothing has refuted yet."""
+
+    @property
+    def proof(self) -> Box: ...
+    @property
+    def exact(self) -> tuple[tuple[Row, ...], ...]: ...
+    @property
+    def alive(self) -> Array: ...
+    def exact_ends(self) -> tuple[list[Fraction], list[Fraction]]: ...
+
+
 class Border:
     """For the clauses of these groups, by number."""
 
-    def __init__(self, graph: Graph, params: Params, groups: Sequence[Group]) -> None:
-        self._graph, self._params, self._groups = graph, params, groups
-        self._linear = Linear(params)
-        self._small = not graph.rounding and multiplications(graph, params) <= _MOST
+    def __init__(self, engine: Engine, groups: Sequence[Group]) -> None:
+        self._engine, self._groups = engine, groups
+        self._linear = Linear(engine)
+        self._small = not engine.rounding and engine.multiplications <= _MOST
         self._roots: dict[int, ExactBounds | None] = {}
         self._usable: dict[int, bool] = {}
         self._tried: dict[int, int] = {}
@@ -48,7 +60,7 @@ class Border:
     def close(self, group: int) -> None:
         """Marks the group's strict clauses that exact bounds of its whole box refute."""
         known = self._groups[group]
-        for clause in known.alive.nonzero().flatten().tolist():
+        for clause in np.flatnonzero(known.alive).tolist():
             if self.strict(group, clause) and self.refutes(group, clause):
                 known.alive[clause] = False
 
@@ -63,7 +75,7 @@ class Border:
         bounds = self._root(group)
         return bounds is not None and (self._refuted(bounds, group, clause) or self.refutes_split(group, clause, {}))
 
-    def refutes_part(self, group: int, clause: int, lower: Tensor, upper: Tensor) -> bool:
+    def refutes_part(self, group: int, clause: int, lower: Array, upper: Array) -> bool:
         """On a box [n] within the group's own."""
         most = _MOST_BOXES if self.strict(group, clause) else _MOST_OTHERS
         if not self._fits(group) or self._tried.get(group, 0) >= most:
@@ -90,7 +102,7 @@ class Border:
             return False
         return program is not None and proves(program, strict)
 
-    def kink(self, group: int, clause: int) -> Tensor | None:
+    def kink(self, group: int, clause: int) -> Array | None:
         """Where the linear program of the whole box has its optimum [n], which may be the one point that is unsafe."""
         bounds = self._root(group)
         if bounds is None:
@@ -100,7 +112,7 @@ class Border:
         except BeyondExactError:
             return None
         found = solved(program) if program is not None and program.rows else None
-        return None if found is None else torch.from_numpy(found.point[: prod(self._graph.input_shape)])
+        return None if found is None else found.point[: self._engine.inputs]
 
     def _root(self, group: int) -> ExactBounds | None:
         if group not in self._roots:
@@ -111,14 +123,13 @@ class Border:
     def _fits(self, group: int) -> bool:
         """Exact arithmetic is for small networks of exact constants, and for values that are numbers of their type."""
         if group not in self._usable:
-            shape = (1, *self._graph.input_shape)
-            box = Box(*(end.reshape(shape) for end in self._groups[group].proof))
-            self._usable[group] = self._small and in_range(self._graph, self._params, box)
+            box = Box(*(end[None] for end in self._groups[group].proof))
+            self._usable[group] = self._small and in_range(self._engine, box)
         return self._usable[group]
 
     def _bounds(self, lower: list[Fraction], upper: list[Fraction], budget: int) -> ExactBounds | None:
         try:
-            return ExactBounds(self._graph, self._params, lower, upper, budget=budget, linear=self._linear)
+            return ExactBounds(self._linear, lower, upper, budget=budget)
         except BeyondExactError:
             return None
 
@@ -140,7 +151,7 @@ class Border:
         )
 
     def _rows(self, group: int, clause: int) -> tuple[Exact, list[Fraction]]:
-        rows, count = self._groups[group].exact[clause], self._graph.output_shape[0]
+        rows, count = self._groups[group].exact[clause], self._engine.outputs
         factors = [Fraction(0)] * (len(rows) * count)
         for place, row in enumerate(rows):
             for index, factor in row.terms:

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import deadline
-from ..bounds.exact_triangles import AffineForm, Program
-from .linear_program import least
+from ..highs import least
+from .triangles import AffineForm, Program
 
 _SUPPORT = 1e-9  # of the largest multiplier
 _FLAT = 1e-9  # of what it sums, a factor that is to be 0

@@ -5,15 +5,14 @@ y >= 0,   y >= z,   y <= u / (u - l) · (z - l)        (Ehlers 2017, arXiv:1705.
 
 from collections.abc import Mapping
 from fractions import Fraction
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
-from .exact_bounds import ExactBounds
-from .exact_lines import Forms
-from .exact_rows import add
+from .bounds import ExactBounds
+from .lines import Forms
 from .rational import BeyondExactError, Exact
+from .rows import add
 
 AffineForm = tuple[list[Fraction], Fraction]  # factors of variables, and a constant
 
@@ -38,8 +37,8 @@ def program(
     if known is None:
         return None
     atoms = [(name, entry) for name, own in free.items() for entry in own]
-    value = _affine(bounds, {bounds.graph.output: rows}, known, free)
-    count, held = prod(bounds.graph.input_shape), list[AffineForm]()
+    value = _affine(bounds, {bounds.engine.output: rows}, known, free)
+    count, held = bounds.engine.inputs, list[AffineForm]()
     for name, sign in known.items():
         split = [
             entry for entry, given in enumerate(signs.get(name, ())) if given and not bounds.boxes[name].sign(entry)
@@ -49,11 +48,11 @@ def program(
             continue
         numbers = np.zeros((len(entries), len(sign)), object)
         numbers[range(len(entries)), entries] = 1
-        z = _affine(bounds, {name: Exact(numbers, Fraction(1))}, known, free)
+        z = _affine(bounds, {bounds.engine.bends[name].into: Exact(numbers, Fraction(1))}, known, free)
         held += [_scaled(form, Fraction(sign[entry])) for form, entry in zip(z, split, strict=False)]
         for form, entry in zip(z[len(split) :], free[name], strict=True):
             held += _triangle(bounds, form, count + atoms.index((name, entry)), name, entry)
-    lower, upper = bounds.values[bounds.graph.input]
+    lower, upper = bounds.values[0]
     shifted = [(own[0], own[1] + more) for own, more in zip(value, offset, strict=True)]
     return Program(shifted, held, [*lower, *[Fraction(0)] * len(atoms)], [*upper, *[None] * len(atoms)])
 
@@ -63,12 +62,12 @@ def _signed(
 ) -> tuple[dict[str, list[int]] | None, dict[str, list[int]]]:
     """The sign of every ReLU's input, given or its own; and those entries that have none."""
     known: dict[str, list[int]] = {}
-    for node in bounds.nonlinear.values():
-        box = bounds.boxes[node.inputs[0]]
-        if node.op != "Relu" or None in box.lower or None in box.upper:
+    for number, bend in bounds.nonlinear.items():
+        box = bounds.boxes[bend.name]
+        if bounds.kinds[number] != "Relu" or None in box.lower or None in box.upper:
             return None, {}
-        given = signs.get(node.inputs[0]) or [0] * len(box.lower)
-        known[node.inputs[0]] = [box.sign(entry) or sign for entry, sign in enumerate(given)]
+        given = signs.get(bend.name) or [0] * bend.size
+        known[bend.name] = [box.sign(entry) or sign for entry, sign in enumerate(given)]
     return known, {name: [entry for entry, sign in enumerate(own) if not sign] for name, own in known.items()}
 
 
@@ -89,17 +88,17 @@ def _affine(
     """Rows as factors of the input and of the outputs of `free` ReLUs, and a constant."""
     constant: list[Fraction | None] = [Fraction(0)] * len(next(iter(forms.values())).numbers)
     kept: dict[str, Exact] = {}
-    for node in reversed([node for node in bounds.graph.nodes if node.output in bounds.nonlinear]):
+    for name, bend in reversed(bounds.engine.bends.items()):
         forms, constant = bounds.down(forms, constant)
-        if node.output not in forms:
+        if bend.out not in forms:
             continue
-        form, name = forms.pop(node.output), node.inputs[0]
+        form = forms.pop(bend.out)
         bounds.spend(form.numbers.size)
-        add(kept, name, Exact(form.numbers[:, free[name]], form.unit))
+        kept[name] = Exact(form.numbers[:, free[name]], form.unit)
         passing = np.array([int(sign > 0) for sign in known[name]], object)
-        add(forms, name, Exact(form.numbers * passing, form.unit))
+        add(forms, bend.into, Exact(form.numbers * passing, form.unit))
     forms, constant = bounds.down(forms, constant)
-    parts = [(forms.get(bounds.graph.input), prod(bounds.graph.input_shape))]
+    parts = [(forms.get(0), bounds.engine.inputs)]
     parts += [(kept.get(name), len(own)) for name, own in free.items()]
     found: list[AffineForm] = []
     for row, total in enumerate(constant):

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import deadline
-from ..graph import Graph, Node
-from ..ops import Params
-from .rational import BeyondExactError, Exact, Linear, added, aligned, bits, of_fractions, reduced
+from ..engine.steps import Affine, Bend
+from .linear import Linear
+from .rational import BeyondExactError, Exact, aligned, bits, of_fractions
 
 _DIGITS, _WIDENED = 80, Fraction(1, 10**60)  # of the decimals; more than a few of their roundings
 _SMOOTH_BITS = 200  # of what is taken from them
@@ -24,7 +24,7 @@ _FLAT = 200  # beyond it e^-z is below the widening
 
 
 class Enclosure(NamedTuple):
-    """centre ± radius, of one unit and shape [B, *v]; radius None stands for 0."""
+    """centre ± radius, of one unit and shape [B, n]; radius None stands for 0."""
 
     centre: Exact
     radius: np.ndarray | None = None
@@ -38,70 +38,46 @@ class Enclosure(NamedTuple):
         return (numbers, numbers) if self.radius is None else (numbers - self.radius, numbers + self.radius)
 
 
-def enclosure(lower: list[Fraction], upper: list[Fraction], shape: tuple[int, ...]) -> Enclosure:
-    """Of a batch of one, from the ends of every entry of *v = shape."""
-    both = of_fractions([*lower, *upper], (2, 1, *shape))
+def enclosure(lower: list[Fraction], upper: list[Fraction]) -> Enclosure:
+    """Of a batch of one, from the ends of every entry."""
+    both = of_fractions([*lower, *upper], (2, 1, len(lower)))
     return _between(both.numbers[0], both.numbers[1], both.unit)
 
 
-def evaluated(
-    graph: Graph, params: Params, box: Enclosure, *, most_bits: int, linear: Linear | None = None
-) -> dict[str, Enclosure]:
-    """Every value of the graph, by name. Raises `BeyondExactError` where an operator has no exact rule."""
-    linear, values = linear or Linear(params), {graph.input: box}
-    for node in graph.nodes:
+def evaluated(linear: Linear, box: Enclosure, *, most_bits: int) -> dict[int, Enclosure]:
+    """Every value of the engine, by number. Raises `BeyondExactError` where a nonlinearity has no exact rule."""
+    values = {0: box}
+    for step in linear.engine.steps:
         deadline.check()
-        found = through_node(graph, linear, node, [values[name] for name in node.inputs])
-        values[node.output] = _rounded(found, most_bits)
+        values[step.out] = _rounded(through(linear, step, values), most_bits)
     return values
 
 
-def through_node(graph: Graph, linear: Linear, node: Node, given: list[Enclosure]) -> Enclosure:
-    if node.op in _ENTRYWISE:
-        return _ENTRYWISE[node.op](given[0])
-    if node.op in ("Add", "Sub"):
-        return _sum(node, given if len(given) == 2 else [given[0], Enclosure(linear.constant(node.params[0]))])
-    if node.op in ("Mul", "Div"):
-        return _scaled(given[0], linear.constant(node.params[0]), divide=node.op == "Div")
-    centre, radius = linear.forward(node, given[0].centre), None
-    if given[0].radius is not None:
-        radius = linear.spread(node, Exact(given[0].radius, given[0].centre.unit)).numbers
-    bias = linear.offset(node)
-    if bias is None:
-        return Enclosure(centre, radius)
-    return _sum(node, [Enclosure(centre, radius), Enclosure(placed(bias, node, graph.shapes[node.output]))])
+def through(linear: Linear, step: Affine | Bend, values: Mapping[int, Enclosure]) -> Enclosure:
+    """The value that a step makes of others."""
+    if isinstance(step, Bend):
+        kind = linear.kinds[step.name]
+        if kind not in _ENTRYWISE:
+            raise BeyondExactError(f"{kind} has no exact rule")
+        return _ENTRYWISE[kind](values[step.into])
+    given, offset = [values[number] for number in step.inputs], linear.offset(step)
+    parts = []
+    for place, centre in enumerate(linear.forward(step, [each.centre for each in given])):
+        radius = given[place].radius
+        if radius is not None:
+            # of the centre's unit, as the radius was
+            radius = linear.spread(step, place, Exact(radius, given[place].centre.unit)).numbers
+        parts.append(Enclosure(centre, radius))
+    return _sum(parts if offset is None else [*parts, Enclosure(offset)])
 
 
-def placed(bias: Exact, node: Node, shape: tuple[int, ...]) -> Exact:
-    """A layer's bias where it stands in the output: along the channels of a convolution, else along the last axis."""
-    along = len(shape) - 1 if node.op in ("Conv", "ConvTranspose") else 0
-    return Exact(bias.numbers.reshape(-1, *[1] * along), bias.unit)
-
-
-def _sum(node: Node, parts: list[Enclosure]) -> Enclosure:
-    sign = -1 if node.op == "Sub" else 1
-    first, second = aligned(*(part.centre for part in parts))
-    radii = [
-        part.radius * int(part.centre.unit / first.unit) for part in parts if part.radius is not None
-    ]  # fmt: skip
-    centre = added(first, second, sign)
-    if not radii:
-        return Enclosure(centre)
-    return Enclosure(centre, np.broadcast_to(sum(radii[1:], radii[0]), centre.numbers.shape))
-
-
-def _scaled(value: Enclosure, factor: Exact, *, divide: bool) -> Enclosure:
-    if divide:
-        factor = reciprocal(factor)
-    radius = None if value.radius is None else value.radius * abs(factor.numbers)
-    return Enclosure(Exact(value.centre.numbers * factor.numbers, value.centre.unit * factor.unit), radius)
-
-
-def reciprocal(value: Exact) -> Exact:
-    """1 / v, entry by entry."""
-    if (value.numbers == 0).any():
-        raise BeyondExactError("a division by zero")
-    return reduced(of_fractions([1 / each for each in value.fractions()], value.numbers.shape))
+def _sum(parts: list[Enclosure]) -> Enclosure:
+    """Shapes may broadcast."""
+    centres = aligned(*(part.centre for part in parts))
+    first, *rest = (each.numbers for each in centres)
+    centre = Exact(sum(rest, first), centres[0].unit)
+    radii = [part.radius * int(part.centre.unit / centre.unit) for part in parts if part.radius is not None]
+    return Enclosure(centre, sum(radii[1:], radii[0]) if radii else None)
 
 
 def _relu(value: Enclosure) -> Enclosure:

@@ -11,7 +11,7 @@ from math import inf
 
 import numpy as np
 
-from ..engine.dual import Dual, look, split_impact, start_dual, tighten
+from ..engine.dual import Dual, dual_bounds, split_impact, start_dual
 from ..engine.engine import Engine
 from ..engine.plan import Array
 from ..functions import Box
@@ -114,12 +114,12 @@ class BranchAndBound(Frontier):
         pre, cuts = clip(work.pre, domains)
         split = cuts if any(domain.splits for domain in domains) else None
         start = self._anew(domains, pre, self.stacked(domains))
-        found, dual = tighten(work.engine, work.spec, pre, start, split, work.anchor, steps=steps)
-        bound = found[:, 0]
-        self._packing.keep(domains, dual, self._kept_of(domains))
-        for domain, value in zip(domains, bound.tolist(), strict=True):
-            domain.bound = max(domain.bound, value)  # of its parent too
-        hopeful = [domain for domain, value in zip(domains, bound.tolist(), strict=True) if value > 0]
+        found = dual_bounds(work.engine, work.spec, pre, start, split, work.anchor, steps=steps)
+        bounds = found.bound[:, 0].tolist()
+        self._packing.keep(domains, found.dual, self._kept_of(domains))
+        for domain, bound in zip(domains, bounds, strict=True):
+            domain.bound = max(domain.bound, bound)  # of its parent too
+        hopeful = [domain for domain, bound in zip(domains, bounds, strict=True) if bound > 0]
         return self.unproved(domains, hopeful, self.stacked(hopeful)) if hopeful else domains
 
     def _anew(self, domains: list[Domain], pre: Mapping[str, Box], dual: Dual) -> Dual:
@@ -162,7 +162,7 @@ class BranchAndBound(Frontier):
             return
         work, dual = self._batch(domains), self.stacked(domains)
         pre, cuts = clip(work.pre, domains)
-        seen = look(work.engine, work.spec, pre, dual, cuts, work.anchor)
+        seen = dual_bounds(work.engine, work.spec, pre, dual, cuts, work.anchor, look=True).shown()
         impact, corners = split_impact(work.engine, pre, dual, seen.met), seen.corner[:, 0]
         for row in np.flatnonzero(rows_at(work, corners) <= 0).tolist():
             self.propose(domains[row].problem, corners[row])

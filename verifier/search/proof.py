@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..engine.anchor import Anchor
-from ..engine.dual import Cuts, Dual, dual_bounds, look, mixed, start_dual
+from ..engine.dual import Cuts, Dual, dual_bounds, mixed, start_dual
 from ..engine.engine import Engine
 from ..engine.errors import Errors, analysed
 from ..engine.plan import Array
@@ -32,7 +32,7 @@ class Prover:
         if not domains:
             return []
         work = batch(self._engine, [self._problems[d.problem] for d in domains], self._rows)
-        exact = _double(dual)
+        exact = double(dual)
         pre, cuts = clip(work.pre, domains)
         some = cuts if any(domain.splits for domain in domains) else None
         found = dual_bounds(self._engine, work.spec, pre, exact, some, work.anchor).bound[:, 0]
@@ -57,11 +57,12 @@ class Prover:
             unsure |= ~(needed < _TIGHT * (1 + abs(found)))
         if not unsure.any():
             return needed
-        met = look(self._engine, work.spec, pre, dual, cuts, work.anchor).met
+        met = dual_bounds(self._engine, work.spec, pre, dual, cuts, work.anchor, look=True).shown().met
         return np.fmin(needed, (errors.met(*row, met) + errors.multiplied(used, met=True))[:, 0])
 
 
-def _double(dual: Dual) -> Dual:
+def double(dual: Dual) -> Dual:
+    """In float64."""
     slopes, multipliers = (
         {name: value.astype(np.float64) for name, value in part.items()} for part in (dual.slopes, dual.multipliers)
     )
@@ -87,6 +88,6 @@ def closer(
         own = {name: Box(box.lower[index], box.upper[index]) for name, box in pre.items()}
         rows = Spec(spec.rows[index], spec.offset[index])
         dual = start_dual(engine, own, spec.rows.shape[1])
-        met = look(engine, rows, own, dual, None, anchor.take(index)).met
+        met = dual_bounds(engine, rows, own, dual, None, anchor.take(index), look=True).shown().met
         needed[index] = np.fmin(needed[index], errors.of(index).met(*rows, met))
     return needed

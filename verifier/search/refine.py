@@ -12,13 +12,14 @@ from collections.abc import Generator, Mapping
 import numpy as np
 
 from ..engine.anchor import Anchor
-from ..engine.dual import climbed
+from ..engine.dual import climbed, dual_bounds, start_dual
 from ..engine.engine import Engine
 from ..engine.errors import Errors, analysed
 from ..engine.plan import Array
 from ..engine.steps import Bend
-from ..engine.substitution import relax
+from ..engine.substitution import Spec, relax
 from ..functions import Box
+from .proof import double
 
 _COPIES = 12  # of the slopes, alive together while they climb
 
@@ -29,42 +30,61 @@ def refined(
     """Boxes within `pre` of one anchor, [1, n], all float64. Yields between parts of the work, that it bounded no
     subdomain.
     """
-    found, errors, depends = dict(pre), analysed(engine, anchor, pre), below(engine)
-    for name, bend in engine.bends.items():
+    found, errors, bounds = dict(pre), analysed(engine, anchor, pre), _kinked if engine.piecewise_linear else _curved
+    for name, (bends, _) in below(engine).items():
         if name in engine.exact:
             continue
-        known = {each: found[each] for each in depends[name][0]}
-        index = np.flatnonzero(bend.function.unstable(Box(*(end[0] for end in found[name]))))
+        known = {each: found[each] for each in bends}
+        index = _neighbours(engine, name, np.flatnonzero(engine.bends[name].function.unstable(found[name])[0]))
         slopes = sum(box.lower.shape[1] for box in known.values())
         size = max(1, memory // (2 * _COPIES * 4 * max(slopes, 1)))
         lower, upper = (end[0].copy() for end in found[name])
         for first in range(0, len(index), size):
             yield 0
             part = index[first : first + size]
-            least, least_negated = _bounds(engine, name, part, anchor, known, steps, errors)
+            least, least_negated = bounds(engine, name, part, anchor, known, errors, steps)
             lower[part] = np.fmax(lower[part], least)
             upper[part] = np.fmin(upper[part], -least_negated)
         found[name] = Box(lower[None], upper[None])
     return found
 
 
-def _bounds(
-    engine: Engine,
-    name: str,
-    part: Array,
-    anchor: Anchor,
-    known: Mapping[str, Box],
-    steps: int,
-    errors: Errors,
+def _neighbours(engine: Engine, name: str, neuron: Array) -> Array:
+    """Those next to each other that see much the same of the values below."""
+    _, height, width = engine.plan.values[engine.bends[name].into].shape
+    return neuron[np.argsort(neuron % (height * width), kind="stable")]
+
+
+def _kinked(
+    engine: Engine, name: str, part: Array, anchor: Anchor, known: Mapping[str, Box], errors: Errors, steps: int
 ) -> Array:
     """The bounds [2, m] of v and of -v for the neurons `part`."""
-    single, anchors = engine.single, anchor.astype(np.float32)
+    single, anchors, boxes = engine.single, anchor.astype(np.float32), _single(known)
     neuron, sign = np.repeat(part, 2), np.tile([1.0, -1.0], len(part))
-    boxes = {each: Box(*(end.astype(np.float32) for end in box)) for each, box in known.items()}
     live = {each: np.flatnonzero(engine.bends[each].function.unstable(box)[0]) for each, box in known.items()}
     _, slopes = climbed(single, name, neuron, sign, relax(single, boxes), anchors, live, steps=steps)
     bound, _ = climbed(engine, name, neuron, sign, relax(engine, known), anchor, live, slopes=slopes, errors=errors)
-    return bound.reshape(-1, 2).T
+    return np.asarray(bound.reshape(-1, 2).T)
+
+
+def _curved(
+    engine: Engine, name: str, part: Array, anchor: Anchor, known: Mapping[str, Box], errors: Errors, steps: int
+) -> Array:
+    """The same where slopes choose among tangents."""
+    own = engine.upto(name)
+    rows = np.zeros((2, len(part), own.outputs))
+    rows[0, np.arange(len(part)), part] = 1
+    rows[1] = -rows[0]
+    spec, boxes = Spec(rows.reshape(1, -1, own.outputs), np.zeros((1, 2 * len(part)))), _single(known)
+    low = Spec(*(each.astype(np.float32) for each in spec))
+    start = start_dual(own.single, boxes, 2 * len(part))
+    best = dual_bounds(own.single, low, boxes, start, None, anchor.astype(np.float32), steps=steps).dual
+    bound = dual_bounds(own, spec, known, double(best), None, anchor).bound
+    return np.asarray(bound.reshape(2, -1) - errors.whole[engine.bends[name].into][0, part])
+
+
+def _single(known: Mapping[str, Box]) -> dict[str, Box]:
+    return {name: Box(*(end.astype(np.float32) for end in box)) for name, box in known.items()}
 
 
 def below(engine: Engine) -> dict[str, tuple[list[str], int]]:

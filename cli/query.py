@@ -14,6 +14,7 @@ from . import clock, kept, render
 if TYPE_CHECKING:
     from glscert.verifier import Answer, Network
     from glscert.verifier.answer.query_record import QueryRecord
+    from glscert.verifier.run.jobs import Jobs
     from glscert.verifier.settings import Effort
     from glscert.verifier.spec import Query
 
@@ -30,6 +31,7 @@ def run_queries(
     out: Path | None,
     result_file: Path | None,
     as_json: bool,
+    jobs: "Jobs",
 ) -> int:
     """The exit code. A single property has the process's time, each of a folder its own share of the work."""
     from glscert.verifier.answer.query_record import QueryRecord
@@ -56,7 +58,7 @@ def run_queries(
     errors: dict[Path, GlscertError] = {}
     interrupted = False
     try:
-        for path, found in answered(network, todo, effort, began=None if vnnlib.is_dir() else began):
+        for path, found in answered(network, todo, effort, began=None if vnnlib.is_dir() else began, jobs=jobs):
             if isinstance(found, GlscertError):
                 if not vnnlib.is_dir():
                     raise found
@@ -94,33 +96,20 @@ def opened(model: Path, first: Path, effort: "Effort") -> "Network":
 
 
 def answered(
-    network: "Network", paths: list[Path], effort: "Effort", *, began: float | None = None
+    network: "Network", paths: list[Path], effort: "Effort", *, began: float | None = None, jobs: "Jobs | None" = None
 ) -> "Iterator[tuple[Path, Answer | GlscertError]]":
     """The properties with their answers, or what is wrong with them, as they come. began: of the time of a single one;
     each of several has the time of the work on it."""
+    from glscert.verifier.run.jobs import Jobs
     from glscert.verifier.run.queries import answered
 
     name = paths[0].name if len(paths) == 1 else f"{len(paths)} properties"
     with _progress(name) as progress:
-        told = answered(
-            network, paths, effort, began=began, progress=progress, jobs=jobs
-        )
+        told = answered(network, paths, effort, began=began, progress=progress, jobs=jobs or Jobs())
         for place, found in told:
+            if not isinstance(found, GlscertError) and found.remark:
+                render.logs().print(f"{paths[place].name}: {found.remark}", markup=False)
             yield paths[place], found
-
-
-def _warn(path: Path, query: "Query") -> None:
-    """A case without a condition on outputs is sat by any input of its box, or any that its comparisons of inputs
-    hold of, whatever the network."""
-    free = [clause for clause in query.clauses if not any(row.terms for row in clause.rows)]
-    if free:
-        part = "it" if len(free) == len(query.clauses) else f"{len(free)} of its {len(query.clauses)} cases"
-        which = "that fulfils its comparisons" if any(clause.rows for clause in free) else "of its box"
-        render.logs().print(
-            f"{path.name}: {part} states no condition on the outputs, so any input {which} is sat: it says nothing "
-            "about the network.",
-            markup=False,
-        )
 
 
 def tell_nearest(path: Path, answer: "Answer") -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from glscert.verifier.answer.input_record import InputRecord
     from glscert.verifier.inputs import Inputs
     from glscert.verifier.region import Entries, Norm, Region
+    from glscert.verifier.run.jobs import Jobs
     from glscert.verifier.settings import Effort, Settings
     from glscert.verifier.task import Task
 
@@ -49,6 +50,7 @@ def run(
     *,
     out: Path | None,
     as_json: bool,
+    jobs: "Jobs",
 ) -> int:
     """The exit code, after everything is printed and kept."""
     from glscert.verifier import load
@@ -79,7 +81,7 @@ def run(
     recheck(network, x, labels, settings, first, record.entries, record.counterexamples)
     _remark(record, inputs, source, request.images)
     say_what_is_asked(task, x)
-    interrupted = not _run(network, x, y, first, settings, record)
+    interrupted = not _run(network, x, y, first, settings, record, jobs)
     with _undisturbed():
         if as_json:
             render.print_json(record.as_json())
@@ -92,7 +94,13 @@ def run(
 
 
 def _run(
-    network: "Network", x: "np.ndarray", y: "np.ndarray", first: int, settings: "Settings", record: "InputRecord"
+    network: "Network",
+    x: "np.ndarray",
+    y: "np.ndarray",
+    first: int,
+    settings: "Settings",
+    record: "InputRecord",
+    jobs: "Jobs",
 ) -> bool:
     """Verify what the record lacks; keep it on disk from the start on, now and then, at the end. False: interrupted."""
     from glscert.verifier.run.labels import robust
@@ -114,7 +122,7 @@ def _run(
             step(1, f"{counts['verified']} verified, {counts['falsified']} falsified, {counts['unknown']} unknown")
 
         try:
-            robust(network, x[todo], y[todo], settings, indices=[first + i for i in todo], report=keep)
+            robust(network, x[todo], y[todo], settings, indices=[first + i for i in todo], report=keep, jobs=jobs)
             finished = True
         except KeyboardInterrupt:
             pass  # what is known by now is kept and told below

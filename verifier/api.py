@@ -11,6 +11,7 @@ from .engine.threads import set_threads
 from .errors import GlscertError
 from .network import Network, load
 from .region import Entries, Norm
+from .run.jobs import Jobs
 from .run.labels import robust
 from .run.queries import answered
 from .settings import Effort, Settings
@@ -62,13 +63,15 @@ def robustness(
     memory: int = Effort.memory,
     seed: int = 0,
     threads: int | None = None,
+    jobs: int = 1,
     report: Callable[[int, Answer], None] | None = None,
 ) -> list[Answer]:
     """Whether the network keeps the label y [N] of each input x [N, *v] within eps, in the range from low to high.
 
     eps, low, high: one number, or one per entry [*v]. norm: linf, l2 or l1. threshold, tolerance: of a single output
     that tells two classes apart, and of a regression (`Settings`). timeout: seconds for each input, its share of the
-    work. report: called with the place and the answer of each as it comes. Raises `InputError` or `UnsupportedError`
+    work. jobs: processes that share the inputs, one thread each; a script that asks for several is run again in each,
+    so its own work belongs below `if __name__ == "__main__":`. report: called with the place and the answer of each as it comes. Raises `InputError` or `UnsupportedError`
     where the file cannot be used, or x or y do not fit it.
     """
     if threads is not None:
@@ -78,4 +81,4 @@ def robustness(
     settings = Settings(
         eps, low, high, timeout, memory, seed, Norm(norm), threshold, tolerance,
     )  # fmt: skip
-    return robust(network, x, y, settings, report=report)
+    return robust(network, x, y, settings, report=report, jobs=Jobs(jobs))

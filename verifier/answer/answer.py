@@ -41,7 +41,7 @@ class Answer:
     float64 lower bound on its region; unknown, timeout: the lowest bound of what stayed open; falsified, misclassified:
     the value at the point that onnxruntime evaluated. None where it is not known, or not finite. witness: of falsified.
     visited: subdomains bounded. nearest: inputs for which the nearest float32 number stands in some clause, since their
-    interval holds none.
+    interval holds none. remark: what a user should know of the question, "" where there is nothing.
     """
 
     verdict: Verdict
@@ -51,3 +51,4 @@ class Answer:
     witness: Witness | None = None
     visited: int = 0
     nearest: tuple[int, ...] = ()
+    remark: str = ""

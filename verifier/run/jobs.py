@@ -94,7 +94,9 @@ def _on_cluster(work: Callable[[Part], Found], parts: Sequence[Part], jobs: Jobs
     try:
         ray.init(**options, include_dashboard=False, log_to_driver=False, configure_logging=False)
     except (ConnectionError, ValueError) as error:
-        raise InputError(f"cannot reach a Ray cluster at {jobs.ray}: {error}. Start one with ray start --head.") from None
+        raise InputError(
+            f"cannot reach a Ray cluster at {jobs.ray}: {error}. Start one with ray start --head."
+        ) from None
     try:
         remote = ray.remote(num_cpus=1, max_retries=_TRIES)(_alone)
         running = [remote.remote(work, part) for part in parts]

@@ -53,7 +53,10 @@ def answered(
     jobs: processes that share them.
     """
     places = range(len(given))
-    parts = [_Part(network.path, network.entries, given[first : first + _PART], places[first : first + _PART], effort) for first in places[::_PART]]
+    parts = [
+        _Part(network.path, network.entries, given[first : first + _PART], places[first : first + _PART], effort)
+        for first in places[::_PART]
+    ]
     if jobs.several and len(given) > 1:
         for found in spread(_alone, parts, jobs):
             yield from found
@@ -116,7 +119,7 @@ def _decided(network: Network, asked: Sequence[_Asked], effort: Effort, progress
     naming = {each.place: each.query.named_inputs() for each in asked}
     named = sorted(set().union(*naming.values()) & set(range(prod(network.graph.input_shape))))
     related: dict[bool, list[Question]] = {False: [], True: []}
-    nearest = {each.place: each.query.nearest for each in asked}
+    of = {each.place: each.query for each in asked}
     for each in asked:
         began, own = time.perf_counter(), bool(naming[each.place])
         try:
@@ -134,7 +137,18 @@ def _decided(network: Network, asked: Sequence[_Asked], effort: Effort, progress
         subject = network.with_graph(extended(network.graph, named)) if own and questions else network
         questions = [replace(each, spent=each.spent + share) for each in questions]
         for question, answer in in_time(answers(subject, questions, effort, progress), questions, effort):
-            yield question.key, replace(answer, nearest=nearest[question.key])
+            yield question.key, _told(answer, of[question.key])
+
+
+def _told(answer: Answer, query: Query) -> Answer:
+    """With what there is to say of the query. A case without a condition on outputs is falsified by any input of its
+    box, or any that its comparisons of inputs hold of, whatever the network."""
+    free, remark = [clause for clause in query.clauses if not any(row.terms for row in clause.rows)], ""
+    if free:
+        part = "it" if len(free) == len(query.clauses) else f"{len(free)} of its {len(query.clauses)} cases"
+        which = "that fulfils its comparisons" if any(clause.rows for clause in free) else "of its box"
+        remark = f"{part} states no condition on the outputs, so any input {which} is sat: it says nothing about the network."
+    return replace(answer, nearest=query.nearest, remark=remark)
 
 
 def _groups(network: Network, query: Query, memory: int, named: Sequence[int]) -> list[Group]:

@@ -104,7 +104,8 @@ def digits(numbers: np.ndarray, width: int) -> np.ndarray:
 def digits_of_floats(values: np.ndarray, width: int) -> tuple[np.ndarray, Fraction]:
     """The digits of `of_floats`, and its unit."""
     integers, shifts, least = _odd(values)
-    sizes, signs, mask = abs(integers), np.sign(integers), (1 << width) - 1
+    signs, mask = np.sign(integers), (1 << width) - 1
+    sizes: Any = abs(integers)
     lengths = shifts + np.frexp(sizes.astype(np.float64))[1]
     parts = []
     for place in range(max(1, -(-int(lengths.max(initial=0)) // width))):

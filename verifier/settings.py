@@ -12,7 +12,7 @@ from .region import Entries, Norm
 @dataclass(frozen=True)
 class Effort:
     """What a decision may take. timeout: seconds. memory: bytes for coefficients and open subdomains. seed: the
-    attack's. threads: of the arithmetic; None leaves them as they are. Raises InputError where a value is out of its range.
+    attack's. threads: of the arithmetic; None leaves them as they are. Raises InputError where a value is out of range.
     """
 
     timeout: float = 60.0

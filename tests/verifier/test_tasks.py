@@ -116,7 +116,7 @@ def test_only_a_last_growing_curve_over_all_outputs_is_passed_over(tmp_path):
         nodes = [node("MatMul", "x w", "z"), *ending]
         path.write_bytes(make(nodes, ("batch", 2), {"w": normal(2, 3), **consts}).SerializeToString())
         network = Verifier(path).network
-        assert ordered(network.graph, network.exact) is None
+        assert ordered(network.graph, network.engine.params) is None
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -134,8 +134,7 @@ def test_a_regression_moves_as_far_as_the_mixed_integer_program_says(tmp_path, s
     verifier = Verifier(path)
     x, eps = np.float32(rng.uniform(0.2, 0.8, (1, 3))), 0.15
     answer = verifier.network.runtime.logits(x)[0].astype(np.float64)
-    graph = verifier.network.graph
-    network = dense(graph, {name: value.numpy() for name, value in verifier.network.exact.items()})
+    network = dense(verifier.network.graph, verifier.network.engine.params)
     ends = x[0].astype(np.float64) - eps, x[0].astype(np.float64) + eps
     far = max(
         -least(network, *ends, sign * np.eye(outputs)[k], -sign * answer[k])[0]

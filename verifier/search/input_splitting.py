@@ -189,7 +189,7 @@ class InputSplitting:
         every, axis = np.arange(len(rest.group)), (prospect.score * rest.alive[:, :, None]).sum(1).argmax(1)
         low, high = rest.lower[every, axis], rest.upper[every, axis]
         middle = low + (high - low) / 2
-        wide = (low < middle) & (middle < high)  # float64 has a number in between
+        wide = np.logical_and(low < middle, middle < high)  # float64 has a number in between
         self.stuck.update(self._owner[rest.group[~wide]].tolist())
         ends = rest.lower.copy(), rest.upper.copy()
         for end in ends:

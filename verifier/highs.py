@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .engine.plan import Array
+Array = np.ndarray
 
 
 def least(blocks: Sequence[tuple[Array, float]], low: Array, high: Array, least: float, seconds: float) -> Any:

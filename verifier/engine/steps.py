@@ -70,7 +70,7 @@ class _Map:
         if op.kind == CORRELATE:
             self._weights = [[each.weight.astype(dtype) for each in way] for way in (op.forth, op.back)]
             self.terms = max(_terms(op.forth), _terms(op.back))
-            if op.groups == 1 and self._shapes[1][1:] == (1, 1) and len(op.forth[0].tap) * self._shapes[0][0] == inner:
+            if op.groups == 1 and self._shapes[1][1:] == (1, 1) and _whole(op.forth, self._shapes[0]):
                 self.matrix = np.ascontiguousarray(self._weights[0][0].transpose(1, 2, 0).reshape(outer, inner))
             self.multiplications = _terms(op.forth) * outer
             return
@@ -155,6 +155,12 @@ def _correlated(
             total += matrix @ seen.reshape(count, groups, each, rows * columns)
         target[:] = total.reshape(target.shape)
     return found.reshape(count, -1)
+
+
+def _whole(phases: Sequence[Taps], inner: Shape) -> bool:
+    """The taps are the places of the map in their order, none of them beside it."""
+    places = np.argwhere(np.ones(inner[1:]))
+    return len(phases) == 1 and np.array_equal(phases[0].tap, places)
 
 
 def _last(phase: Taps, outer: Shape, axis: int) -> int:

@@ -52,14 +52,15 @@ class CutBall:
         return self.each(lambda part: part.astype(dtype, copy=False))
 
     def least(self, coef: Array) -> Array:
-        """Lower bounds [B, M] of A · (x - centre) for rows coef [B|1, M, n]."""
+        """Lower bounds [B, M] of A · (x - centre) for rows coef [B|1, M, n], or of one ball for those of B."""
         rows, entries = coef.shape[1:]
-        found = np.empty((len(self.centre), rows), coef.dtype)
+        found = np.empty((max(len(self.centre), len(coef)), rows), coef.dtype)
         room = max(1, _ROOM // (coef.itemsize * max(1, entries)))  # rows that fit
         boxes = max(1, room // max(1, rows))
         for first in range(0, len(found), boxes):
             here = slice(first, first + boxes)
-            own, parts = coef if len(coef) == 1 else coef[here], self._rows(here)
+            own = coef if len(coef) == 1 else coef[here]
+            parts = self._rows(here if len(self.centre) > 1 else slice(None))
             for row in range(0, rows, room):
                 some = slice(row, row + room)
                 found[here, some] = _fall(self.norm, *_towards(own[:, some], *parts))[0]

@@ -90,9 +90,8 @@ class Search(BranchAndBound):
             return
         self.propose(domain.problem, point, inf if solved.last else 0.0)
         if solved.last:
-            domain.reason = (
-                f"a part that no split divides has the least value {value:.2g}, "
-                + ("within what rounding may add" if value > 0 else "at a point that onnxruntime does not confirm")
+            domain.reason = f"a part that no split divides has the least value {value:.2g}, " + (
+                "within what rounding may add" if value > 0 else "at a point that onnxruntime does not confirm"
             )
 
     def _stacked(self, optima: list[Optimum]) -> Dual:

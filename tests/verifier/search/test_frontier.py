@@ -65,7 +65,10 @@ def test_a_problem_rests_after_its_visits():
 
 
 def test_what_no_split_divides_says_why():
-    for reason, told in (("its program is too large", "its program is too large"), ("", "no neuron left to split, at a")):
+    for reason, told in (
+        ("its program is too large", "its program is too large"),
+        ("", "no neuron left to split, at a"),
+    ):
         found = frontier(2**20, count=0)
         found.progress[0].whole = False
         found.add(Domain(0, (), -1.0, *NOTHING))

@@ -12,7 +12,7 @@ for every price >= 0, with equality at the best one (Lagrange): no step towards 
 nothing away these are the dual norms, - max w and - |w|_2.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +86,16 @@ def cut_ball(norm: Norm, centre: Array, radius: Array, box: Box) -> CutBall:
         return share.clip(0, 1)  # the ball ends at 1
 
     return CutBall(norm, centre, radius, radii(centre - box.lower), radii(box.upper - centre))
+
+
+def stacked(balls: Sequence[CutBall]) -> CutBall | None:
+    """Balls [n] of one norm as one batch [B, n]; None where there are none."""
+    if not balls:
+        return None
+    if len({ball.norm for ball in balls}) > 1:
+        raise ValueError("balls of several norms cannot be bounded together")
+    parts = zip(*((ball.centre, ball.radius, ball.down, ball.up) for ball in balls), strict=True)
+    return CutBall(balls[0].norm, *(np.stack(part) for part in parts))
 
 
 def _towards(coef: Array, radius: Array, down: Array, up: Array) -> tuple[Array, Array]:

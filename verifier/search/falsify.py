@@ -5,13 +5,14 @@ A candidate counts only once it is confirmed (`confirm`).
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from math import inf
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from ..decision import Witness
+from ..engine.plan import Array
+from ..functions import Box
 from ..network import Network
-from ..ops import Box, evaluate
 from .attack import Related, conjunction, pgd
 from .clauses import Group
 from .confirm import Judge
@@ -27,27 +28,26 @@ class Falsifier:
         self, network: Network, groups: Sequence[Group], owners: Sequence[int], *, memory: int, seed: int
     ) -> None:
         """owners: of each group whose it is."""
-        self._network, self._groups, self._owners = network, groups, owners
+        self._engine, self._groups, self._owners = network.engine.single, groups, owners
         self._judge = Judge(network, groups)
-        self._generator = torch.Generator().manual_seed(seed)
-        self._room = inputs_per_pass(network.graph, network.single, memory)
+        self._generator = np.random.default_rng(seed)
+        self._room = inputs_per_pass(self._engine, memory)
         # Probabilities may be equal in float32 where logits are far apart: then every candidate is.
-        self._near = _NEAR if network.graph.ending is None else float("inf")
+        self._near = _NEAR if network.graph.ending is None else inf
 
     def doubt(self, owner: int) -> str | None:
         """Why a point of the owner's which onnxruntime confirmed is no witness, if there was one."""
         return next((why for group, why in self._judge.doubts.items() if self._owners[group] == owner), None)
 
-    def replay(self, group: int, x: Tensor) -> Witness | None:
+    def replay(self, group: int, x: Array) -> Witness | None:
         """x [n], moved to what the box is fed, where that makes some clause of the group unsafe beyond doubt."""
         known = self._groups[group]
         if not known.attackable:
             return None
-        inside = torch.minimum(
-            torch.maximum(x.detach().to(torch.float32).flatten(), known.attack.lower), known.attack.upper
-        )
+        with np.errstate(over="ignore"):
+            inside = np.minimum(np.maximum(x.astype(np.float32), known.attack.lower), known.attack.upper)
         for settle in list(dict.fromkeys(known.settlers))[:_SETTLED]:
-            point = inside.numpy() if settle is None else settle(inside[None].numpy())[0]
+            point = inside if settle is None else settle(inside[None])[0]
             found = self._judge.witness(group, point)
             if found is not None:
                 return found
@@ -58,23 +58,24 @@ class Falsifier:
         known = self._groups[group]
         if not known.attackable:
             return None
-        box = known.attack
-        share = torch.rand(min(count, self._room), len(box.lower), generator=self._generator)
+        box, size = known.attack, min(count, self._room)
+        share = self._generator.random((size, len(box.lower)), np.float32)
         share[::2] = share[::2].round()
-        points = torch.minimum(box.lower + (box.upper - box.lower) * share, box.upper)
-        settling = list(dict.fromkeys(known.settlers))[:_SETTLED]
-        points = torch.cat([points if each is None else torch.from_numpy(each(points.numpy())) for each in settling])
-        graph = self._network.graph
-        outputs = evaluate(graph, self._network.single, points.reshape(-1, *graph.input_shape))
-        values = torch.einsum("cmk,bk->bcm", known.rows.float(), outputs) + known.offset.float()
-        return self._confirmed(points, values.amax(2).amin(1), [group] * len(points)).get(self._owners[group])
+        with np.errstate(over="ignore", invalid="ignore"):
+            points = np.minimum(box.lower + (box.upper - box.lower) * share, box.upper)
+            settling = list(dict.fromkeys(known.settlers))[:_SETTLED]
+            points = np.concatenate([points if each is None else each(points) for each in settling])
+            rows, offset = (part.astype(np.float32) for part in (known.rows, known.offset))
+            values = np.tensordot(self._engine.evaluate(points), rows, (1, 2)) + offset  # [b, C, M]
+        margin = values.max(2).min(1)
+        return self._confirmed(points, margin, [group] * len(points)).get(self._owners[group])
 
     def descend(
         self, clauses: Sequence[tuple[int, int]], *, restarts: int, steps: int, stop: Callable[[], bool]
     ) -> dict[int, Witness]:
         """PGD for each clause (number of group, number within it) until its owner has a witness: those found."""
         clauses = [pair for pair in clauses if self._groups[pair[0]].attackable]
-        widest = max((self._groups[group].rows[0].numel() for group, _ in clauses), default=1)
+        widest = max((self._groups[group].rows[0].size for group, _ in clauses), default=1)
         size = max(1, min(self._room, 2**24 // max(1, widest)))
         found: dict[int, Witness] = {}
         for first in range(0, len(clauses), size):
@@ -88,24 +89,24 @@ class Falsifier:
     def _descend(
         self, clauses: Sequence[tuple[int, int]], restarts: int, steps: int, stop: Callable[[], bool]
     ) -> dict[int, Witness]:
-        graph = self._network.graph
         groups = [self._groups[group] for group, _ in clauses]
-        shape = (len(clauses), *graph.input_shape)
-        box = Box(*(torch.stack([group.attack[end] for group in groups]).reshape(shape) for end in (0, 1)))
+        box = Box(*(np.stack([group.attack[end] for group in groups]) for end in (0, 1)))
         settling = tuple(self._groups[group].settlers[clause] for group, clause in clauses)
         region = Related(*box, settling) if any(settling) else box
         most = max(group.rows.shape[1] for group in groups)
-        spelled = [torch.arange(most).clamp(max=group.rows.shape[1] - 1) for group in groups]
+        spelled = [np.minimum(np.arange(most), group.rows.shape[1] - 1) for group in groups]
         together = list(zip(groups, clauses, spelled, strict=True))
-        rows = torch.stack([group.rows[clause, index].float() for group, (_, clause), index in together])
-        offset = torch.stack([group.offset[clause, index].float() for group, (_, clause), index in together])
+        rows, offset = (
+            np.stack([getattr(group, part)[clause, index] for group, (_, clause), index in together], dtype=np.float32)
+            for part in ("rows", "offset")
+        )
         points, margin = pgd(
-            graph, self._network.single, region, conjunction(rows, offset), steps=steps, restarts=restarts,
+            self._engine, region, conjunction(rows, offset), steps=steps, restarts=restarts,
             generator=self._generator, stop=stop,
         )  # fmt: skip
         return self._confirmed(points, margin, [group for group, _ in clauses])
 
-    def _confirmed(self, points: Tensor, margin: Tensor, groups: Sequence[int]) -> dict[int, Witness]:
+    def _confirmed(self, points: Array, margin: Array, groups: Sequence[int]) -> dict[int, Witness]:
         """Of each owner the first of its most promising points, by margin [B], that onnxruntime confirms."""
         found: dict[int, Witness] = {}
         tried = Counter[int]()

@@ -12,8 +12,8 @@ taken again in float64 (the two are dual to each other: Salman et al. 2019, arXi
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from ..engine.ball import CutBall
 from ..engine.engine import Engine
 from ..engine.plan import Array
 from ..functions import Box
+from ..highs import least
 from ..region import Norm
 from .pieces import Neurons, Pieces, neurons
 from .problem import Problem
@@ -202,21 +203,6 @@ class _Splits:
     def of(self, values: Mapping[str, Array]) -> Array:
         """Theirs of values [n] by name."""
         return np.concatenate([np.zeros(0), *(values[name][each.split] for name, each in self._known.items())])
-
-
-def least(blocks: Sequence[tuple[Array, float]], low: Array, high: Array, least: float, seconds: float) -> Any:
-    """min r >= least where every row · (v, 1) + factor · r <= 0, low <= v <= high; as scipy returns it."""
-    from scipy.optimize import linprog  # half a second, which few runs need
-
-    count, columns = sum(len(rows) for rows, _ in blocks), len(low)
-    matrix, limit, first = np.empty((count, columns + 1)), np.empty(count), 0
-    for rows, factor in blocks:
-        part = slice(first, first + len(rows))
-        matrix[part, :-1], matrix[part, -1], limit[part] = rows[:, :-1], factor, -rows[:, -1]
-        first += len(rows)
-    bounds = np.stack([np.append(low, least), np.append(high, np.inf)], 1)
-    cost = np.append(np.zeros(columns), 1.0)
-    return linprog(cost, matrix, limit, bounds=bounds, method="highs", options={"time_limit": seconds})
 
 
 def _tangent(ball: CutBall, point: Array, free: int) -> Array | None:

@@ -12,6 +12,8 @@ import numpy as np
 from ..functions import Function
 from .plan import COPY, CORRELATE, LINES, Array, Op, Plan, Shape, Taps
 
+_ROOM = 1 << 20  # bytes of what a convolution sees
+
 
 class Bend(NamedTuple):
     """The nonlinearity that reads the value `name` of the graph, number `into`, of `size` entries. lines: number of
@@ -144,16 +146,19 @@ def _correlated(
     pads = [(0, 0), (0, 0), (low[0], max(0, high[0])), (low[1], max(0, high[1]))]
     source = np.pad(value.reshape(count, *inner), pads).reshape(count, groups, each, -1, inner[2] + sum(pads[3]))
     for phase, weight in zip(phases, weights, strict=True):
-        (fy, fx), (sy, sx) = phase.first, phase.step
-        target = found[:, :, :, fy::sy, fx::sx]
-        rows, columns = target.shape[3:]
+        (fy, fx), (sy, sx), (dy, dx) = phase.first, phase.step, phase.stride
         parted = (abs(weight) if absolute else weight).reshape(len(weight), groups, -1, each)
-        total = np.zeros((count, groups, parted.shape[2], rows * columns), value.dtype)
-        for (ty, tx), matrix in zip(phase.tap.tolist(), parted, strict=True):
-            (dy, dx), y, x = phase.stride, ty + low[0], tx + low[1]
-            seen = source[:, :, :, y : y + (rows - 1) * dy + 1 : dy, x : x + (columns - 1) * dx + 1 : dx]
-            total += matrix @ seen.reshape(count, groups, each, rows * columns)
-        target[:] = total.reshape(target.shape)
+        matrix = np.ascontiguousarray(parted.transpose(1, 2, 0, 3)).reshape(groups, -1, len(weight) * each)
+        rows, columns = found[0, 0, 0, fy::sy, fx::sx].shape
+        many = max(1, _ROOM // (value.itemsize * inner[0] * len(weight) * rows * columns))
+        for first in range(0, count, many):  # what is seen stays in the cache
+            target = found[first : first + many, :, :, fy::sy, fx::sx]
+            own = source[first : first + many]
+            seen = np.empty((len(own), groups, len(weight), each, rows, columns), value.dtype)
+            for tap, (ty, tx) in enumerate(phase.tap.tolist()):
+                y, x = ty + low[0], tx + low[1]
+                seen[:, :, tap] = own[..., y : y + (rows - 1) * dy + 1 : dy, x : x + (columns - 1) * dx + 1 : dx]
+            target[:] = (matrix @ seen.reshape(len(own), groups, -1, rows * columns)).reshape(target.shape)
     return found.reshape(count, -1)
 
 

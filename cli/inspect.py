@@ -66,19 +66,21 @@ def _network(model: "Model") -> dict[str, Any]:
 
 
 def _cost(model: "Model", eps: str | None, data: Path | None, range: str | None, label: str | None) -> dict[str, Any]:
-    """Neurons by layer, and with a radius those that are unstable, the time of a bound and what to expect."""
+    """Neurons by layer, what the compiled program is not for, and with a radius the neurons that are unstable, the time
+    of a bound and what to expect."""
     import numpy as np
 
+    from glscert.verifier.engine.engine import Engine
     from glscert.verifier.inputs import read_inputs
     from glscert.verifier.prospect import layers, prospect
 
     from .parse import parse_eps, read_ranges
 
-    own = model.metadata.get("eps")
+    own, engine = model.metadata.get("eps"), Engine(model.graph, model.params)
     if eps is None and own is None:
         if data is not None:
             raise InputError("--data needs a radius: give --eps too.")
-        return {"layers": [_layer(layer) for layer in layers(model)]}
+        return {"layers": [_layer(layer) for layer in layers(engine)], "not_compiled": engine.why}
     radius = np.array(parse_eps(eps, own))
     text = range or model.metadata.get("input_range", "0 1")
     ends = ([-np.inf], [np.inf]) if text == "none" else read_ranges(text.replace(",", " "))
@@ -97,12 +99,13 @@ def _cost(model: "Model", eps: str | None, data: Path | None, range: str | None,
     else:
         point = np.zeros(shape) + (0.0 if text == "none" else (low + high) / 2)
     radius = radius.reshape(shape) if radius.size > 1 else radius
-    found = prospect(model, np.maximum(point - radius, low), np.minimum(point + radius, high))
+    found = prospect(engine, np.maximum(point - radius, low), np.minimum(point + radius, high))
     return {
         "layers": [_layer(layer) for layer in found.layers],
         "unstable": sum(layer.unstable or 0 for layer in found.layers),
         "seconds_per_bound": round(found.seconds, 4),
         "expectation": found.expectation,
+        "not_compiled": engine.why,
     }
 
 
@@ -134,6 +137,8 @@ def _text(summary: dict[str, Any]) -> str:
     for layer in summary["layers"]:
         unstable = "" if layer["unstable"] is None else f", {layer['unstable']} unstable"
         lines.append(f"  {layer['value']} {layer['shape']}: {layer['neurons']}{unstable}")
+    if summary["not_compiled"] is not None:
+        lines.append(f"bounds are computed in numpy, which takes longer, because {summary['not_compiled']}")
     if "expectation" in summary:
         lines.append(f"unstable: {summary['unstable']}; one bound took {summary['seconds_per_bound']} s")
         lines.append(f"to expect: {summary['expectation']}")

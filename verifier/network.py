@@ -1,16 +1,16 @@
-"""A model file ready for the search: its graph, its weights in two precisions, and onnxruntime on the file itself."""
+"""A model file ready for the search: its graph, the engine for it, and onnxruntime on the file itself."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from .agreement import check
+from .engine.engine import Engine
 from .graph import Graph, Model, load_model
 from .graph.read import read_model
-from .ops import Params
 from .replay import Runtime, opened
 from .spec import Clause
 
@@ -21,13 +21,25 @@ _MOST = 32  # clauses, or a few more, that show whether a network agrees where i
 
 @dataclass(frozen=True)
 class Network:
-    """The loaded graph with its weights in float64 and float32, onnxruntime on the file; `metadata` as in `Model`."""
+    """The loaded graph with an engine of it and its weights, onnxruntime on the file; `metadata` as in `Model`."""
 
     graph: Graph
-    exact: Params
-    single: Params
+    engine: Engine
     runtime: Runtime
     metadata: Mapping[str, str]
+
+    @property
+    def path(self) -> Path:
+        return self.runtime.file.path
+
+    @property
+    def entries(self) -> int:
+        """Of its input."""
+        return self.engine.inputs
+
+    def with_graph(self, graph: Graph) -> "Network":
+        """Another graph on the same weights."""
+        return replace(self, graph=graph, engine=self.engine.extended(graph))
 
     def scores(self, x: np.ndarray) -> np.ndarray:
         """One score per class [N, K] as onnxruntime gives them for x [N, *v]; of an ArgMax 1 for its answer, else 0."""
@@ -48,7 +60,7 @@ class Network:
                 points = np.concatenate([inner, corner]).astype(np.float32)
             points = points[np.isfinite(points.reshape(len(points), -1)).all(1)]
             if len(points):
-                check(self.graph, self.exact, self.runtime, points)
+                check(self.engine, self.runtime, points)
 
     def check_clauses(self, clauses: Sequence[Clause]) -> None:
         """As `check`, in the boxes of some of these clauses."""
@@ -66,13 +78,15 @@ def load(path: Path | str, entries: int | None = None) -> Network:
     return prepared(model, opened(file, model.graph))
 
 
+@lru_cache(maxsize=1)
+def loaded(path: Path, entries: int | None = None) -> Network:
+    """As `load`, once for all parts of the work that a process of its own does."""
+    return load(path, entries)
+
+
 def prepared(model: Model, runtime: Runtime) -> Network:
     """Raises `UnsupportedError` where the two do not agree on a few points between 0 and 1, or a little beyond."""
-    exact = {name: torch.tensor(value, dtype=torch.float64) for name, value in model.params.items()}
-    if not exact:  # a network without weights has a type all the same
-        exact = {"": torch.zeros((), dtype=torch.float64)}
-    single = {name: value.float() for name, value in exact.items()}
-    network = Network(model.graph, exact, single, runtime, model.metadata)
+    network = Network(model.graph, Engine(model.graph, model.params), runtime, model.metadata)
     for low, high in _BOXES:
         network.check(*(np.full((1, *model.graph.input_shape), end) for end in (low, high)))
     return network

@@ -2,18 +2,15 @@
 
 import time
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
-import torch
 
-from .bounds.errors import Errors
-from .bounds.interval import nonlinearities
-from .bounds.specification import Spec
-from .bounds.substitution import anchor, relax, spec_bound
-from .graph import Model
-from .ops import Box
-from .search.intermediate import unstable_preactivations
+from .engine.anchor import Anchor
+from .engine.engine import Engine
+from .engine.errors import Errors
+from .engine.preactivations import unstable_preactivations
+from .engine.substitution import Spec, relax, spec_bound
+from .functions import Box
 
 
 @dataclass(frozen=True)
@@ -35,26 +32,21 @@ class Prospect:
     expectation: str
 
 
-def layers(model: Model) -> tuple[Layer, ...]:
-    shapes = model.graph.shapes
-    return tuple(Layer(name, shapes[name], prod(shapes[name])) for name in nonlinearities(model.graph))
+def layers(engine: Engine) -> tuple[Layer, ...]:
+    return tuple(Layer(name, engine.graph.shapes[name], bend.size) for name, bend in engine.bends.items())
 
 
-def prospect(model: Model, lower: np.ndarray, upper: np.ndarray) -> Prospect:
+def prospect(engine: Engine, lower: np.ndarray, upper: np.ndarray) -> Prospect:
     """For the box [*v] of inputs."""
-    graph = model.graph
-    params = {name: torch.tensor(value, dtype=torch.float64) for name, value in model.params.items()}
-    box = Box(*(torch.from_numpy(end.astype(np.float64))[None] for end in (lower, upper)))
+    anchor = Anchor(Box(*(end.reshape(1, -1).astype(np.float64) for end in (lower, upper))))
     began = time.perf_counter()
-    base = anchor(graph, params, box)
-    pre = unstable_preactivations(graph, params, base, Errors(graph, params, base))
-    (outputs,) = graph.output_shape
-    rows = torch.eye(outputs, dtype=torch.float64)[None, : min(outputs, 100)]
-    spec_bound(graph, params, base, Spec(rows, rows.new_zeros(rows.shape[:2])), relax(graph, pre))
+    pre = unstable_preactivations(engine, anchor, Errors(engine, anchor))
+    rows = np.eye(engine.outputs)[None, : min(engine.outputs, 100)]
+    spec_bound(engine, Spec(rows, np.zeros(rows.shape[:2])), relax(engine, pre), anchor)
     seconds = time.perf_counter() - began
-    found, operators = [], nonlinearities(graph)
-    for layer in layers(model):
-        unstable = int(operators[layer.value].unstable(pre[layer.value]).sum())
+    found = []
+    for layer in layers(engine):
+        unstable = int(engine.bends[layer.value].function.unstable(pre[layer.value]).sum())
         found.append(Layer(layer.value, layer.shape, layer.neurons, unstable))
     return Prospect(tuple(found), seconds, _expectation(sum(layer.unstable or 0 for layer in found), seconds))
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from torch import Tensor
 
-from .bounds import Spec
+from .engine.substitution import Spec
 from .network import Network
-from .search.attack import Objective
+from .spec import Row
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,13 @@ class Task(ABC):
         """[N], of scores [N, K]: how far each is on the right side."""
 
     @abstractmethod
-    def objective(self, goals: np.ndarray, targets: Tensor | None) -> Objective:
-        """Of the attack; targets [N]: the row that each is to break."""
-
-    @abstractmethod
     def why_wrong(self, scores: np.ndarray, label: Any) -> str:
         """What is wrong with the prediction [K] for an input of this label."""
+
+    def exact_rows(self, goal: Any) -> tuple[tuple[Row, ...], ...]:
+        """Of each row of one goal the clause that it is broken, in exact numbers; (): of those where equality counts as
+        broken exact arithmetic has nothing to add."""
+        return ((),) * self.rows
 
     def goals(self, scores: np.ndarray, labels: list[Any]) -> np.ndarray:
         return np.array(labels, dtype=np.int64)

@@ -8,20 +8,19 @@ Where order alone is asked for, rows are about what goes into a last Sigmoid or 
 """
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from .arrays import one_each, whole
-from .bounds import Spec, margin_spec
+from .engine.substitution import Spec
 from .errors import InputError, UnsupportedError
 from .graph.ordered import Ordered, ordered
 from .network import Network
 from .replay import margins
-from .search.attack import Objective, robustness, weakest
 from .settings import Settings
+from .spec import Row
 from .task import Task
 
 
@@ -37,7 +36,10 @@ class Classification(Task):
         return _classes(y, count, self.rows + 1, "Give the labels it was trained with.")
 
     def spec(self, goals: np.ndarray) -> Spec:
-        return margin_spec(torch.from_numpy(goals), self.rows + 1, torch.float64)
+        """y_t - y_j for all j != t, in increasing order."""
+        eye, others = np.eye(self.rows + 1), np.arange(self.rows)[None]
+        rows = eye[goals][:, None] - eye[others + (others >= goals[:, None])]
+        return Spec(rows, np.zeros(rows.shape[:2]))
 
     def margins(self, scores: np.ndarray, goals: np.ndarray) -> np.ndarray:
         return margins(scores, goals)
@@ -48,10 +50,6 @@ class Classification(Task):
         if np.delete(scores, label).max() > scores[label]:
             return f"the network answers {int(scores.argmax())}"
         return "another class scores as high as the label"
-
-    def objective(self, goals: np.ndarray, targets: Tensor | None) -> Objective:
-        labels = torch.from_numpy(goals)
-        return robustness(labels, None if targets is None else targets + (targets >= labels))  # a label has no row
 
 
 @dataclass(frozen=True)
@@ -71,15 +69,11 @@ class Binary(Task):
         return _classes(y, count, 2, "One output is a classifier of labels 0 and 1; for a regression give --tolerance.")
 
     def spec(self, goals: np.ndarray) -> Spec:
-        side = torch.from_numpy(2.0 * goals - 1)[:, None]
+        side = (2.0 * goals - 1)[:, None]
         return Spec(side[..., None], -side * self.border)
 
     def margins(self, scores: np.ndarray, goals: np.ndarray) -> np.ndarray:
         return (2 * goals - 1) * (scores[:, 0].astype(np.float64) - self.threshold)
-
-    def objective(self, goals: np.ndarray, targets: Tensor | None) -> Objective:
-        side = torch.from_numpy(2 * goals - 1)[:, None]
-        return weakest(lambda outputs, which: side[which] * (outputs - self.border), targets)
 
     def why_wrong(self, scores: np.ndarray, label: Any) -> str:
         if np.isnan(scores).any():
@@ -122,22 +116,19 @@ class Regression(Task):
     def spec(self, goals: np.ndarray) -> Spec:
         """y - (c - tolerance) and (c + tolerance) - y, ends rounded inwards."""
         below, above = np.nextafter(goals - self.tolerance, np.inf), np.nextafter(goals + self.tolerance, -np.inf)
-        eye = torch.eye(goals.shape[1], dtype=torch.float64)
-        rows = torch.cat([eye, -eye]).expand(len(goals), -1, -1)
-        return Spec(rows, torch.from_numpy(np.concatenate([-below, above], 1)))
+        eye = np.eye(goals.shape[1])
+        rows = np.broadcast_to(np.concatenate([eye, -eye]), (len(goals), 2 * len(eye), len(eye)))
+        return Spec(rows, np.concatenate([-below, above], 1))
+
+    def exact_rows(self, goal: Any) -> tuple[tuple[Row, ...], ...]:
+        above = [(k, Fraction(float(c)) + Fraction(self.tolerance)) for k, c in enumerate(goal)]
+        below = [(k, Fraction(float(c)) - Fraction(self.tolerance)) for k, c in enumerate(goal)]
+        rows = [Row(((k, Fraction(1)),), -end, strict=True) for k, end in below]
+        return tuple((row,) for row in [*rows, *(Row(((k, Fraction(-1)),), end, strict=True) for k, end in above)])
 
     def margins(self, scores: np.ndarray, goals: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore"):  # of infinities, which are not near anything
             return self.tolerance - np.abs(scores.astype(np.float64) - goals).max(1)
-
-    def objective(self, goals: np.ndarray, targets: Tensor | None) -> Objective:
-        below, above = (torch.from_numpy(goals + side * self.tolerance) for side in (-1, 1))
-
-        def values(outputs: Tensor, which: Tensor) -> Tensor:
-            ends = (end[which].to(outputs.dtype) for end in (below, above))
-            return torch.cat([sign * (outputs - end) for sign, end in zip((1, -1), ends, strict=True)], 1)
-
-        return weakest(values, targets)
 
     def predicted(self, scores: np.ndarray, labels: list[Any]) -> np.ndarray:
         known = self.goals(scores, labels) if None in labels else np.array(labels).reshape(scores.shape)
@@ -177,7 +168,7 @@ def asked(network: Network, settings: Settings) -> Task:
             f"it has the outputs {', '.join(graph.reading.outputs)}; robustness is checked on one vector of class "
             "scores. Export it with the scores alone, ask with --vnnlib, or for a regression give a tolerance."
         )
-    before = ordered(graph, network.exact)
+    before = ordered(graph, network.engine.params)
     if outputs > 1:
         if threshold is not None:
             raise InputError(f"a threshold is of a single output, and the network has {outputs}; leave it out.")
@@ -200,7 +191,9 @@ def asked(network: Network, settings: Settings) -> Task:
 
 
 def _cut(network: Network, before: Ordered | None) -> Network:
-    return network if before is None else replace(network, graph=before.graph)
+    if before is None:
+        return network
+    return replace(network, graph=before.graph, engine=network.engine.extended(before.graph))
 
 
 def _classes(y: np.ndarray | None, count: int, classes: int, advice: str) -> list[Any]:

@@ -135,7 +135,7 @@ class Sigmoid(Function):
         xp = space(box.lower)
         low, high = xp.sigmoid(box.lower), xp.sigmoid(box.upper)
         last = xp.where(box.upper <= 0, box.upper, xp.maximum(self._touching(box), box.lower))
-        touch = box.lower + slope * (last - box.lower)
+        touch = slope * last + (1 - slope) * box.lower  # of a wide box, what the ends' difference loses stays in
         tangent = self.slope(touch)
         chord = chord_of(box, low, high, tangent)
         # where even the tangent at l passes above (u, f(u)), the chord lies below f

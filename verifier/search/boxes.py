@@ -4,7 +4,7 @@ attack box [in the runtime's float32 or float64, ends rounded inward]  within  p
 the ball of radius eps around the given numbers, cut to the range      within  proof box
 
 The attack box lies inside the ball, but for entries whose part of it holds no number of the runtime's type: these stay
-at the nearest one, which is what the runtime is fed. eps, low and high are one number, or one per entry [*v]; an entry
+at the nearest one, which is what the runtime is fed. eps, low and high are one number, or one per entry [n]; an entry
 of radius 0 stays where it is. A ball of another norm lies within that of l∞, and its boxes are those, with a `CutBall`
 for each that says what is left of it.
 """
@@ -12,10 +12,9 @@ for each that says what is left of it.
 from math import fsum
 
 import numpy as np
-import torch
 
-from ..bounds import Box
-from ..bounds.ball import CutBall, cut_ball
+from ..engine.ball import CutBall, cut_ball
+from ..functions import Box
 from ..region import Entries, Norm
 from ..spec.query import inward
 
@@ -24,7 +23,7 @@ _SHARE = 1e-6  # of a ball, for all entries that lie outside it
 
 
 def proof_box(x: np.ndarray, eps: Entries, low: Entries, high: Entries, dtype: np.dtype = SINGLE) -> Box:
-    """The ball in float64 around x [B, *v], every end rounded outward, within [low, high], where x lies; and with it
+    """The ball in float64 around x [B, n], every end rounded outward, within [low, high], where x lies; and with it
     the attack box.
 
     eps counts as any number that rounds to it: 0.1 and the float next to 0.1 are both covered.
@@ -34,12 +33,11 @@ def proof_box(x: np.ndarray, eps: Entries, low: Entries, high: Entries, dtype: n
     lower = np.maximum(np.nextafter(centre - radius, -np.inf), low)
     upper = np.minimum(np.nextafter(centre + radius, np.inf), high)
     fed = attack_box(x, eps, low, high, dtype)
-    ends = np.minimum(lower, fed.lower.numpy()), np.maximum(upper, fed.upper.numpy())
-    return Box(*(torch.from_numpy(end) for end in ends))
+    return Box(np.minimum(lower, fed.lower), np.maximum(upper, fed.upper))
 
 
 def attack_box(x: np.ndarray, eps: Entries, low: Entries, high: Entries, dtype: np.dtype = SINGLE) -> Box:
-    """The ball in `dtype` around x [B, *v], every end rounded inward; the number next to x where it holds none."""
+    """The ball in `dtype` around x [B, n], every end rounded inward; the number next to x where it holds none."""
     centre = x.astype(np.float64)
     radius = np.nextafter(eps, 0.0)
     least = np.maximum(np.nextafter(centre - radius, np.inf), low)
@@ -51,12 +49,12 @@ def attack_box(x: np.ndarray, eps: Entries, low: Entries, high: Entries, dtype: 
     least, most = np.where(none, nearest, least), np.where(none, nearest, most)
     kept = nearest == centre  # x itself belongs to it
     least, most = np.where(kept, np.minimum(least, nearest), least), np.where(kept, np.maximum(most, nearest), most)
-    return Box(torch.from_numpy(least.astype(dtype)), torch.from_numpy(most.astype(dtype)))
+    return Box(least.astype(dtype), most.astype(dtype))
 
 
 def fed(x: np.ndarray, box: Box) -> np.ndarray:
-    """What a runtime is fed for x [B, *v], in the type of its attack box: the nearest numbers there."""
-    lower, upper = (end.numpy() for end in box)
+    """What a runtime is fed for x [B, n], in the type of its attack box: the nearest numbers there."""
+    lower, upper = box
     return np.clip(x.astype(lower.dtype), lower, upper)
 
 
@@ -71,12 +69,12 @@ def proof_ball(x: np.ndarray, eps: Entries, norm: Norm, box: Box, attacked: Box)
     centre, radius = x.astype(np.float64), np.broadcast_to(_outer(eps), x.shape)
     move = np.abs(fed(x, attacked) - centre)
     beyond = move > radius
-    shares = np.divide(move, radius, out=np.zeros(x.shape), where=(move > 0) & ~beyond).reshape(len(x), -1)
+    shares = np.divide(move, radius, out=np.zeros(x.shape), where=(move > 0) & ~beyond)
     size = shares.sum(1) if norm is Norm.L1 else np.sqrt((shares * shares).sum(1))
     room = np.maximum(1.0, size * (1 + _SHARE)) * (1 + 2 * _SHARE * beyond.any())
-    reach = np.maximum(centre - box.lower.numpy(), box.upper.numpy() - centre) * (max(1, beyond.sum()) / _SHARE)
-    radius = np.where(beyond, reach, radius * room.reshape(-1, *[1] * (x.ndim - 1)))
-    return cut_ball(norm, torch.from_numpy(centre), torch.from_numpy(radius), box)
+    reach = np.maximum(centre - box.lower, box.upper - centre) * (max(1, beyond.sum()) / _SHARE)
+    radius = np.where(beyond, reach, radius * room[:, None])
+    return cut_ball(norm, centre, radius, box)
 
 
 def attack_ball(x: np.ndarray, eps: Entries, norm: Norm, box: Box) -> CutBall | None:
@@ -86,7 +84,7 @@ def attack_ball(x: np.ndarray, eps: Entries, norm: Norm, box: Box) -> CutBall | 
     centre = fed(x, box)
     radius = np.minimum(np.nextafter(eps, 0.0), 1e15)  # float32 can square it
     radii = np.broadcast_to(radius, x.shape).astype(centre.dtype)
-    return cut_ball(norm, torch.from_numpy(centre), torch.from_numpy(radii), box)
+    return cut_ball(norm, centre, radii, box)
 
 
 def _outer(eps: Entries) -> np.ndarray:
@@ -94,9 +92,9 @@ def _outer(eps: Entries) -> np.ndarray:
 
 
 def drawn_in(point: np.ndarray, x: np.ndarray, eps: Entries, norm: Norm, box: Box) -> np.ndarray | None:
-    """A point [*v] near `point`, in the type of the attack box [*v] around x, inside it and inside the ball; None where
+    """A point [n] near `point`, in the type of the attack box [n] around x, inside it and inside the ball; None where
     rounding leads out of it. Entries that are fed from outside the ball take nothing of it."""
-    lower, upper = (end.numpy() for end in box)
+    lower, upper = box
     inside = np.clip(point.astype(lower.dtype), lower, upper)
     centre = x.astype(np.float64)
     centre = np.where((lower == upper) & (np.abs(lower - centre) > eps), lower, centre)

@@ -8,21 +8,20 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ..bounds.errors import by_intervals, in_range
-from ..bounds.exact_forward import enclosure, evaluated
-from ..bounds.rational import BeyondExactError, Linear
-from ..bounds.substitution import input_anchor
-from ..decision import Witness
-from ..graph import Graph
+from ..answer import Witness
+from ..engine.anchor import Anchor
+from ..engine.engine import Engine
+from ..engine.errors import by_intervals, in_range
+from ..engine.plan import Array
+from ..exact.forward import enclosure, evaluated
+from ..exact.linear import Linear
+from ..exact.rational import BeyondExactError
+from ..functions import Box
 from ..network import Network
-from ..ops import Box, Params, evaluate
 from ..spec import Clause, Row
 from ..spec.judge import unsafe
 from .clauses import Group
-from .cost import multiplications
 
 _MOST = 1 << 25  # multiplications of a network that is evaluated exactly
 _SMALL = 1 << 18  # of one whose values are not rounded however long they get
@@ -35,13 +34,15 @@ class Judge:
 
     def __init__(self, network: Network, groups: Sequence[Group]) -> None:
         self._network, self._groups = network, groups
-        self._linear = Linear(network.exact)
+        self._engine, self._linear = network.engine, Linear(network.engine)
         self._tries: dict[int, int] = {}
         self.doubts: dict[int, str] = {}
 
     def witness(self, group: int, point: np.ndarray) -> Witness | None:
-        """For a point [n] float32 that the group's box is fed."""
+        """For a point [n] that the group's box is fed, in its type."""
         known, shape = self._groups[group], self._network.graph.input_shape
+        if known.labelled is not None:
+            return known.labelled.witness(point)
         y = self._network.runtime.logits(point.reshape(1, *shape))[0]
         broken = [clause for clause in known.clauses if unsafe(clause, point, y)]
         if not broken:
@@ -53,11 +54,11 @@ class Judge:
 
     def _doubt_the_only_point(self, group: int, point: np.ndarray) -> None:
         """Of a box of one point: where that breaks the property in exact numbers, nothing is proved either."""
-        known, graph, params = self._groups[group], self._network.graph, self._network.exact
-        if group in self._tries or not bool((known.proof.lower == known.proof.upper).all()):
+        known = self._groups[group]
+        if group in self._tries or not (known.proof.lower == known.proof.upper).all():
             return
         self._tries[group] = 0
-        if graph.rounding or multiplications(graph, params) > _SMALL:
+        if self._engine.rounding or self._engine.multiplications > _SMALL:
             return
         try:
             broken = self._exactly_unsafe(group, known.clauses[0], point, _LONG)
@@ -75,10 +76,10 @@ class Judge:
         if tried == _EXACT_TRIES:
             return False
         self._tries[group] = tried + 1
-        graph, params = self._network.graph, self._network.exact
-        if graph.rounding or not in_range(graph, params, _around(point, graph.input_shape)):
+        at = point.astype(np.float64)[None]
+        if self._engine.rounding or not in_range(self._engine, Box(at, at)):
             return self._holds_beyond_rounding(group, clause, point)
-        work = multiplications(graph, params)
+        work = self._engine.multiplications
         if work > _MOST:
             self.doubts[group] = "the network is too large for exact arithmetic at the point between float32 numbers"
             return False
@@ -95,16 +96,10 @@ class Judge:
 
     def _holds_beyond_rounding(self, group: int, clause: Clause, point: np.ndarray) -> bool:
         """Of a network whose constants are not exact, in float64 and by more than may have rounded."""
-        exact = torch.tensor([float(value) for value in clause.nearest(point)], dtype=torch.float64)
-        known, shape = self._groups[group], self._network.graph.input_shape
-        broken = surely_broken(
-            self._network.graph,
-            self._network.exact,
-            exact.reshape(shape),
-            known.rows.flatten(0, 1),
-            known.offset.flatten(),
-        )
-        if bool(broken.unflatten(0, known.offset.shape).all(1).any()):
+        exact, known = np.array([float(value) for value in clause.nearest(point)]), self._groups[group]
+        rows, offset = known.rows, known.offset
+        broken = surely_broken(self._engine, exact, rows.reshape(-1, rows.shape[2]), offset.ravel())
+        if broken.reshape(offset.shape).all(1).any():
             return True
         self.doubts[group] = (
             "onnxruntime breaks the property at the nearest float32 numbers; at the exact ones it is broken by less "
@@ -114,23 +109,18 @@ class Judge:
 
     def _exactly_unsafe(self, group: int, clause: Clause, point: np.ndarray, most_bits: int) -> bool:
         """Whether some clause of the group is, in exact numbers, at the nearest point of the exact box."""
-        graph, params, nearest = self._network.graph, self._network.exact, clause.nearest(point)
-        given = enclosure(nearest, nearest, graph.input_shape)
-        ends = evaluated(graph, params, given, most_bits=most_bits, linear=self._linear)[graph.output].ends()
+        nearest = clause.nearest(point)
+        known = evaluated(self._linear, enclosure(nearest, nearest), most_bits=most_bits)
+        ends = known[self._engine.output].ends()
         return any(all(_holds(row, *ends) for row in rows) for rows in self._groups[group].exact)
 
 
-def _around(point: np.ndarray, shape: tuple[int, ...]) -> Box:
-    at = torch.from_numpy(point.astype(np.float64)).reshape(1, *shape)
-    return Box(at, at)
-
-
-def surely_broken(graph: Graph, params: Params, point: Tensor, rows: Tensor, offset: Tensor) -> Tensor:
-    """Which rows [R, K] · y + offset [R] are negative at a point [*v], and at what rounds to it, whatever rounded."""
-    box = Box(point[None], point[None])
-    errors = by_intervals(graph, params, input_anchor(graph, params, box))
-    values = rows @ evaluate(graph, params, point[None])[0] + offset
-    return values + errors.rows(rows[None], offset[None])[0] < 0
+@np.errstate(over="ignore", invalid="ignore")  # no number breaks nothing
+def surely_broken(engine: Engine, point: Array, rows: Array, offset: Array) -> Array:
+    """Which rows [R, K] · y + offset [R] are negative at a point [n], and at what rounds to it, whatever rounded."""
+    errors = by_intervals(engine, Anchor(Box(point[None], point[None])))
+    values = rows @ engine.evaluate(point[None])[0] + offset
+    return np.asarray(values + errors.rows(rows[None], offset[None])[0] < 0)
 
 
 def _holds(row: Row, lower: list[Fraction], upper: list[Fraction]) -> bool:

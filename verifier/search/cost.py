@@ -4,11 +4,7 @@ How many subdomains go together and what is tried on them decides where a search
 the last step took, a busy machine would search otherwise, and a seed would not give the same result twice.
 """
 
-from math import prod
-
-from ..bounds.interval import nonlinearities
-from ..graph import Graph
-from ..ops import Params
+from ..engine.engine import Engine
 
 _PASSES = 20  # through the network, for the ascent on a subdomain and the choice of its split
 _SPEED = 1e10  # multiplications in a second
@@ -17,32 +13,14 @@ _UNSTABLE = 0.1  # of the neurons, by and large
 _PROGRAM, _ENTRY = 0.02, 5e-7  # a linear program, and each entry of its matrix
 
 
-def multiplications(graph: Graph, params: Params) -> int:
-    """Of one pass through the network, forwards or backwards; at least 1."""
-    total = 1
-    for node in graph.nodes:
-        if not node.params or node.op not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
-            continue
-        weight = params[node.params[0]]
-        if node.op == "Gemm":
-            total += weight.numel()
-        elif node.op == "MatMul":
-            total += weight.numel() * prod(graph.shapes[node.inputs[0]][:-1])
-        else:
-            seen = graph.shapes[node.output if node.op == "Conv" else node.inputs[0]]
-            total += weight[0].numel() * prod(seen)
-    return total
-
-
 def subdomain_seconds(work: int) -> float:
     """To bound a subdomain of a network of `work` multiplications, and to choose its split."""
     return _SUBDOMAIN + _PASSES * work / _SPEED
 
 
-def box_seconds(graph: Graph, params: Params) -> float:
+def box_seconds(engine: Engine) -> float:
     """To bound the rows over a box of inputs, by bounds of those neurons that are unstable there."""
-    neurons = sum(prod(graph.shapes[name]) for name in nonlinearities(graph))
-    return _UNSTABLE * max(1, neurons) * multiplications(graph, params) / _SPEED
+    return _UNSTABLE * max(1, engine.neurons) * engine.multiplications / _SPEED
 
 
 def program_seconds(entries: int) -> float:

@@ -6,35 +6,31 @@
 them needs.
 """
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from ..engine.plan import Array
 from .row_lines import RowLines
 
+CUT = 2.0  # how much more than rounding needs a line shows of what is cut away
 _ROUNDS = 2  # over the rows, where there are several
 
 
-def cut(lines: RowLines, lower: Tensor, upper: Tensor, alive: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+@np.errstate(all="ignore")
+def cut(lines: RowLines, lower: Array, upper: Array, alive: Array) -> tuple[Array, Array, Array]:
     """The boxes [D, n] that are left, each within its own, and which clauses [D, C] are still alive."""
-    low, high = (end.unsqueeze(1).expand(-1, alive.shape[1], -1).clone() for end in (lower, upper))
-    rows = lines.slopes.shape[2]
+    low, high = (np.repeat(end[:, None], alive.shape[1], 1) for end in (lower, upper))
+    rows, middle = lines.slopes.shape[2], lines.middle[:, None]
     for _ in range(_ROUNDS if rows > 1 else 1):
         for row in range(rows):
-            slope, middle = lines.slopes[:, :, row], lines.middle.unsqueeze(1)
-            least = lines.centre[:, :, row] + torch.where(
-                slope > 0, slope * (low - middle), slope * (high - middle)
-            ).sum(2)
-            room = 2 * lines.needed[:, :, row] - least
+            slope = lines.slopes[:, :, row]
+            rises = slope > 0
+            least = lines.centre[:, :, row] + (slope * (np.where(rises, low, high) - middle)).sum(2)
+            room = CUT * lines.needed[:, :, row] - least
             alive = alive & ~(room < 0)
-            reach = room.clamp(min=0).unsqueeze(2) / slope  # infinite where the line is flat
-            high = torch.where(slope > 0, torch.fmin(high, low + reach), high)  # fmin passes NaN over
-            low = torch.where(slope < 0, torch.fmax(low, high + reach), low)
-    inside = alive.unsqueeze(2)
-    least = low.where(inside, low.new_tensor(torch.inf)).amin(1)
-    most = high.where(inside, high.new_tensor(-torch.inf)).amax(1)
-    some = alive.any(1, keepdim=True)
-    return (
-        torch.where(some, torch.maximum(least, lower), lower),
-        torch.where(some, torch.minimum(most, upper), upper),
-        alive,
-    )
+            reach = np.maximum(room, 0)[:, :, None] / slope  # infinite where the line is flat
+            high = np.where(rises, np.fmin(high, low + reach), high)  # fmin passes NaN over
+            low = np.where(slope < 0, np.fmax(low, high + reach), low)
+    inside, some = alive[:, :, None], alive.any(1, keepdims=True)
+    least = np.where(inside, low, np.inf).min(1)
+    most = np.where(inside, high, -np.inf).max(1)
+    return np.where(some, np.maximum(least, lower), lower), np.where(some, np.minimum(most, upper), upper), alive

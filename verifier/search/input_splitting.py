@@ -11,19 +11,19 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from ..bounds import Box
-from ..graph import Graph
-from ..ops import Params, evaluate
+from ..engine.engine import Engine
+from ..engine.plan import Array
+from ..engine.preactivations import Stop
+from ..functions import Box
 from .clauses import Group
 from .cost import box_seconds
-from .cut import cut
-from .row_lines import Prospect, RowBounder, RowLines, Stop
+from .cut import CUT, cut
+from .row_lines import Prospect, RowBounder, RowLines
 
 # (group, clause, lower [n], upper [n]) -> whether exact arithmetic refutes the clause on that box
-Refuter = Callable[[int, int, Tensor, Tensor], bool]
+Refuter = Callable[[int, int, Array, Array], bool]
 
 _ROUND = 0.4  # seconds that one batch should take at most, as `cost` reckons them
 _LEAST = 32  # boxes in the first batch
@@ -37,15 +37,15 @@ class Frontier(NamedTuple):
     """Open boxes [D, n] float64; group [D]; alive [D, C]: open clauses; bound [D]; share [D] of all there was; signs
     [D, neurons] int8, as `DenseNetwork.bounds` has them."""
 
-    lower: Tensor
-    upper: Tensor
-    group: Tensor
-    alive: Tensor
-    bound: Tensor
-    share: Tensor
-    signs: Tensor
+    lower: Array
+    upper: Array
+    group: Array
+    alive: Array
+    bound: Array
+    share: Array
+    signs: Array
 
-    def take(self, index: Tensor) -> "Frontier":
+    def take(self, index: Array) -> "Frontier":
         return Frontier(*(part[index] for part in self))
 
 
@@ -64,8 +64,7 @@ class InputSplitting:
 
     def __init__(
         self,
-        graph: Graph,
-        params: Params,
+        engine: Engine,
         groups: list[Group],
         owners: list[int],
         *,
@@ -78,72 +77,78 @@ class InputSplitting:
         """owners: of each group, numbered from 0 on; batch: boxes bounded together at most; most: open boxes beyond
         which the search goes depth first; memory, stop: as in `unstable_preactivations`; exact: asked where a bound is
         within rounding of zero."""
-        self._exact = exact
-        self._graph, self._params, self._most = graph, params, most
+        self._exact, self._engine, self._most = exact, engine, most
         self._rows, self._offset, alive = padded(groups)
-        lower, upper = (torch.stack([group.proof[end] for group in groups]) for end in (0, 1))
-        held = 8 * self._offset[0].numel() * (_ROW * self._rows.shape[3] + _LINE * lower.shape[1])
-        self._largest = max(1, min(batch, int(_ROUND / box_seconds(graph, params)), memory // held))
+        lower, upper = (np.stack([group.proof[end] for group in groups]) for end in (0, 1))
+        held = 8 * self._offset[0].size * (_ROW * self._rows.shape[3] + _LINE * lower.shape[1])
+        self._largest = max(1, min(batch, int(_ROUND / box_seconds(engine)), memory // held))
         self._batch = min(self._largest, _LEAST)
-        self._bounder = RowBounder(graph, params, Box(lower, upper), self._rows, self._offset, memory=memory, stop=stop)
-        count = len(groups)
-        self._owner = torch.tensor(owners)
-        none, share = lower.new_full((count,), -torch.inf), 1 / self._owner.bincount()[self._owner].double()
-        signs = torch.zeros(count, self._bounder.neurons, dtype=torch.int8)
-        self.open = Frontier(lower, upper, torch.arange(count), alive, none, share, signs)
-        self.visited = [0] * len(self._owner.bincount())  # boxes of each owner
+        self._bounder = RowBounder(engine, Box(lower, upper), self._rows, self._offset, memory=memory, stop=stop)
+        count, self._owner = len(groups), np.array(owners)
+        each = np.bincount(self._owner)
+        none, share = np.full(count, -np.inf), 1 / each[self._owner]
+        signs = np.zeros((count, self._bounder.neurons), np.int8)
+        self.open = Frontier(lower, upper, np.arange(count), alive, none, share, signs)
+        self.visited = [0] * len(each)  # boxes of each owner
         self._growth = [1.0] * len(self.visited)
+        self.dropped: set[int] = set()
+        self.proved = np.full(len(each), np.inf)  # the least bound that closed a box or a part of it, of each owner
         self.stuck: set[int] = set()  # owners of whom a box too narrow to be split was left open
 
     def standing(self) -> Standing:
         owner, count = self._owner[self.open.group], len(self.visited)
-        bound, none = self.open.bound, torch.zeros(count, dtype=torch.float64)
-        return Standing(
-            owner.bincount(minlength=count).tolist(),
-            (none + torch.inf).scatter_reduce(0, owner, bound, "amin").tolist(),
-            none.scatter_add(0, owner, self.open.share).tolist(),
-            list(self._growth),
-        )
+        least = np.full(count, np.inf)
+        with np.errstate(invalid="ignore"):  # NaN stays
+            np.minimum.at(least, owner, self.open.bound)
+        left = np.bincount(owner, self.open.share, count)
+        return Standing(self._count(self.open.group), least.tolist(), left.tolist(), list(self._growth))
 
-    def _count(self) -> list[int]:
-        return self._owner[self.open.group].bincount(minlength=len(self.visited)).tolist()
+    def _count(self, group: Array) -> list[int]:
+        """Of boxes of these groups, how many are each owner's."""
+        found: list[int] = np.bincount(self._owner[group], minlength=len(self.visited)).tolist()
+        return found
 
     def crowded(self) -> int | None:
         """Who holds the most, where even depth first there is no room for the open boxes."""
         if len(self.open.bound) <= 2 * self._most:
             return None
-        return int(self._owner[self.open.group].bincount().argmax())
+        return int(np.argmax(self._count(self.open.group)))
 
     def drop(self, owner: int) -> None:
         """Forgets the boxes of one owner."""
-        self.open = self.open.take((self._owner[self.open.group] != owner).nonzero().flatten())
+        self.dropped.add(owner)
+        self.open = self.open.take(self._owner[self.open.group] != owner)
 
-    def run_round(self) -> list[tuple[int, int, Tensor]]:
+    def run_round(self) -> list[tuple[int, int, Array]]:
         """Bounds the next boxes. Returns points that float64 finds unsafe: number of group and clause, x [n]; some of
         each owner."""
         chosen = self._next()
         lines, signs = self._bounder(Box(chosen.lower, chosen.upper), chosen.group, chosen.signs)
         alive = chosen.alive & ~lines.refuted
+        self._note(chosen, lines)
         self._refute_borders(chosen, alive, lines)
         found = self._unsafe(chosen, alive, lines)
         lower, upper, alive = cut(lines, chosen.lower, chosen.upper, alive)
-        bound = lines.best.where(alive, lines.best.new_tensor(torch.inf)).amin(1)
+        bound = np.where(alive, lines.best, np.inf).min(1)
         rest = chosen._replace(lower=lower, upper=upper, alive=alive, bound=bound, signs=signs)
-        keep = alive.any(1).nonzero().flatten()
-        before = self._count()
-        self._split(rest.take(keep), lines.prospect(lower, upper).take(keep))
-        after = self._count()
-        for owner, served in enumerate(self._owner[chosen.group].bincount(minlength=len(after)).tolist()):
+        keep = np.flatnonzero(alive.any(1))
+        new = self._split(rest.take(keep), lines.prospect(lower, upper).take(keep))
+        for owner, (served, born) in enumerate(zip(self._count(chosen.group), self._count(new), strict=True)):
             self.visited[owner] += served
-            born = (after[owner] - before[owner]) / max(1, served)
-            self._growth[owner] += min(1.0, served / _LATELY) * (born - self._growth[owner])
+            grown = born / max(1, served)
+            self._growth[owner] += min(1.0, served / _LATELY) * (grown - self._growth[owner])
         self._batch = min(self._largest, 2 * self._batch)
         return found
 
-    def _refute_borders(self, chosen: Frontier, alive: Tensor, lines: RowLines) -> None:
+    def _note(self, chosen: Frontier, lines: RowLines) -> None:
+        """What lines prove of boxes: their bound where that closes one, else what a cut takes it to exceed."""
+        bound = np.where(lines.refuted, lines.best, CUT * lines.needed.max(2))
+        np.minimum.at(self.proved, self._owner[chosen.group], np.where(chosen.alive, bound, np.inf).min(1))
+
+    def _refute_borders(self, chosen: Frontier, alive: Array, lines: RowLines) -> None:
         """Takes from `alive` what only rounding leaves open."""
-        near = alive & (lines.best >= -lines.needed.amax(2))
-        for box, clause in near.nonzero()[:_BORDERS].tolist():
+        near = alive & (lines.best >= -lines.needed.max(2))
+        for box, clause in np.argwhere(near)[:_BORDERS].tolist():
             if self._exact(int(chosen.group[box]), clause, chosen.lower[box], chosen.upper[box]):
                 alive[box, clause] = False
 
@@ -161,60 +166,65 @@ class InputSplitting:
             share = min(len(own), places // others)
             places -= share
             deep = count > self._most and len(own) * len(held) > self._most
-            best = slice(len(own) - share, None) if deep else self.open.bound[own].topk(share, largest=False).indices
-            parts.append(own[best])
-        index = torch.cat(parts)
-        rest = torch.ones(count, dtype=torch.bool)
+            parts.append(own[len(own) - share :] if deep else own[_lowest(self.open.bound[own], share)])
+        index = np.concatenate(parts)
+        rest = np.ones(count, bool)
         rest[index] = False
         chosen = self.open.take(index)
-        self.open = self.open.take(rest.nonzero().flatten())
+        self.open = self.open.take(rest)
         return chosen
 
-    def _held(self) -> dict[int, Tensor]:
+    def _held(self) -> dict[int, Array]:
         """Each owner's open boxes, by number, the oldest first."""
         owner = self._owner[self.open.group]
-        counts = owner.bincount().tolist()
-        single = max(counts) == len(owner)
-        order = torch.arange(len(owner)) if single else owner.argsort(stable=True)
-        return {each: own for each, own in enumerate(order.split(counts)) if len(own)}
+        counts = np.bincount(owner)
+        single = counts.max() == len(owner)
+        order = np.arange(len(owner)) if single else np.argsort(owner, kind="stable")
+        return {each: own for each, own in enumerate(np.split(order, np.cumsum(counts)[:-1])) if len(own)}
 
-    def _split(self, rest: Frontier, prospect: Prospect) -> None:
-        """Every box cut in two, and these again as long as they are not expected to be closed either."""
+    def _split(self, rest: Frontier, prospect: Prospect) -> Array:
+        """Every box cut in two, and these again as long as they are not expected to be closed either: the groups of
+        those that are new."""
         parts = [self.open]
         for _ in range(_HALVINGS):
             rest, prospect = self._halved(rest, prospect)
-            again = ((prospect.expected < 0) & rest.alive).any(1)
+            again = np.asarray(((prospect.expected < 0) & rest.alive).any(1))
             parts.append(rest.take(~again))
             rest, prospect = rest.take(again), prospect.take(again)
-        self.open = Frontier(*(torch.cat(pieces) for pieces in zip(*parts, rest, strict=True)))
+        before, self.open = len(self.open.group), _joined([*parts, rest])
+        return self.open.group[before:]
 
     def _halved(self, rest: Frontier, prospect: Prospect) -> tuple[Frontier, Prospect]:
         """Every box cut across the input where that helps the open clauses most."""
-        axis = (prospect.score * rest.alive.unsqueeze(2)).sum(1).argmax(1, keepdim=True)
-        low, high = rest.lower.gather(1, axis), rest.upper.gather(1, axis)
+        every, axis = np.arange(len(rest.group)), (prospect.score * rest.alive[:, :, None]).sum(1).argmax(1)
+        low, high = rest.lower[every, axis], rest.upper[every, axis]
         middle = low + (high - low) / 2
-        wide = ((low < middle) & (middle < high)).squeeze(1)  # float64 has a number in between
+        wide = np.asarray((low < middle) & (middle < high))  # float64 has a number in between
         self.stuck.update(self._owner[rest.group[~wide]].tolist())
-        below = rest._replace(upper=rest.upper.scatter(1, axis, middle), share=rest.share / 2).take(wide)
-        above = rest._replace(lower=rest.lower.scatter(1, axis, middle), share=rest.share / 2).take(wide)
+        ends = rest.lower.copy(), rest.upper.copy()
+        for end in ends:
+            end[every, axis] = middle
+        below = rest._replace(upper=ends[1], share=rest.share / 2)
+        above = rest._replace(lower=ends[0], share=rest.share / 2)
         half = prospect.halved(axis).take(wide)
-        both = Frontier(*(torch.cat(pair) for pair in zip(below, above, strict=True)))
-        return both, Prospect(*(torch.cat([part, part]) for part in half))
+        both = _joined([below.take(wide), above.take(wide)])
+        return both, Prospect(*(np.concatenate([part, part]) for part in half))
 
-    def _unsafe(self, chosen: Frontier, alive: Tensor, lines: RowLines) -> list[tuple[int, int, Tensor]]:
+    def _unsafe(self, chosen: Frontier, alive: Array, lines: RowLines) -> list[tuple[int, int, Array]]:
         """Of each open box the corner where its lowest line is least, and its centre."""
-        index = alive.any(1).nonzero().flatten()
+        index = np.flatnonzero(alive.any(1))
         if len(index) == 0:
             return []
         corners = lines.corner(Box(chosen.lower, chosen.upper), alive)[index]
-        points = torch.cat([corners, (chosen.lower[index] + chosen.upper[index]) / 2])
-        outputs = evaluate(self._graph, self._params, points.reshape(-1, *self._graph.input_shape))
-        owner = index.repeat(2)
+        points = np.concatenate([corners, (chosen.lower[index] + chosen.upper[index]) / 2])
+        owner = np.tile(index, 2)
         group = chosen.group[owner]
-        values = (self._rows[group] * outputs[:, None, None]).sum(-1) + self._offset[group]
+        with np.errstate(over="ignore", invalid="ignore"):
+            outputs = self._engine.evaluate(points)
+            values = (self._rows[group] * outputs[:, None, None]).sum(-1) + self._offset[group]
         broken = (values <= 0).all(2) & alive[owner]
-        found, told = [], Counter[int]()
-        for place, clause in broken.nonzero().tolist():
+        found, told = list[tuple[int, int, Array]](), Counter[int]()
+        for place, clause in np.argwhere(broken).tolist():
             asks = int(self._owner[group[place]])
             if told[asks] < _LEAST:
                 told[asks] += 1
@@ -222,17 +232,29 @@ class InputSplitting:
         return found
 
 
-def padded(groups: list[Group]) -> tuple[Tensor, Tensor, Tensor]:
+def _lowest(bound: Array, count: int) -> Array:
+    """Places of the `count` lowest, in order."""
+    if count == len(bound):
+        return np.argsort(bound, kind="stable")
+    found = np.sort(np.argpartition(bound, count)[:count])
+    return found[np.argsort(bound[found], kind="stable")]
+
+
+def _joined(parts: list[Frontier]) -> Frontier:
+    return Frontier(*(np.concatenate(pieces) for pieces in zip(*parts, strict=True)))
+
+
+def padded(groups: list[Group]) -> tuple[Array, Array, Array]:
     """rows [G, C, M, K], offset [G, C, M], alive [G, C]; clauses that a group does not have are not alive."""
     clauses = max(len(group.rows) for group in groups)
     most = max(group.rows.shape[1] for group in groups)
     outputs = groups[0].rows.shape[2]
-    rows = torch.zeros(len(groups), clauses, most, outputs, dtype=torch.float64)
-    offset = torch.zeros(len(groups), clauses, most, dtype=torch.float64)
-    alive = torch.zeros(len(groups), clauses, dtype=torch.bool)
+    rows = np.zeros((len(groups), clauses, most, outputs))
+    offset = np.zeros((len(groups), clauses, most))
+    alive = np.zeros((len(groups), clauses), bool)
     for place, group in enumerate(groups):
         count, given = group.rows.shape[:2]
-        spelled = torch.arange(most).clamp(max=given - 1)  # the last row again
+        spelled = np.minimum(np.arange(most), given - 1)  # the last row again
         rows[place, :count], offset[place, :count] = group.rows[:, spelled], group.offset[:, spelled]
         alive[place, :count] = group.alive
     return rows, offset, alive

@@ -1,24 +1,19 @@
 """DeepPoly's lower lines of specification rows over boxes of inputs: row(x) >= centre + A · (x - middle)."""
 
-from collections.abc import Callable, Mapping
-from math import prod
+from collections.abc import Mapping
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from ..bounds import Box
-from ..bounds.backward import carried
-from ..bounds.dense import dense_layers
-from ..bounds.errors import Errors, by_intervals
-from ..bounds.interval import nonlinearities
-from ..bounds.substitution import input_anchor, relax
-from ..graph import Graph
-from ..ops import Params
-from ..ops.dense import DenseLayer, dense_network
-from ..ops.forms import Form, whole
+from ..engine.anchor import Anchor
+from ..engine.dense import dense_network
+from ..engine.engine import Engine
+from ..engine.errors import Errors, by_intervals
+from ..engine.plan import Array
+from ..engine.preactivations import Stop, unstable_preactivations
+from ..engine.substitution import relax, substituted
+from ..functions import Box
 from .axes import gains
-from .intermediate import unstable_preactivations
 from .memory import rows_at_once
 
 
@@ -28,67 +23,64 @@ class RowLines(NamedTuple):
     clauses.
     """
 
-    slopes: Tensor
-    centre: Tensor
-    middle: Tensor
-    radius: Tensor
-    lowest: Tensor
-    needed: Tensor
-    gain: Tensor | None = None
+    slopes: Array
+    centre: Array
+    middle: Array
+    radius: Array
+    lowest: Array
+    needed: Array
+    gain: Array | None = None
 
     @property
-    def best(self) -> Tensor:
+    def best(self) -> Array:
         """The best bound [D, C] that a single row gives."""
-        return self.lowest.amax(2)
+        return np.asarray(self.lowest.max(2))
 
     @property
-    def refuted(self) -> Tensor:
+    def refuted(self) -> Array:
         """[D, C]; NaN refutes nothing."""
-        return (self.lowest > self.needed).any(2)
+        return np.asarray((self.lowest > self.needed).any(2))
 
-    def corner(self, box: Box, alive: Tensor) -> Tensor:
+    def corner(self, box: Box, alive: Array) -> Array:
         """Where the best row of the clause with the lowest bound is least [D, n]."""
-        clause = self.best.where(alive, self.best.new_tensor(torch.inf)).argmin(1)
-        every = torch.arange(len(clause))
+        clause = np.where(alive, self.best, np.inf).argmin(1)
+        every = np.arange(len(clause))
         row = self.lowest[every, clause].argmax(1)
-        return torch.where(self.slopes[every, clause, row] > 0, box.lower, box.upper)
+        return np.asarray(np.where(self.slopes[every, clause, row] > 0, box.lower, box.upper))
 
-    def prospect(self, lower: Tensor, upper: Tensor) -> "Prospect":
+    def prospect(self, lower: Array, upper: Array) -> "Prospect":
         """What to expect of splits of the boxes [D, n] that are left of these."""
-        row = self.lowest.argmax(2)[:, :, None, None].expand(-1, -1, 1, self.slopes.shape[3])
-        slopes = self.slopes.gather(2, row).squeeze(2).abs()
-        slopes = slopes + 0.05 * slopes.amax(2, keepdim=True) + 1e-30  # a flat line says nothing of the relaxation
-        score = slopes * self.radius.unsqueeze(1)
+        row = self.lowest.argmax(2)[:, :, None, None]
+        slopes = abs(np.take_along_axis(self.slopes, row, 2)[:, :, 0])
+        slopes = slopes + 0.05 * slopes.max(2, keepdims=True) + 1e-30  # a flat line says nothing of the relaxation
+        score = slopes * self.radius[:, None]
         if self.gain is None:
-            return Prospect(score, torch.zeros_like(score), torch.full_like(self.best, torch.inf))
-        left = ((upper - lower) / (2 * self.radius)).nan_to_num(0.0).unsqueeze(1)
-        gain = self.gain.gather(2, row).squeeze(2) * left
-        return Prospect(gain + _MOVED * score * left, gain, self.best)
+            return Prospect(score, np.zeros_like(score), np.full_like(self.best, np.inf))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            left = np.nan_to_num((upper - lower) / (2 * self.radius))[:, None]
+            gain = np.take_along_axis(self.gain, row, 2)[:, :, 0] * left
+            return Prospect(gain + _MOVED * score * left, gain, self.best)
 
 
 class Prospect(NamedTuple):
     """score [D, C, n]: how much splits of inputs help the best rows of clauses. gain [D, C, n]: what halving an input
     takes from their slack, as far as known; expected [D, C]: the bounds, infinite where nothing is known."""
 
-    score: Tensor
-    gain: Tensor
-    expected: Tensor
+    score: Array
+    gain: Array
+    expected: Array
 
-    def take(self, index: Tensor) -> "Prospect":
+    def take(self, index: Array) -> "Prospect":
         return Prospect(*(part[index] for part in self))
 
-    def halved(self, axis: Tensor) -> "Prospect":
-        """Of both halves, each box cut across its axis [D, 1]."""
-        own = axis.unsqueeze(1).expand(-1, self.score.shape[1], 1)
-        gained = self.gain.gather(2, own)
-        return Prospect(
-            self.score.scatter(2, own, self.score.gather(2, own) / 2),
-            self.gain.scatter(2, own, gained / 2),
-            self.expected + _FORETOLD * gained.squeeze(2),
-        )
+    def halved(self, axis: Array) -> "Prospect":
+        """Of both halves, each box cut across its axis [D]."""
+        every = np.arange(len(axis))
+        score, gain = self.score.copy(), self.gain.copy()
+        score[every, :, axis] /= 2
+        gain[every, :, axis] /= 2
+        return Prospect(score, gain, self.expected + _FORETOLD * self.gain[every, :, axis])
 
-
-Stop = Callable[[], bool]
 
 _MOVED = 0.01  # of a row's own movement, beside the gain: it raises one of the halves only, and `cut` takes that away
 _FORETOLD = 2.0  # bounds rise by more than the gain, which is of first order and leaves out what layers do together
@@ -102,96 +94,88 @@ class RowBounder:
     neurons: how many there are, whose signs are worth to be kept with a box.
     """
 
-    def __init__(
-        self, graph: Graph, params: Params, box: Box, rows: Tensor, offset: Tensor, *, memory: int, stop: Stop
-    ) -> None:
+    def __init__(self, engine: Engine, box: Box, rows: Array, offset: Array, *, memory: int, stop: Stop) -> None:
         """memory, stop: as in `unstable_preactivations`."""
-        self._memory, self._stop = memory, stop
-        self._graph, self._params, self._rows, self._offset = graph, params, rows, offset
-        directions, index = rows.flatten(0, 2).unique(dim=0, return_inverse=True)
-        layers = dense_layers(graph, params) if len(directions) <= _DIRECTIONS else None
-        self._program = None if layers is None else dense_network(layers[:-1])
-        self._names = {name: prod(graph.shapes[name]) for name in nonlinearities(graph)}
-        self.neurons = sum(self._names.values())
-        if layers is not None and self._program is not None:
+        self._engine, self._rows, self._offset, self._memory, self._stop = engine, rows, offset, memory, stop
+        self.neurons = engine.neurons
+        directions, index = np.unique(rows.reshape(-1, rows.shape[3]), axis=0, return_inverse=True)
+        self._dense = dense_network(engine) if len(directions) <= _DIRECTIONS else None
+        if self._dense is not None:
             self._index = index.reshape(rows.shape[:3])
-            self._error, self._needed = _everywhere(graph, params, box, rows, offset)
-            self._last = DenseLayer(directions @ layers[-1].weight, directions @ layers[-1].bias)
+            self._error, self._needed = _everywhere(engine, box, rows, offset)
+            self._last = self._dense.rows(directions)
 
-    def __call__(self, box: Box, group: Tensor, signs: Tensor) -> tuple[RowLines, Tensor]:
+    def __call__(self, box: Box, group: Array, signs: Array) -> tuple[RowLines, Array]:
         """For boxes [D, n], the number of each one's group [D] and its known signs [D, neurons]: also new signs."""
         rows, offset = self._rows[group], self._offset[group]
-        if self._program is None:
-            known = dict(zip(self._names, signs.split(list(self._names.values()), 1), strict=True))
-            lines, pre, errors = row_lines(
-                self._graph, self._params, box, rows, offset, memory=self._memory, stop=self._stop, signs=known
-            )
-            if rows.shape[1] * rows.shape[2] <= _DIRECTIONS:
-                lines = self._looked_at(lines, box, rows, offset, pre, errors)
-            found_signs = [(pre[name].lower >= 0).char() - (pre[name].upper <= 0).char() for name in self._names]
-            return lines, torch.cat([signs[:, :0], *(sign.flatten(1) for sign in found_signs)], 1)
-        found = self._program.bounds(self._last, *box, self._error[group], signs)
+        if self._dense is None:
+            return self._by_rows(box, rows, offset, signs)
+        found = self._dense.bounds(self._last, *box, self._error[group], signs)
         middle, radius = (box.lower + box.upper) / 2, (box.upper - box.lower) / 2
-        which = self._index[group].flatten(1)
-        lowest = found.lower.gather(1, which).reshape(offset.shape) + offset
-        slopes = found.coef.gather(1, which.unsqueeze(2).expand(-1, -1, middle.shape[1])).reshape(*lowest.shape, -1)
-        centre = lowest + (slopes.abs() * radius[:, None, None]).sum(3)
+        which = self._index[group].reshape(len(group), -1)
+        lowest = np.take_along_axis(found.lower, which, 1).reshape(offset.shape) + offset
+        slopes = np.take_along_axis(found.coef, which[:, :, None], 1).reshape(*lowest.shape, -1)
+        centre = lowest + (abs(slopes) * radius[:, None, None]).sum(3)
         return RowLines(slopes, centre, middle, radius, lowest, self._needed[group]), found.signs
 
-    def _looked_at(
-        self, lines: RowLines, box: Box, rows: Tensor, offset: Tensor, pre: dict[str, Box], errors: Errors
-    ) -> RowLines:
-        """With gains, and with the errors of the coefficients that there are."""
-        gain, erring = gains(self._graph, self._params, box, pre, rows.flatten(1, 2), errors.lining)
-        closer = errors.met(rows.flatten(1, 2), offset.flatten(1), {}) + erring
-        shape = rows.shape[1:3]
-        return lines._replace(
-            gain=gain.unflatten(1, shape), needed=torch.fmin(lines.needed, closer.unflatten(1, shape))
+    def _by_rows(self, box: Box, rows: Array, offset: Array, signs: Array) -> tuple[RowLines, Array]:
+        ends = np.cumsum([bend.size for bend in self._engine.bends.values()])[:-1]
+        known = dict(zip(self._engine.bends, np.split(signs, ends, axis=1), strict=True)) if len(signs[0]) else {}
+        few = rows.shape[1] * rows.shape[2] <= _DIRECTIONS
+        lines, pre, _ = row_lines(
+            self._engine, box, rows, offset, memory=self._memory, stop=self._stop, signs=known, gain=few
         )
+        new = [(own.lower >= 0).astype(np.int8) - (own.upper <= 0).astype(np.int8) for own in pre.values()]
+        return lines, np.concatenate([signs[:, :0], *new], 1)
 
 
-def _everywhere(graph: Graph, params: Params, box: Box, rows: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+def _everywhere(engine: Engine, box: Box, rows: Array, offset: Array) -> tuple[Array, Array]:
     """Errors [G, neurons] of the neurons' bounds in any box within those of the groups [G, n], and of the rows'."""
-    shaped = Box(*(end.reshape(-1, *graph.input_shape) for end in box))
-    errors = by_intervals(graph, params, input_anchor(graph, params, shaped))
-    needed = errors.rows(rows.flatten(1, 2), offset.flatten(1))
-    neurons = [errors.whole[name].flatten(1) for name in nonlinearities(graph)]
-    return torch.cat(neurons, 1), needed.unflatten(1, rows.shape[1:3])
+    errors = by_intervals(engine, Anchor(box))
+    needed = errors.rows(rows.reshape(len(rows), -1, rows.shape[3]), offset.reshape(len(rows), -1))
+    neurons = [errors.whole[bend.into] for bend in engine.bends.values()]
+    return np.concatenate(neurons, 1), needed.reshape(offset.shape)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def row_lines(
-    graph: Graph,
-    params: Params,
+    engine: Engine,
     box: Box,
-    rows: Tensor,
-    offset: Tensor,
+    rows: Array,
+    offset: Array,
     *,
     memory: int,
     stop: Stop = lambda: False,
-    signs: Mapping[str, Tensor] | None = None,
+    signs: Mapping[str, Array] | None = None,
+    gain: bool = False,
 ) -> tuple[RowLines, dict[str, Box], Errors]:
     """box [D, n], rows [D, C, M, K], offset [D, C, M]: the lines, the boxes of the nonlinearities' inputs, and what may
     have rounded.
 
-    memory, stop, signs: as in `unstable_preactivations`.
+    memory, stop, signs: as in `unstable_preactivations`. gain: with gains, and what is needed by the coefficients that
+    there are.
     """
-    count, clauses, most, _ = rows.shape
-    shaped = Box(*(end.reshape(-1, *graph.input_shape) for end in box))
-    base = input_anchor(graph, params, shaped)
-    middle, radius = base.centres[graph.input], base.boxed[graph.input]
-    errors = Errors(graph, params, base)
-    pre = unstable_preactivations(graph, params, base, errors, memory=memory, stop=stop, signs=signs)
-    lines, parts = relax(graph, pre), []
-    for part in rows.flatten(1, 2).split(rows_at_once(graph, count, memory), dim=1):
-        value, forms = carried(
-            graph, params, graph.output, Form(part.unsqueeze(1)), lines, base.centres, base.radii, fused=False
-        )  # fmt: skip
-        coef = whole(forms[graph.input], graph.input_shape).coef
-        parts.append((value.expand(count, -1), coef.expand(count, -1, -1, -1)))
-    value, slopes = torch.cat([own for own, _ in parts], 1), torch.cat([own for _, own in parts], 2)
-    slopes = slopes.reshape(count, clauses, most, -1)
-    centre = (value + offset.flatten(1)).reshape(count, clauses, most)
-    middle, radius = middle.flatten(1), radius.flatten(1)
-    lowest = centre - (slopes.abs() * radius[:, None, None]).sum(3)
-    needed = errors.rows(rows.flatten(1, 2), offset.flatten(1)).unflatten(1, (clauses, most))
-    return RowLines(slopes, centre, middle, radius, lowest, needed), pre, errors
+    count, shape = len(rows), rows.shape[1:3]
+    given, starts = rows.reshape(count, -1, rows.shape[3]), offset.reshape(count, -1)
+    anchor = Anchor(box)
+    errors = Errors(engine, anchor)
+    pre = unstable_preactivations(engine, anchor, errors, memory=memory, stop=stop, signs=signs)
+    lines, needed = relax(engine, pre), errors.rows(given, starts)
+    size, parts = rows_at_once(engine, count, memory), []
+    for first in range(0, given.shape[1], size):
+        part = slice(first, first + size)
+        own = substituted(engine, engine.output, given[:, part], lines, anchor, keep=gain)
+        gained = gains(engine, box, pre, own.met, own.value.shape[1]) if gain else own.coef[:, :0]
+        if gain:
+            needed[:, part] = np.fmin(needed[:, part], errors.met(given[:, part], starts[:, part], own.met))
+        parts.append((own.value, own.coef, gained))
+    value, slopes, gained = (np.concatenate(each, 1) for each in zip(*parts, strict=True))
+    radius = anchor.radius
+    centre = value + starts
+    lowest = centre - (abs(slopes) * radius[:, None]).sum(2)
+
+    def shaped(array: Array) -> Array:
+        return array.reshape(count, *shape, *array.shape[2:])
+
+    found = RowLines(shaped(slopes), shaped(centre), anchor.centre, radius, shaped(lowest), shaped(needed))
+    return found._replace(gain=shaped(gained) if gain else None), pre, errors

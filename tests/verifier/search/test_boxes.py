@@ -21,7 +21,7 @@ def exact(array):
 def test_the_ball_lies_between(x, eps):
     centre = np.array([x], np.float32)
     inner, outer = attack_box(centre, eps, 0.0, 1.0), proof_box(centre, eps, 0.0, 1.0)
-    ends = [exact(end.numpy()) for end in (outer.lower, inner.lower, inner.upper, outer.upper)]
+    ends = [exact(end) for end in (outer.lower, inner.lower, inner.upper, outer.upper)]
     for c, proof_low, low, high, proof_high in zip(exact(centre), *ends, strict=True):
         ball_low, ball_high = max(c - Fraction(eps), Fraction(0)), min(c + Fraction(eps), Fraction(1))
         assert proof_low <= ball_low <= low <= c <= high <= ball_high <= proof_high
@@ -35,7 +35,7 @@ def test_the_ball_lies_between_where_every_entry_has_its_own(rows):
     x, eps, low, high = (np.array(column) for column in zip(*rows, strict=True))
     centre = x[None].astype(np.float32)
     inner, outer = attack_box(centre, eps, low, high), proof_box(centre, eps, low, high)
-    ends = [exact(end.numpy()) for end in (outer.lower, inner.lower, inner.upper, outer.upper)]
+    ends = [exact(end) for end in (outer.lower, inner.lower, inner.upper, outer.upper)]
     for c, e, l, h, proof_low, least, most, proof_high in zip(
         exact(centre), exact(eps), exact(low), exact(high), *ends, strict=True
     ):
@@ -54,8 +54,8 @@ def test_the_ball_stands_around_the_number_given(dtype, x, eps, high):
     nearest to the number."""
     centre = np.array([x])
     inner, outer = attack_box(centre, eps, 0.0, high, dtype), proof_box(centre, eps, 0.0, high, dtype)
-    assert inner.lower.numpy().dtype == dtype
-    ends = [exact(end.numpy()) for end in (outer.lower, inner.lower, inner.upper, outer.upper)]
+    assert inner.lower.dtype == dtype
+    ends = [exact(end) for end in (outer.lower, inner.lower, inner.upper, outer.upper)]
     given, nearest = exact(centre), exact(centre.astype(dtype))
     for c, fed_for, near, proof_low, low, upper, proof_high in zip(
         given, exact(fed(centre, inner)), nearest, *ends, strict=True
@@ -84,9 +84,9 @@ def test_a_decimal_radius_counts_as_written(text):
     x = np.random.default_rng(1).uniform(0, 1, (1, 500)).astype(np.float32)
     inner, outer = (box(x, float(text), -10.0, 10.0) for box in (attack_box, proof_box))
     eps = Fraction(text)
-    for c, low, high in zip(exact(x), exact(inner.lower.numpy()), exact(inner.upper.numpy()), strict=True):
+    for c, low, high in zip(exact(x), exact(inner.lower), exact(inner.upper), strict=True):
         assert c - eps <= low and high <= c + eps
-    for c, low, high in zip(exact(x), exact(outer.lower.numpy()), exact(outer.upper.numpy()), strict=True):
+    for c, low, high in zip(exact(x), exact(outer.lower), exact(outer.upper), strict=True):
         assert low <= c - eps and c + eps <= high
 
 
@@ -100,4 +100,4 @@ def test_both_are_tight():
 def test_without_a_range_and_beyond_float32():
     x = np.zeros((1, 2), np.float32)
     lower, upper = attack_box(x, 1e300, -np.inf, np.inf)
-    assert np.isfinite(lower.numpy()).all() and np.isfinite(upper.numpy()).all()
+    assert np.isfinite(lower).all() and np.isfinite(upper).all()

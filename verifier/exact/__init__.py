@@ -1,0 +1,1 @@
+"""Exact rationals: a network's values, bounds of rows and linear programs without any rounding."""

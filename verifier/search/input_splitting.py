@@ -75,7 +75,7 @@ class InputSplitting:
         exact: Refuter = lambda *_: False,
     ) -> None:
         """owners: of each group, numbered from 0 on; batch: boxes bounded together at most; most: open boxes beyond
-        which the search goes depth first; memory, stop: as in `unstable_preactivations`; exact: asked where a bound is
+        which the search goes depth first; memory, stop: as in `relaxed`; exact: asked where a bound is
         within rounding of zero."""
         self._exact, self._engine, self._most = exact, engine, most
         self._rows, self._offset, alive = padded(groups)

@@ -188,7 +188,7 @@ class InputSplitting:
         parts = [self.open]
         for _ in range(_HALVINGS):
             rest, prospect = self._halved(rest, prospect)
-            again = ((prospect.expected < 0) & rest.alive).any(1)
+            again = np.asarray(((prospect.expected < 0) & rest.alive).any(1))
             parts.append(rest.take(~again))
             rest, prospect = rest.take(again), prospect.take(again)
         before, self.open = len(self.open.group), _joined([*parts, rest])
@@ -199,7 +199,7 @@ class InputSplitting:
         every, axis = np.arange(len(rest.group)), (prospect.score * rest.alive[:, :, None]).sum(1).argmax(1)
         low, high = rest.lower[every, axis], rest.upper[every, axis]
         middle = low + (high - low) / 2
-        wide = np.logical_and(low < middle, middle < high)  # float64 has a number in between
+        wide = np.asarray((low < middle) & (middle < high))  # float64 has a number in between
         self.stuck.update(self._owner[rest.group[~wide]].tolist())
         ends = rest.lower.copy(), rest.upper.copy()
         for end in ends:

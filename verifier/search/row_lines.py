@@ -46,8 +46,7 @@ class RowLines(NamedTuple):
         clause = np.where(alive, self.best, np.inf).argmin(1)
         every = np.arange(len(clause))
         row = self.lowest[every, clause].argmax(1)
-        slope: Array = self.slopes[every, clause, row]
-        return np.where(slope > 0, box.lower, box.upper)
+        return np.asarray(np.where(self.slopes[every, clause, row] > 0, box.lower, box.upper))
 
     def prospect(self, lower: Array, upper: Array) -> "Prospect":
         """What to expect of splits of the boxes [D, n] that are left of these."""

@@ -18,7 +18,8 @@ Shape = tuple[int, ...]
 
 
 class Window(NamedTuple):
-    """Output position (y, x) sees rows y·stride + start, `size` of them, and columns likewise; (vertical, horizontal)."""
+    """Output position (y, x) sees rows y·stride + start, `size` of them, and columns likewise: (vertical,
+    horizontal)."""
 
     positions: tuple[int, int]
     size: tuple[int, int]

@@ -149,7 +149,7 @@ def _correlated(
         (fy, fx), (sy, sx), (dy, dx) = phase.first, phase.step, phase.stride
         parted = (abs(weight) if absolute else weight).reshape(len(weight), groups, -1, each)
         matrix = np.ascontiguousarray(parted.transpose(1, 2, 0, 3)).reshape(groups, -1, len(weight) * each)
-        rows, columns = found[0, 0, 0, fy::sy, fx::sx].shape
+        rows, columns = found[:, 0, 0, fy::sy, fx::sx].shape[1:]
         many = max(1, _ROOM // (value.itemsize * inner[0] * len(weight) * rows * columns))
         for first in range(0, count, many):  # what is seen stays in the cache
             target = found[first : first + many, :, :, fy::sy, fx::sx]

@@ -1,5 +1,6 @@
 """`glscli demo`: the straight line on data that needs no network, scikit-learn's 8x8 digits."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ from . import render
 if TYPE_CHECKING:
     import numpy as np
 
-    from glscert.verifier.outcome import Outcome
+    from glscert.verifier import Answer
 
 EPS = 0.1
 PICTURED = 10
@@ -52,12 +53,12 @@ def command(
 
     logs.print(f"3/3 verifying {len(images.x)} test images from {model} alone, eps {EPS}", markup=False)
     began = time.monotonic()
-    outcomes = _verify(model, images.x, images.y)
+    answers = _verify(model, images.x, images.y)
     verified = time.monotonic() - began
 
-    _show(outcomes, trained, verified)
+    _show(answers, trained, verified)
     picture = out / "verdicts.png"
-    shown = _shown(model, images.x, images.y, outcomes)
+    shown = _shown(model, images.x, images.y, answers)
     draw(picture, shown, f"Digits, every pixel free to move by {EPS}")
     render.results().print(f"{model}  {picture}", markup=False)
     logs.print(f"next: glscli verify {model} --eps {EPS}", markup=False)
@@ -86,29 +87,32 @@ def _train(out: Path, epochs: int | None, seed: int) -> Path:
     return run
 
 
-def _verify(model: Path, x: "np.ndarray", y: "np.ndarray") -> "list[Outcome]":
-    from glscert.verifier.robustness import Settings, Verifier
+def _verify(model: Path, x: "np.ndarray", y: "np.ndarray") -> "list[Answer]":
+    from glscert.verifier import robustness
 
     with render.progress("verifying", len(x)) as step:
-        return Verifier(model).verify(x, y, Settings(eps=EPS, timeout=TIMEOUT), report=lambda _: step(1))
+        return robustness(model, x, y, EPS, timeout=TIMEOUT, report=lambda *_: step(1))
 
 
-def _show(outcomes: "list[Outcome]", trained: float, verified: float) -> None:
+def _show(answers: "list[Answer]", trained: float, verified: float) -> None:
     """Adversarial accuracy counts what the attack did not break, certified accuracy what was proved."""
-    counts = {verdict: 0 for verdict in ("verified", "falsified", "misclassified", "unknown")}
-    for outcome in outcomes:
-        counts[outcome.verdict.value] += 1
-    total = len(outcomes)
+    counts = Counter(answer.verdict.value for answer in answers)
+    total = len(answers)
     natural = total - counts["misclassified"]
     shares = (natural, natural - counts["falsified"], counts["verified"])
-    row = ("digits, eps 0.1", *(f"{100 * share / total:.2f} %" for share in shares), counts["unknown"])
+    row = (
+        "digits, eps 0.1",
+        *(f"{100 * share / total:.2f} %" for share in shares),
+        counts["unknown"] + counts["timeout"],
+    )
     columns = ("test images", "natural", "adversarial", "certified", "unknown", "seconds to train", "seconds to verify")
     title = f"{total} test images"
     render.results().print(render.table(title, columns, [(*row, f"{trained:.0f}", f"{verified:.1f}")]))
 
 
-def _shown(model: Path, x: "np.ndarray", y: "np.ndarray", outcomes: "list[Outcome]") -> list:
+def _shown(model: Path, x: "np.ndarray", y: "np.ndarray", answers: "list[Answer]") -> list:
     """A few images of every verdict; what the network answers is asked of the file in onnxruntime."""
+    from glscert.verifier import Verdict
     from glscert.verifier.graph import load_model
     from glscert.verifier.graph.read import read_model
     from glscert.verifier.replay import opened
@@ -117,10 +121,12 @@ def _shown(model: Path, x: "np.ndarray", y: "np.ndarray", outcomes: "list[Outcom
 
     file = read_model(model)
     runtime = opened(file, load_model(file).graph)
+    verdicts = ["unknown" if each.verdict is Verdict.TIMEOUT else each.verdict.value for each in answers]
     shown = []
-    for i in choose([outcome.verdict.value for outcome in outcomes], PICTURED):
-        found = outcomes[i].counterexample
+    for i in choose(verdicts, PICTURED):
+        witness = answers[i].witness
+        found = None if witness is None else witness.x
         asked = x[i] if found is None else found
         answer = int(runtime.logits(asked[None])[0].argmax())
-        shown.append(Shown(x[i], int(y[i]), outcomes[i].verdict.value, found, answer))
+        shown.append(Shown(x[i], int(y[i]), verdicts[i], found, answer))
     return shown

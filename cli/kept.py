@@ -1,22 +1,18 @@
 """What `--out` keeps of properties, and what is believed of it by the next run."""
 
 import hashlib
-from math import isfinite, prod
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glscert.verifier.errors import GlscertError
-
 if TYPE_CHECKING:
-    from glscert.verifier.answers import Answers
-    from glscert.verifier.decision import Decision
-    from glscert.verifier.graph import Model
-    from glscert.verifier.replay import Runtime
+    from glscert.verifier import Answer, Network
+    from glscert.verifier.answer.query_record import QueryRecord
 
 
 def still_open(
-    answers: "Answers", digests: "dict[Path, str]", model: "Model", runtime: "Runtime"
-) -> tuple[list[Path], "dict[Path, Decision]"]:
+    record: "QueryRecord", digests: "dict[Path, str]", network: "Network"
+) -> tuple[list[Path], "dict[Path, Answer]"]:
     """The properties to decide, and the answers to the others, whose witnesses onnxruntime is asked for again. Where
     the nearest float32 number stands for an input, sat is decided again: exact arithmetic had confirmed it.
 
@@ -24,19 +20,19 @@ def still_open(
     """
     from glscert.verifier.spec import read_query
 
-    graph = model.graph
+    graph = network.graph
     todo: list[Path] = []
-    known: dict[Path, Decision] = {}
+    known: dict[Path, Answer] = {}
     for path, digest in digests.items():
-        verdict = answers.decided(path.name, digest)
+        verdict = record.decided(path.name, digest)
         if verdict == "sat":
             query = read_query(path, prod(graph.input_shape), graph.answers, graph.held)
-            answers.recheck(path.name, query, graph.input_shape, runtime)
+            record.recheck(path.name, query, graph.input_shape, network.runtime)
             verdict = None if query.nearest else verdict
         if verdict is None:
             todo.append(path)
         else:
-            known[path] = answers.decision(path.name)
+            known[path] = record.answer(path.name)
     return todo, known
 
 
@@ -49,26 +45,8 @@ def digest(path: Path) -> str:
     return found.hexdigest()
 
 
-def entry(decision: "Decision") -> dict[str, Any]:
-    witness, bound = decision.witness, decision.bound
-    return {
-        "verdict": decision.verdict.value,
-        "reason": decision.reason,
-        "seconds": round(decision.seconds, 3),
-        "visited": decision.visited,
-        "bound": bound if bound is not None and isfinite(bound) else None,
-        "nearest": list(decision.nearest),
-        "witness": None if witness is None else {"x": witness.x.tolist(), "y": witness.y.tolist()},
-    }
-
-
-def refused(error: GlscertError) -> dict[str, Any]:
-    unknown: dict[str, Any] = {"seconds": 0.0, "visited": 0, "bound": None, "nearest": [], "witness": None}
-    return {"verdict": "error", "reason": str(error), **unknown}
-
-
 def header(model: Path, sha256: str, timeout: float, seed: int) -> dict[str, Any]:
-    from glscert.verifier.record import versions
+    from glscert.verifier.answer.record import versions
 
     return {
         "model": {"path": str(model), "sha256": sha256},

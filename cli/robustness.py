@@ -16,11 +16,12 @@ from .parse import parse_eps, parse_norm, parse_range, parse_slice, read_ranges
 if TYPE_CHECKING:
     import numpy as np
 
+    from glscert.verifier import Answer, Network
+    from glscert.verifier.answer.input_record import InputRecord
     from glscert.verifier.inputs import Inputs
     from glscert.verifier.region import Entries, Norm, Region
-    from glscert.verifier.report import Report
-    from glscert.verifier.robustness import Settings, Verifier
-    from glscert.verifier.settings import Effort
+    from glscert.verifier.run.jobs import Jobs
+    from glscert.verifier.settings import Effort, Settings
     from glscert.verifier.task import Task
 
 SECONDS_BETWEEN_SAVES = 5.0
@@ -49,75 +50,85 @@ def run(
     *,
     out: Path | None,
     as_json: bool,
+    jobs: "Jobs",
 ) -> int:
     """The exit code, after everything is printed and kept."""
-    from glscert.verifier.record import check_target, digest
-    from glscert.verifier.report import Report
-    from glscert.verifier.robustness import Settings, Verifier
+    from glscert.verifier import load
+    from glscert.verifier.answer.input_record import InputRecord
+    from glscert.verifier.answer.record import check_target, digest
+    from glscert.verifier.engine.threads import set_threads
+    from glscert.verifier.run.labels import recheck, rounded, task_of
+    from glscert.verifier.settings import Settings
 
     if out is not None:
         check_target(out)
     if effort.threads is not None:
-        import torch
-
-        torch.set_num_threads(effort.threads)
-    verifier = Verifier(model)
-    norm = parse_norm(request.norm, verifier.network.metadata.get("norm"))
-    inputs, source = _inputs(verifier, request)
-    radius, low, high = _region(verifier, inputs, request, norm).complete()
+        set_threads(effort.threads)
+    network = load(model)
+    norm = parse_norm(request.norm, network.metadata.get("norm"))
+    inputs, source = _inputs(network, request)
+    radius, low, high = _region(network, inputs, request, norm).complete()
     settings = Settings(
         radius, low, high, effort.timeout, memory=effort.memory, seed=effort.seed, norm=norm,
         threshold=request.threshold, tolerance=request.tolerance,
     )  # fmt: skip
     first, last = parse_slice(request.images, len(inputs.x))
     x, y = inputs.x[first:last], inputs.y[first:last]
-    task = verifier.task(settings)
+    task = task_of(network, settings)
     labels = task.labels(y, len(x))
-    data = {"source": source, "sha256": digest(x, y), "first": first, "last": last, "rounded": verifier.rounded(x)}
-    report = Report(_header(verifier, task, settings, data | {"label": inputs.label}), labels, out)
-    verifier.recheck(x, labels, settings, first, report.images, report.counterexamples)
-    _remark(report, inputs, source, request.images)
+    data = {"source": source, "sha256": digest(x, y), "first": first, "last": last, "rounded": rounded(network, x)}
+    record = InputRecord(_header(network, task, settings, data | {"label": inputs.label}), labels, out)
+    recheck(network, x, labels, settings, first, record.entries, record.counterexamples)
+    _remark(record, inputs, source, request.images)
     say_what_is_asked(task, x)
-    interrupted = not _run(verifier, x, y, first, settings, report)
+    interrupted = not _run(network, x, y, first, settings, record, jobs)
     with _undisturbed():
         if as_json:
-            render.print_json(report.as_json())
+            render.print_json(record.as_json())
         elif not interrupted:
-            _show(report, model, settings)
+            _show(record, model, settings)
     if interrupted:
-        _say_how_to_go_on(report)
+        _say_how_to_go_on(record)
         return 130
-    return _exit_code(report.summary(), request.min_certified)
+    return _exit_code(record.summary(), request.min_certified)
 
 
 def _run(
-    verifier: "Verifier", x: "np.ndarray", y: "np.ndarray", first: int, settings: "Settings", report: "Report"
+    network: "Network",
+    x: "np.ndarray",
+    y: "np.ndarray",
+    first: int,
+    settings: "Settings",
+    record: "InputRecord",
+    jobs: "Jobs",
 ) -> bool:
-    """Verify what the report lacks; keep it on disk from the start on, now and then, at the end. False: interrupted."""
-    todo = [i for i, _ in enumerate(y) if first + i not in report.images]
-    began, before, saved = time.monotonic(), report.seconds, time.monotonic()
-    report.save()  # a file that cannot be written is better known now
+    """Verify what the record lacks; keep it on disk from the start on, now and then, at the end. False: interrupted."""
+    from glscert.verifier.run.labels import robust
+
+    todo = [i for i, _ in enumerate(y) if first + i not in record.entries]
+    began, before, saved = time.monotonic(), record.seconds, time.monotonic()
+    record.save()  # a file that cannot be written is better known now
     finished = False
     with render.progress("verifying", max(1, len(todo))) as step:
 
-        def keep(outcome: Any) -> None:
+        def keep(index: int, answer: "Answer") -> None:
             nonlocal saved
-            report.add(outcome)
-            report.seconds = before + time.monotonic() - began
+            record.tell(index, answer)
+            record.seconds = before + time.monotonic() - began
             if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
-                report.save()
+                record.save()
                 saved = time.monotonic()
-            counts = report.summary()
+            counts = record.counts()
             step(1, f"{counts['verified']} verified, {counts['falsified']} falsified, {counts['unknown']} unknown")
 
         try:
-            verifier.verify(x[todo], y[todo], settings, indices=[first + i for i in todo], report=keep)
+            robust(network, x[todo], y[todo], settings, indices=[first + i for i in todo], report=keep, jobs=jobs)
             finished = True
         except KeyboardInterrupt:
             pass  # what is known by now is kept and told below
-    report.seconds = before + time.monotonic() - began
+    record.seconds = before + time.monotonic() - began
     with _undisturbed():
-        report.save()
+        record.save()
     return finished
 
 
@@ -131,14 +142,14 @@ def _undisturbed() -> Iterator[None]:
         signal.signal(signal.SIGINT, earlier)
 
 
-def _say_how_to_go_on(report: "Report") -> None:
-    known = f"stopped: {len(report.images)} of {report.count} inputs decided"
-    where = f", kept in {report.path}; the same command goes on from there" if report.path else "; --out keeps them"
+def _say_how_to_go_on(record: "InputRecord") -> None:
+    known = f"stopped: {len(record.entries)} of {record.count} inputs decided"
+    where = f", kept in {record.path}; the same command goes on from there" if record.path else "; --out keeps them"
     render.logs().print(f"{known}{where}.", markup=False)
 
 
-def _show(report: "Report", model: Path, settings: "Settings") -> None:
-    summary = report.summary()
+def _show(record: "InputRecord", model: Path, settings: "Settings") -> None:
+    summary = record.summary()
     percent = {
         key: "-" if summary[key] is None else f"{100 * summary[key]:.2f} %"
         for key in summary
@@ -157,7 +168,7 @@ def _show(report: "Report", model: Path, settings: "Settings") -> None:
     title = f"{model.name}, {render.norm(settings.norm.value)} eps {render.radius(settings.eps)}{within}"
     render.results().print(render.table(title, columns, [row]))
     reasons: dict[str, int] = {}
-    for image in report.images.values():
+    for image in record.entries.values():
         if image["verdict"] == "unknown":
             reasons[image["reason"]] = reasons.get(image["reason"], 0) + 1
     for reason, count in reasons.items():
@@ -172,10 +183,10 @@ def _exit_code(summary: dict[str, Any], min_certified: float | None) -> int:
     return 3 if summary["unknown"] else 0
 
 
-def _remark(report: "Report", inputs: "Inputs", source: str, images: str | None) -> None:
+def _remark(record: "InputRecord", inputs: "Inputs", source: str, images: str | None) -> None:
     """What is not seen in the verdicts: the column of labels, a slice cut off, numbers that are rounded, an earlier
     run's record."""
-    said = list(report.remarks)
+    said = list(record.remarks)
     if inputs.label is not None:
         said.append(render.label_column(inputs.label, source))
     last = (images or "").partition(":")[2]
@@ -183,7 +194,7 @@ def _remark(report: "Report", inputs: "Inputs", source: str, images: str | None)
         said.append(f"--images {images} goes beyond the {len(inputs.x)} inputs of {source}; it ends with the last.")
     if inputs.moved:
         said.append(f"the columns of {source} are put in the network's order, by their names.")
-    rounded = report.header["data"]["rounded"]
+    rounded = record.header["data"]["rounded"]
     if rounded:
         said.append(
             f"no float32 numbers: {rounded} of the inputs' entries; balls stand around them as they are given, and "
@@ -193,27 +204,27 @@ def _remark(report: "Report", inputs: "Inputs", source: str, images: str | None)
         render.logs().print(sentence, markup=False)
 
 
-def _inputs(verifier: "Verifier", request: Request) -> "tuple[Inputs, str]":
+def _inputs(network: "Network", request: Request) -> "tuple[Inputs, str]":
     from glscert.verifier.arrays import laid_out
     from glscert.verifier.columns import METADATA, read_columns
     from glscert.verifier.data import DATASETS, load_dataset
     from glscert.verifier.inputs import Inputs, read_inputs
     from glscert.verifier.region import Region
 
-    name, data, shape = verifier.network.metadata.get("dataset"), request.data, verifier.graph.input_shape
+    name, data, shape = network.metadata.get("dataset"), request.data, network.graph.input_shape
     if data is not None:
         if str(data) not in DATASETS:
             if request.data_dir is not None:
                 raise InputError(f"--data-dir names the folder of a data set, and {data} is a file; leave one out.")
             numbers = request.tolerance is not None
-            classes = None if numbers else max(2, verifier.graph.output_shape[0])
-            columns = read_columns(verifier.network.metadata.get(METADATA), verifier.path)
+            classes = None if numbers else max(2, network.graph.output_shape[0])
+            columns = read_columns(network.metadata.get(METADATA), network.path)
             found = read_inputs(data, shape, label=request.label, classes=classes, numbers=numbers, columns=columns)
             return found, data.name
         name = str(data)
     if name is None:
         raise InputError(
-            f"{verifier.path} does not name a data set; give labelled inputs with --data FILE.npz or FILE.csv, or name "
+            f"{network.path} does not name a data set; give labelled inputs with --data FILE.npz or FILE.csv, or name "
             f"one: {', '.join(DATASETS)}."
         )
     if request.label is not None:
@@ -222,7 +233,7 @@ def _inputs(verifier: "Verifier", request: Request) -> "tuple[Inputs, str]":
     return Inputs(laid_out(known.x, shape, name), known.y, Region()), f"{name} test"
 
 
-def _region(verifier: "Verifier", inputs: "Inputs", request: Request, norm: "Norm") -> "Region":
+def _region(network: "Network", inputs: "Inputs", request: Request, norm: "Norm") -> "Region":
     """What the command line says, else the file of radii, else the inputs' own file, else the model.
 
     The model's radius counts in the model's norm only.
@@ -232,7 +243,7 @@ def _region(verifier: "Verifier", inputs: "Inputs", request: Request, norm: "Nor
     eps, eps_file, range = request.eps, request.eps_file, request.range
     if eps is not None and eps_file is not None:
         raise InputError("--eps and --eps-file both state the radius; leave one out.")
-    shape, metadata = verifier.graph.input_shape, verifier.network.metadata
+    shape, metadata = network.graph.input_shape, network.metadata
     found = Region()
     if range is not None:
         low, high = parse_range(range)
@@ -250,10 +261,10 @@ def _region(verifier: "Verifier", inputs: "Inputs", request: Request, norm: "Nor
                 f"{render.norm(norm.value)}; give the radius with --eps."
             )
         own_eps = _numbers(parse_eps(None, metadata.get("eps")))
-        found = found.over(region({"eps": own_eps}, shape, str(verifier.path)))
+        found = found.over(region({"eps": own_eps}, shape, str(network.path)))
     if found.low is None:
         lows, highs = map(_numbers, read_ranges(metadata.get("input_range", "0 1")))
-        found = found.over(region({"low": lows, "high": highs}, shape, str(verifier.path)))
+        found = found.over(region({"low": lows, "high": highs}, shape, str(network.path)))
     return found
 
 
@@ -272,11 +283,11 @@ def _plain(entries: "Entries") -> Any:
     return numbers if np.ndim(entries) else numbers[0]
 
 
-def _header(verifier: "Verifier", task: "Task", settings: "Settings", data: dict[str, Any]) -> dict[str, Any]:
-    from glscert.verifier.record import versions
+def _header(network: "Network", task: "Task", settings: "Settings", data: dict[str, Any]) -> dict[str, Any]:
+    from glscert.verifier.answer.record import versions
 
     return {
-        "model": {"path": str(verifier.path), "sha256": verifier.sha256},
+        "model": {"path": str(network.path), "sha256": network.runtime.sha256},
         "property": {
             "norm": settings.norm.value,
             "eps": _plain(settings.eps),

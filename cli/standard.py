@@ -11,12 +11,12 @@ import typer
 from glscert.verifier.errors import GlscertError, InputError, UnsupportedError
 
 from . import clock
-from .query import EXIT_CODES, Subject, answered, tell_nearest
+from .query import EXIT_CODES, answered, opened, tell_nearest
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from glscert.verifier.decision import Witness
+    from glscert.verifier import Witness
     from glscert.verifier.settings import Effort
     from glscert.verifier.spec import Signature
 
@@ -29,17 +29,17 @@ def run_standard(query: Path, networks: list[str], assignments: Path | None, eff
     model = _network(networks, declared)
     if declared is not None:
         _check_types(query, declared)
-    ((_, decision),) = answered(Subject(model, query), [query], effort, began=began)
-    if isinstance(decision, GlscertError):
-        raise decision
-    tell_nearest(query, decision)
-    verdict = decision.verdict.value
+    ((_, answer),) = answered(opened(model, query, effort), [query], effort, began=began)
+    if isinstance(answer, GlscertError):
+        raise answer
+    tell_nearest(query, answer)
+    verdict = answer.verdict.word
     typer.echo("timed-out" if verdict == "timeout" else verdict)
-    if decision.witness is not None:
+    if answer.witness is not None:
         if assignments is None:
-            typer.echo(assignment(declared, *decision.witness), nl=False)
+            typer.echo(assignment(declared, answer.witness.x, answer.witness.y), nl=False)
         else:
-            _serialise(assignments, declared, decision.witness)
+            _serialise(assignments, declared, answer.witness)
     return EXIT_CODES[verdict]
 
 

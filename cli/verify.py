@@ -114,7 +114,18 @@ def command(
         Path | None, typer.Option(help="File .json to keep results in; a stopped run goes on from it.")
     ] = None,
     memory: Annotated[int, typer.Option(min=1, help="MiB for bounds and open subdomains.")] = 256,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default="all")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads.", show_default="all; with --jobs one each")
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Processes that share the inputs, or properties, one thread each.")
+    ] = 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Share them on a Ray cluster: its address, auto, or local for --jobs N here."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the attack.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
@@ -137,15 +148,20 @@ def command(
 
     Example: glscli verify model.onnx --vnnlib property.vnnlib --timeout 60
     """
+    from glscert.verifier.run.jobs import Jobs
     from glscert.verifier.settings import Effort
 
     request = Request(eps, eps_file, data, data_dir, images, norm, range, label, threshold, tolerance, min_certified)
     if vnnlib is not None or _is_query(model):
         _refuse_ignored(request)
-    effort = Effort(timeout, memory * 2**20, seed, threads)
+    effort, several = Effort(timeout, memory * 2**20, seed, threads), Jobs(jobs, ray)
+    if several.several and threads is not None:
+        raise InputError("--threads is of one process; with --jobs or --ray each has one. Leave one of them out.")
     if _is_query(model):
         from .standard import run_standard
 
+        if several.several:
+            raise InputError(f"{model} is a single query; --jobs and --ray share many. Leave them out.")
         if vnnlib is not None or as_json or out is not None or result_file is not None:
             raise InputError(
                 f"{model} is a query: its answer goes to stdout. For --vnnlib, --json, --out or --result-file, write "
@@ -157,10 +173,12 @@ def command(
     if vnnlib is not None:
         from .query import run_queries
 
-        raise typer.Exit(run_queries(model, vnnlib, effort, out=out, result_file=result_file, as_json=as_json))
+        raise typer.Exit(
+            run_queries(model, vnnlib, effort, out=out, result_file=result_file, as_json=as_json, jobs=several)
+        )
     if result_file is not None:
         raise InputError("--result-file goes with --vnnlib PROPERTY; --out keeps the results of labelled inputs.")
-    raise typer.Exit(run(model, request, effort, out=out, as_json=as_json))
+    raise typer.Exit(run(model, request, effort, out=out, as_json=as_json, jobs=several))
 
 
 def _refuse_ignored(request: Request) -> None:

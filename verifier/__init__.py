@@ -1,19 +1,20 @@
 """Standalone verification of ONNX networks.
 
-    from glscert.verifier import load, verify
-    decision = verify(load("model.onnx"), "property.vnnlib", timeout=60)
+    from glscert.verifier import load, robustness, verify
+    answer = verify(load("model.onnx"), "property.vnnlib", timeout=60)
 
-docs/python.md has an example from end to end. Nothing heavy is imported before it is needed.
+docs/python.md has an example from end to end. Nothing heavy is imported before it is needed, and never torch.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .answer import Answer as Answer
+    from .answer import Verdict as Verdict
+    from .answer import Witness as Witness
+    from .api import robustness as robustness
     from .api import verify as verify
-    from .decision import Answer as Answer
-    from .decision import Decision as Decision
-    from .decision import Witness as Witness
     from .network import Network as Network
     from .network import load as load
     from .spec import Clause as Clause
@@ -21,17 +22,18 @@ if TYPE_CHECKING:
     from .spec import Row as Row
 
 _HOMES = {
-    "Answer": "decision",
+    "Answer": "answer",
     "Clause": "spec",
-    "Decision": "decision",
     "Network": "network",
     "Query": "spec",
     "Row": "spec",
-    "Witness": "decision",
+    "Verdict": "answer",
+    "Witness": "answer",
     "load": "network",
+    "robustness": "api",
     "verify": "api",
 }
-__all__ = ["Answer", "Clause", "Decision", "Network", "Query", "Row", "Witness", "load", "verify"]
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,8 @@
 """A model file ready for the search: its graph, the engine for it, and onnxruntime on the file itself."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,19 @@ class Network:
     engine: Engine
     runtime: Runtime
     metadata: Mapping[str, str]
+
+    @property
+    def path(self) -> Path:
+        return self.runtime.file.path
+
+    @property
+    def entries(self) -> int:
+        """Of its input."""
+        return self.engine.inputs
+
+    def with_graph(self, graph: Graph) -> "Network":
+        """Another graph on the same weights."""
+        return replace(self, graph=graph, engine=self.engine.extended(graph))
 
     def scores(self, x: np.ndarray) -> np.ndarray:
         """One score per class [N, K] as onnxruntime gives them for x [N, *v]; of an ArgMax 1 for its answer, else 0."""
@@ -62,6 +76,12 @@ def load(path: Path | str, entries: int | None = None) -> Network:
     file = read_model(path)
     model = load_model(file, entries)
     return prepared(model, opened(file, model.graph))
+
+
+@lru_cache(maxsize=1)
+def loaded(path: Path, entries: int | None = None) -> Network:
+    """As `load`, once for all parts of the work that a process of its own does."""
+    return load(path, entries)
 
 
 def prepared(model: Model, runtime: Runtime) -> Network:

@@ -12,7 +12,7 @@ from .region import Entries, Norm
 @dataclass(frozen=True)
 class Effort:
     """What a decision may take. timeout: seconds. memory: bytes for coefficients and open subdomains. seed: the
-    attack's. threads: of the arithmetic; None leaves them as they are. Raises InputError where a value is out of its range.
+    attack's. threads: None: all cores. Raises InputError where a value is out of its range.
     """
 
     timeout: float = 60.0
@@ -67,6 +67,10 @@ class Settings:
             raise InputError(f"threshold = {self.threshold:g} must be finite.")
         if self.tolerance is not None and not (isfinite(self.tolerance) and self.tolerance > 0):
             raise InputError(f"tolerance = {self.tolerance:g} must be finite and greater than 0.")
+
+    @property
+    def effort(self) -> Effort:
+        return Effort(self.timeout, self.memory, self.seed)
 
 
 def _check_numbers(name: str, value: object, *, one: bool) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .engine.substitution import Spec
 from .network import Network
-from .search.attack import Objective, weakest
+from .spec import Row
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,10 @@ class Task(ABC):
     def why_wrong(self, scores: np.ndarray, label: Any) -> str:
         """What is wrong with the prediction [K] for an input of this label."""
 
-    def objective(self, goals: np.ndarray, targets: np.ndarray | None) -> Objective:
-        """Of the attack; targets [N]: the row that each is to break."""
-        return weakest(*self.spec(goals), targets)
+    def exact_rows(self, goal: Any) -> tuple[tuple[Row, ...], ...]:
+        """Of each row of one goal the clause that it is broken, in exact numbers; (): of those where equality counts as
+        broken exact arithmetic has nothing to add."""
+        return ((),) * self.rows
 
     def goals(self, scores: np.ndarray, labels: list[Any]) -> np.ndarray:
         return np.array(labels, dtype=np.int64)

@@ -8,6 +8,7 @@ Where order alone is asked for, rows are about what goes into a last Sigmoid or 
 """
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from .graph.ordered import Ordered, ordered
 from .network import Network
 from .replay import margins
 from .settings import Settings
+from .spec import Row
 from .task import Task
 
 
@@ -117,6 +119,12 @@ class Regression(Task):
         eye = np.eye(goals.shape[1])
         rows = np.broadcast_to(np.concatenate([eye, -eye]), (len(goals), 2 * len(eye), len(eye)))
         return Spec(rows, np.concatenate([-below, above], 1))
+
+    def exact_rows(self, goal: Any) -> tuple[tuple[Row, ...], ...]:
+        above = [(k, Fraction(float(c)) + Fraction(self.tolerance)) for k, c in enumerate(goal)]
+        below = [(k, Fraction(float(c)) - Fraction(self.tolerance)) for k, c in enumerate(goal)]
+        rows = [Row(((k, Fraction(1)),), -end, strict=True) for k, end in below]
+        return tuple((row,) for row in [*rows, *(Row(((k, Fraction(-1)),), end, strict=True) for k, end in above)])
 
     def margins(self, scores: np.ndarray, goals: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore"):  # of infinities, which are not near anything

@@ -1,22 +1,20 @@
-"""Law: the program for many boxes gives sound bounds, on one box those of torch."""
+"""Law: the program for many boxes gives sound bounds, those of DeepPoly on boxes that are no wider than intervals."""
 
+import numpy as np
 import pytest
-import torch
 
-import glscert.verifier.bounds.dense
-from cases import make_case, preactivations
-from glscert.verifier.bounds import Box, Spec
-from glscert.verifier.bounds.dense import dense_layers
-from glscert.verifier.bounds.substitution import anchor, relax, spec_bound
-from glscert.verifier.ops import evaluate
-from glscert.verifier.ops.dense import DenseLayer, DenseNetwork, dense_network
-from glscert.verifier.search import intermediate
-from random_graphs import GRAPHS, Builder
+from glscert.verifier.engine import compiled
+from glscert.verifier.engine.dense import DenseNetwork, dense_network
+from glscert.verifier.engine.engine import Engine
+from glscert.verifier.engine.layers import DenseLayer, dense_layers
+from glscert.verifier.engine.threads import set_threads, threads
+from random_graphs import CURVED, GRAPHS, Builder
+from reference import forward, relu_lines
 
 BOXES = 37  # not a whole number of vectors
 
 
-def _mlp(rng, widths=(3, 11, 7, 13, 4)):
+def mlp(rng, widths=(3, 11, 7, 13, 4)):
     builder = Builder((widths[0],), rng)
     value = "x"
     for width in widths[1:-1]:
@@ -24,106 +22,145 @@ def _mlp(rng, widths=(3, 11, 7, 13, 4)):
     return builder.finish(builder.gemm(value, widths[-1]))
 
 
-def _network(case) -> tuple[DenseNetwork, DenseLayer]:
-    layers = dense_layers(case.graph, case.params)
-    assert layers is not None
-    network = dense_network(layers[:-1])
-    if network is None:
-        pytest.skip("no C compiler on this machine")
-    weight, bias = layers[-1]
-    rows, offset = case.spec.rows[0], case.spec.offset[0]
-    return network, DenseLayer(rows @ weight, rows @ bias + offset)
+class Drawn:
+    def __init__(self, seed, radius, boxes=BOXES):
+        rng = np.random.default_rng(seed)
+        self.graph, self.params = mlp(rng)
+        network = dense_network(Engine(self.graph, self.params))
+        if network is None:
+            pytest.skip(compiled.why_none())
+        self.network: DenseNetwork = network
+        centre = rng.uniform(-1, 1, (boxes, 3))
+        self.lower, self.upper = (
+            centre - rng.uniform(0, radius, (boxes, 3)),
+            centre + rng.uniform(0, radius, (boxes, 3)),
+        )
+        self.directions, self.offset = rng.normal(size=(5, 4)), rng.normal(size=5)
+        last = self.network.rows(self.directions)
+        self.last = DenseLayer(last.weight, last.bias + self.offset)
+        self.rng = rng
+
+    @property
+    def matrices(self) -> list[DenseLayer]:
+        return [
+            DenseLayer(*(self.params[name] for name in node.params)) for node in self.graph.nodes if node.op == "Gemm"
+        ]
+
+    @property
+    def none(self):
+        """No errors."""
+        return np.zeros((len(self.lower), self.network.neurons))
 
 
-def _by_torch(case, box: Box) -> torch.Tensor:
-    """Without the program for rows, which looks at one side of a neuron that keeps its sign."""
-    spec = Spec(case.spec.rows[:1], case.spec.offset[:1])
-    base = anchor(case.graph, case.params, box)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intermediate, "rows_of", lambda *_: None)
-        pre = preactivations(case, base)
-    return spec_bound(case.graph, case.params, base, spec, relax(case.graph, pre))
+def back(layers, lines, rows, lower, upper):
+    """Lower bounds of rows over the last of the layers, through the lines of those before."""
+    bound, form = rows @ layers[-1].bias, rows @ layers[-1].weight
+    for layer, (low, up, start) in zip(layers[-2::-1], lines[::-1], strict=True):
+        bound = bound + np.minimum(form, 0) @ start
+        form = np.maximum(form, 0) * low + np.minimum(form, 0) * up
+        bound, form = bound + form @ layer.bias, form @ layer.weight
+    return bound + np.maximum(form, 0) @ lower + np.minimum(form, 0) @ upper
+
+
+def by_hand(hidden, last, lower, upper):
+    """Of one box: every pre-activation's box is cut to its interval image."""
+    lines, inner = [], (lower, upper)
+    for k, layer in enumerate(hidden):
+        plus, minus = np.maximum(layer.weight, 0), np.minimum(layer.weight, 0)
+        low = plus @ inner[0] + minus @ inner[1] + layer.bias
+        high = plus @ inner[1] + minus @ inner[0] + layer.bias
+        each = np.eye(len(layer.bias))
+        below, above = (back(hidden[: k + 1], lines, sign * each, lower, upper) for sign in (1, -1))
+        unstable = (low < 0) & (high > 0)
+        low = np.where(unstable, np.maximum(low, below), low)
+        high = np.where(unstable, np.minimum(high, -above), high)
+        lines.append(relu_lines(low, high))
+        inner = np.maximum(low, 0), np.maximum(high, 0)
+    return back([*hidden, last], lines, np.eye(len(last.bias)), lower, upper)
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("radius", [0.1, 0.5])
 def test_bounds_of_many_boxes(seed, radius):
-    case = make_case("mlp", seed, batch=BOXES, rows=5, radius=radius, make=_mlp)
-    network, last = _network(case)
-    lower, upper = (end.flatten(1) for end in case.box)
-    none = torch.zeros(BOXES, network.neurons, dtype=torch.float64)
-    found = network.bounds(last, lower, upper, none)
-    for k in range(BOXES):  # alone, for beside others torch narrows some neurons that need not be
-        by_torch = _by_torch(case, Box(case.box.lower[k : k + 1], case.box.upper[k : k + 1]))
-        torch.testing.assert_close(found.lower[k : k + 1], by_torch, rtol=1e-9, atol=1e-9)
-    _check_sound(case, network, found, lower, upper, seed)
+    drawn = Drawn(seed, radius)
+    lower, upper, network = drawn.lower, drawn.upper, drawn.network
+    found = network.bounds(drawn.last, lower, upper, drawn.none)
+    expected = [by_hand(drawn.matrices[:-1], drawn.last, *box) for box in zip(lower, upper, strict=True)]
+    np.testing.assert_allclose(found.lower, expected, rtol=1e-9, atol=1e-9)
+    check_sound(drawn, found, lower, upper)
     middle = (lower + upper) / 2
-    _check_sound(case, network, network.bounds(last, lower, middle, none, found.signs), lower, middle, seed)
+    check_sound(drawn, network.bounds(drawn.last, lower, middle, drawn.none, found.signs), lower, middle)
 
 
-def _check_sound(case, network, found, lower, upper, seed):
+def check_sound(drawn, found, lower, upper):
     """At random points of the boxes: the bounds, the lines, and the signs of every pre-activation."""
-    hidden = dense_layers(case.graph, case.params)[:-1]
-    generator = torch.Generator().manual_seed(seed)
-    constant = found.lower - torch.einsum("bmi,bi->bm", found.coef.clamp(min=0), lower)
-    constant = constant - torch.einsum("bmi,bi->bm", found.coef.clamp(max=0), upper)
+    constant = found.lower - np.einsum("bmi,bi->bm", np.maximum(found.coef, 0), lower)
+    constant = constant - np.einsum("bmi,bi->bm", np.minimum(found.coef, 0), upper)
     for _ in range(50):
-        x = lower + (upper - lower) * torch.rand(lower.shape, generator=generator, dtype=lower.dtype)
-        y = evaluate(case.graph, case.params, x.reshape(case.box.lower.shape))
-        rows = y @ case.spec.rows[0].T + case.spec.offset[0]
+        x = drawn.rng.uniform(lower, upper)
+        values = forward(drawn.graph, drawn.params, x)
+        rows = values[drawn.graph.output] @ drawn.directions.T + drawn.offset
         assert (rows >= found.lower - 1e-9).all()
-        assert (rows >= torch.einsum("bmi,bi->bm", found.coef, x) + constant - 1e-9).all()
-        pre, value = [], x
-        for weight, bias in hidden:
-            pre.append(value @ weight.T + bias)
-            value = torch.relu(pre[-1])
-        pre = torch.cat(pre, 1)
+        assert (rows >= np.einsum("bmi,bi->bm", found.coef, x) + constant - 1e-9).all()
+        pre = np.concatenate([values[node.inputs[0]] for node in drawn.graph.nodes if node.op == "Relu"], 1)
         assert (pre * found.signs >= -1e-9).all()
 
 
-@pytest.mark.parametrize("name", GRAPHS)
+def test_threads_share_the_boxes():
+    drawn, before = Drawn(0, 0.3, boxes=500), threads()
+    found = []
+    for count in (1, 3):
+        set_threads(count)
+        found.append(drawn.network.bounds(drawn.last, drawn.lower, drawn.upper, drawn.none))
+    set_threads(before)
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", GRAPHS | CURVED)
 def test_a_network_written_out_is_the_network(name):
-    case = make_case(name, batch=3)
-    layers = dense_layers(case.graph, case.params)
-    relus = [node for node in case.graph.nodes if node.op == "Relu"]
+    rng = np.random.default_rng(3)
+    graph, params = (GRAPHS | CURVED)[name](rng)
+    layers = dense_layers(Engine(graph, params))
+    kinds = {node.op for node in graph.nodes}
+    assert (layers is not None) == (name not in CURVED and "Relu" in kinds and name not in BRANCHING)
     if layers is None:
         return
-    assert len(layers) == len(relus) + 1
-    value = case.box.lower.flatten(1)
+    value = x = rng.normal(size=(3, int(np.prod(graph.input_shape))))
     for weight, bias in layers[:-1]:
-        value = torch.relu(value @ weight.T + bias)
-    expected = evaluate(case.graph, case.params, case.box.lower)
-    torch.testing.assert_close(value @ layers[-1].weight.T + layers[-1].bias, expected.flatten(1))
+        value = np.maximum(value @ weight.T + bias, 0)
+    expected = forward(graph, params, x.reshape(3, *graph.input_shape))[graph.output].reshape(3, -1)
+    np.testing.assert_allclose(value @ layers[-1].weight.T + layers[-1].bias, expected, rtol=1e-10, atol=1e-10)
+
+
+BRANCHING = {"residual", "dense_residual", "relu_on_input", "branches", "pooled"}  # that meet after a ReLU
 
 
 def test_neurons_are_widened_before_their_signs_are_told():
-    case = make_case("mlp", 3, batch=BOXES, rows=5, radius=0.1, make=_mlp)
-    network, last = _network(case)
-    lower, upper = (end.flatten(1) for end in case.box)
-    none = torch.zeros(BOXES, network.neurons, dtype=torch.float64)
-    plain = network.bounds(last, lower, upper, none).signs
+    drawn = Drawn(3, 0.1)
+    network, last, lower, upper = drawn.network, drawn.last, drawn.lower, drawn.upper
+    plain = network.bounds(last, lower, upper, drawn.none).signs
     for neuron in (0, 10, 11, network.neurons - 1):  # the ends of layers
-        found = network.bounds(last, lower, upper, none.index_fill(1, torch.tensor(neuron), 1e3)).signs
+        error = drawn.none
+        error[:, neuron] = 1e3
+        found = network.bounds(last, lower, upper, error).signs
         assert plain[:, neuron].any() and not found[:, neuron].any()
         beside = [each for each in range(11) if each != neuron]  # the first layer's
-        assert torch.equal(found[:, beside], plain[:, beside])
+        np.testing.assert_array_equal(found[:, beside], plain[:, beside])
 
 
 def test_overflow_proves_nothing():
-    case = make_case("mlp", batch=2, rows=5, make=_mlp)
-    network, last = _network(case)
-    wide = torch.full((2, 3), 1e308, dtype=torch.float64)
-    assert not (network.bounds(last, -wide, wide, torch.zeros(2, network.neurons, dtype=torch.float64)).lower > 0).any()
+    drawn = Drawn(0, 0.1, boxes=2)
+    wide = np.full((2, 3), 1e308)
+    assert not (drawn.network.bounds(drawn.last, -wide, wide, drawn.none).lower > 0).any()
 
 
-def _wide_on_the_way(rng):
-    """4 -> 60 -> 5 without a ReLU between, then one: no matrix of it is large, what it passes through is."""
-    builder = Builder((4,), rng)
-    return builder.finish(builder.gemm(builder.relu(builder.gemm(builder.gemm("x", 60), 5)), 2))
-
-
-@pytest.mark.parametrize(("most", "dense"), ((60 * 5, True), (60 * 5 - 1, False)))
-def test_what_is_large_on_the_way_to_a_matrix_is_none(monkeypatch, most, dense):
-    monkeypatch.setattr(glscert.verifier.bounds.dense, "MOST_ENTRIES", most)
-    case = make_case("wide", 0, make=_wide_on_the_way)
-    assert (dense_layers(case.graph, case.params) is not None) == dense
+@pytest.mark.parametrize(("wide", "dense"), ((1 << 18, True), ((1 << 18) + 1, False)))
+def test_what_is_large_on_the_way_to_a_matrix_is_none(wide, dense):
+    """No matrix of it is large, what its rows pass through is."""
+    builder = Builder((2,), np.random.default_rng(0))
+    spread = builder.gather("x", 0, (0, 1) * (wide // 2) + (0,) * (wide % 2))
+    narrow = builder.reduce_sum(builder.reshape(spread, (1, wide)), (1,))
+    several = builder.gather(narrow, 0, (0, 0, 0, 0))
+    engine = Engine(*builder.finish(builder.gemm(builder.relu(several), 2)))
+    assert (dense_layers(engine) is not None) == dense

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 import onnx
-import torch
 
 from closings import WAYS, Way, only
 from exact import least
@@ -23,6 +22,7 @@ from glscert.verifier.network import Network, load
 from glscert.verifier.outcome import Verdict
 from glscert.verifier.region import Norm
 from glscert.verifier.robustness import Verifier
+from glscert.verifier.search.attack import conjunction, weakest
 from glscert.verifier.settings import Effort, Settings
 from glscert.verifier.spec import Clause, Query, Row
 from operator_draws import CURVED
@@ -98,11 +98,9 @@ def rows_for(asked: Asked, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def property_broken_at_a_point(asked: Asked, way: Way) -> None:
     factors, offsets = rows_for(asked, int(asked.rng.integers(1, 3)))
-    given, start = torch.from_numpy(factors), torch.from_numpy(offsets)
     anywhere: Project = lambda points: points  # noqa: E731
-    point = lowest(
-        asked.network, asked.lower, asked.upper, lambda y: (y @ given.T + start).amax(1), asked.rng, anywhere
-    )
+    largest = conjunction(factors[None], offsets[None])
+    point = lowest(asked.network, asked.lower, asked.upper, largest, asked.rng, anywhere)
     query = asked.query(factors, breaking(asked, factors, offsets, point))
     with only(way):
         decision = decide(load(asked.path), query, Effort(timeout=way.seconds))
@@ -117,9 +115,9 @@ def label_broken_at_a_point(asked: Asked, way: Way) -> None:
     label = int(asked.network.runtime.logits(x.reshape(1, *asked.shape))[0].argmax())
     others = [k for k in range(asked.network.graph.output_shape[0]) if k != label]
     ball = within(x.astype(np.float64), radius, norm)
-    point = lowest(
-        asked.network, asked.lower, asked.upper, lambda y: y[:, label] - y[:, others].amax(1), asked.rng, ball
-    )  # fmt: skip
+    eye = np.eye(len(others) + 1)
+    lead = weakest((eye[label] - eye[others])[None], np.zeros((1, len(others))))
+    point = lowest(asked.network, asked.lower, asked.upper, lead, asked.rng, ball)
     y, error = outputs_at(asked.proto, asked.network, point)
     slack = max(asked.rng.choice(SLACKS) * np.abs(y).max(), 8 * error)
     shift = np.zeros(len(y))
@@ -134,9 +132,8 @@ def label_broken_at_a_point(asked: Asked, way: Way) -> None:
 def property_beside_the_exact_minimum(asked: Asked, way: Way) -> None:
     """Of a network of linear pieces: broken there by a little, and true by a little."""
     factors, offsets = rows_for(asked, 1)
-    graph, params = asked.network.graph, {name: value.numpy() for name, value in asked.network.exact.items()}
     ends = (end.reshape(asked.shape) for end in (asked.lower, asked.upper))
-    level, point = least(dense(graph, params), *ends, factors[0], offsets[0])
+    level, point = least(dense(asked.network.graph, asked.network.engine.params), *ends, factors[0], offsets[0])
     point = np.clip(point.ravel(), asked.lower, asked.upper)
     broken = asked.query(factors, breaking(asked, factors, offsets, point))
     with only(way):

@@ -1,5 +1,7 @@
 """The ascent over the lower slopes, split multipliers and weights of each row, by where its bound is taken."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .bent_rows import Bent, BentRows
@@ -7,7 +9,7 @@ from .plan import Array
 from .steps import Bend
 
 
-class _Moving:
+class Moving:
     """Some entries of an array that ascend by Adam (Kingma and Ba 2015), and the best that they were."""
 
     def __init__(self, array: Array, entries: Array, share: float) -> None:
@@ -15,8 +17,16 @@ class _Moving:
         self.best = array[:, entries]
         self._mean, self._square = np.zeros_like(self.best), np.zeros_like(self.best)
 
-    def projected(self, moved: Array) -> Array:
+    def gradient(self, rows: BentRows, points: dict[int, Array]) -> Array:
+        """Of the rows' bounds, by what is known at the points where these are taken."""
         raise NotImplementedError
+
+    def projected(self, moved: Array) -> Array:
+        """To where the entries may be."""
+        raise NotImplementedError
+
+    def changed(self) -> None:
+        """Called after every change."""
 
     def step(self, gradient: Array, number: int, rate: float) -> None:
         self._mean = self._mean * 0.9 + gradient * 0.1
@@ -24,15 +34,17 @@ class _Moving:
         mean, square = self._mean / (1 - 0.9 ** (number + 1)), self._square / (1 - 0.999 ** (number + 1))
         moved = self.array[:, self.entries] + self.share * rate * mean / (np.sqrt(square) + 1e-8)
         self.array[:, self.entries] = self.projected(moved)
+        self.changed()
 
     def keep(self, better: Array) -> None:
         self.best = np.where(better[:, None], self.array[:, self.entries], self.best)
 
     def restore(self) -> None:
         self.array[:, self.entries] = self.best
+        self.changed()
 
 
-class _Slopes(_Moving):
+class _Slopes(Moving):
     def __init__(self, step: Bend, bent: Bent) -> None:
         super().__init__(bent.low, bent.live, 1.0)
         self._step = step
@@ -47,7 +59,7 @@ class _Slopes(_Moving):
         return np.where(self._free, moved.clip(0, 1), self.array[:, self.entries])
 
 
-class _Splits(_Moving):
+class _Splits(Moving):
     """extra = -sign · multiplier, multiplier >= 0."""
 
     def __init__(self, step: Bend, extra: Array, sign: Array) -> None:
@@ -62,7 +74,7 @@ class _Splits(_Moving):
         return -self._sign * np.maximum(-self._sign * moved, 0)
 
 
-class _Weights(_Moving):
+class Weights(Moving):
     def __init__(self, weights: Array) -> None:
         super().__init__(weights, np.arange(weights.shape[1]), 0.5)
 
@@ -76,8 +88,9 @@ class _Weights(_Moving):
         return least / least.sum(1, keepdims=True)
 
 
-def _moving(rows: BentRows) -> list[_Slopes | _Splits | _Weights]:
-    found: list[_Slopes | _Splits | _Weights] = []
+def plain_moving(rows: BentRows) -> list[Moving]:
+    """What the compiled program moves."""
+    found: list[Moving] = []
     for step in rows.engine.bends.values():
         bent = rows.bent[step.lines]
         if bent is not None and len(bent.live):
@@ -85,13 +98,14 @@ def _moving(rows: BentRows) -> list[_Slopes | _Splits | _Weights]:
         if bent is not None and bent.extra is not None and bent.sign is not None:
             found.append(_Splits(step, bent.extra, bent.sign))
     if rows.weights is not None and rows.weights.shape[1] > 1:
-        found.append(_Weights(rows.weights))
+        found.append(Weights(rows.weights))
     return found
 
 
-def ascend(rows: BentRows, best: Array, steps: int, rate: float, decay: float) -> Array:
-    """The best bounds of so many steps; leaves what moved, and the coefficients, as they were at these."""
-    moving = _moving(rows)
+def ascend(rows: BentRows, moving: Sequence[Moving], steps: int, rate: float, decay: float) -> Array:
+    """The best bounds [T] of so many steps; leaves what moved, and where that is asked for the coefficients, as they
+    were at these."""
+    best = rows.bound()
     for number in range(steps):
         if (best > 0).all():
             break

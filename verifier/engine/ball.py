@@ -12,7 +12,7 @@ for every price >= 0, with equality at the best one (Lagrange): no step towards 
 nothing away these are the dual norms, - max w and - |w|_2.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,14 +52,15 @@ class CutBall:
         return self.each(lambda part: part.astype(dtype, copy=False))
 
     def least(self, coef: Array) -> Array:
-        """Lower bounds [B, M] of A · (x - centre) for rows coef [B|1, M, n]."""
+        """Lower bounds [B, M] of A · (x - centre) for rows coef [B|1, M, n], or of one ball for those of B."""
         rows, entries = coef.shape[1:]
-        found = np.empty((len(self.centre), rows), coef.dtype)
+        found = np.empty((max(len(self.centre), len(coef)), rows), coef.dtype)
         room = max(1, _ROOM // (coef.itemsize * max(1, entries)))  # rows that fit
         boxes = max(1, room // max(1, rows))
         for first in range(0, len(found), boxes):
             here = slice(first, first + boxes)
-            own, parts = coef if len(coef) == 1 else coef[here], self._rows(here)
+            own = coef if len(coef) == 1 else coef[here]
+            parts = self._rows(here if len(self.centre) > 1 else slice(None))
             for row in range(0, rows, room):
                 some = slice(row, row + room)
                 found[here, some] = _fall(self.norm, *_towards(own[:, some], *parts))[0]
@@ -85,6 +86,16 @@ def cut_ball(norm: Norm, centre: Array, radius: Array, box: Box) -> CutBall:
         return share.clip(0, 1)  # the ball ends at 1
 
     return CutBall(norm, centre, radius, radii(centre - box.lower), radii(box.upper - centre))
+
+
+def stacked(balls: Sequence[CutBall]) -> CutBall | None:
+    """Balls [n] of one norm as one batch [B, n]; None where there are none."""
+    if not balls:
+        return None
+    if len({ball.norm for ball in balls}) > 1:
+        raise ValueError("balls of several norms cannot be bounded together")
+    parts = zip(*((ball.centre, ball.radius, ball.down, ball.up) for ball in balls), strict=True)
+    return CutBall(balls[0].norm, *(np.stack(part) for part in parts))
 
 
 def _towards(coef: Array, radius: Array, down: Array, up: Array) -> tuple[Array, Array]:

@@ -9,7 +9,7 @@ from .anchor import Anchor
 from .engine import Engine
 from .plan import Array
 from .steps import Affine, Bend
-from .substitution import substituted
+from .substitution import Spec, dot, substituted
 
 _ROOM = 1 << 26  # bytes of the rows that are carried at a time
 
@@ -25,12 +25,34 @@ def image(step: Affine | Bend, boxes: Mapping[int, Box]) -> Box:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def images(engine: Engine, box: Box) -> dict[int, Box]:
-    """The interval image [B, n] of every value, by number, for inputs in the boxes [B, n]."""
-    boxes = {0: box}
+def images(engine: Engine, box: Box, known: Mapping[int, Box] | None = None) -> dict[int, Box]:
+    """The interval image [B, n] of every value, by number, for inputs in the boxes [B, n]; known: boxes that are."""
+    boxes = {0: box, **(known or {})}
     for step in engine.steps:
-        boxes[step.out] = image(step, boxes)
+        if step.out not in boxes:
+            boxes[step.out] = image(step, boxes)
     return boxes
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def row_bounds(engine: Engine, boxes: Mapping[int, Box], spec: Spec) -> Array:
+    """Lower bounds [B, M] of rows over the output, from the boxes [B, n] of the last values that are not affine in
+    others: what is affine above them is one with the rows."""
+    total, coefs = spec.offset, {engine.output: spec.rows}
+    for step in reversed(engine.steps):
+        if isinstance(step, Bend) or step.out not in coefs:
+            continue
+        coef = coefs.pop(step.out)
+        if step.offset is not None:
+            total = total + coef @ step.offset
+        for number, part in zip(step.inputs, step.back(coef.reshape(-1, coef.shape[2])), strict=True):
+            part = part.reshape(*coef.shape[:2], -1)
+            coefs[number] = coefs[number] + part if number in coefs else part
+    for number, coef in coefs.items():
+        centre = (boxes[number].lower + boxes[number].upper) * 0.5
+        radius = boxes[number].upper - centre
+        total = total + dot(coef, centre[:, None]) - dot(abs(coef), radius[:, None])
+    return total
 
 
 def affine_images(engine: Engine, anchor: Anchor) -> dict[int, Box]:

@@ -1,4 +1,5 @@
-"""A query as arrays: its boxes, each once, and for every box the clauses that share it, as rows to prove positive.
+"""Regions and their clauses as arrays; of a query its boxes, each once, and for every box the clauses that share it, as
+rows to prove positive.
 
 A clause c · y + a · x + d <= 0 (all its rows at once) is refuted where one row, or a combination of rows with factors
 >= 0, is positive on the whole box. Rows are scaled so that their largest factor is 1, which changes no sign.
@@ -7,9 +8,12 @@ A clause c · y + a · x + d <= 0 (all its rows at once) is refuted where one ro
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 import numpy as np
 
+from ..answer import Witness
+from ..engine.ball import CutBall
 from ..engine.plan import Array
 from ..errors import UnsupportedError
 from ..functions import Box
@@ -20,14 +24,29 @@ from ..spec.settle import Settler, settlers
 _ROWS = 4 * 8  # bytes of a number in the rows of all groups, written out: kept, padded, in float32
 
 
+class LabelledInput(Protocol):
+    """x [n] as given, and whether a runtime is fed these very numbers."""
+
+    @property
+    def x(self) -> Array: ...
+    @property
+    def given(self) -> bool: ...
+    def witness(self, point: Array) -> Witness | None:
+        """Near a point [n] of the attack's box, where onnxruntime does not keep what the input is to keep."""
+
+
 @dataclass(frozen=True)
 class Group:
-    """Clauses over one box. attack [n] float32: what the inputs are fed (`Clause.fed`), empty where lower > upper
-    somewhere; proof [n] float64 covers that and the exact box. rows [C, M, K], offset [C, M] float64 over the graph's
-    outputs, where each of the C holds unless refuted; one with fewer rows repeats its first, one with none has the row
+    """Clauses over one region: a box, or the part of it that a ball is cut to.
+
+    attack [n], in the runtime's type: what the inputs are fed (`Clause.fed`), empty where lower > upper somewhere;
+    proof [n] float64 covers that and the exact box. rows [C, M, K], offset [C, M] float64 over the graph's outputs,
+    where each of the C holds unless refuted; one with fewer rows repeats its first, one with none has the row
     0 · y - 1, which nothing proves positive. exact: these C in the numbers of the text, none spelled out. clauses: the
     same as the query has them, over the file's inputs and outputs. alive [C]: those that nothing has refuted yet.
     settlers [C]: what moves points of the attack's box to where each one's relations of inputs hold, if it has any.
+    ball: of the proof, and attacked: in the attack's box and type. labelled: of a labelled input, in place of clauses,
+    what makes a point of the attack's box a counterexample.
     """
 
     clauses: tuple[Clause, ...]
@@ -39,9 +58,16 @@ class Group:
 
     alive: Array
     settlers: tuple[Settler | None, ...]
+    ball: CutBall | None = None
+    attacked: CutBall | None = None
+    labelled: LabelledInput | None = None
 
     def exact_ends(self) -> tuple[list[Fraction], list[Fraction]]:
         """The exact box, with what its inputs are fed."""
+        if not self.clauses:
+            return [Fraction(end) for end in self.proof.lower.tolist()], [
+                Fraction(end) for end in self.proof.upper.tolist()
+            ]
         clause, ends = self.clauses[0], (list[Fraction](), list[Fraction]())
         for index, (lower, upper) in enumerate(zip(clause.lower.tolist(), clause.upper.tolist(), strict=True)):
             low, high = Fraction(lower), Fraction(upper)

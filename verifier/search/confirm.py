@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..decision import Witness
+from ..answer import Witness
 from ..engine.anchor import Anchor
 from ..engine.engine import Engine
 from ..engine.errors import by_intervals, in_range
@@ -39,8 +39,10 @@ class Judge:
         self.doubts: dict[int, str] = {}
 
     def witness(self, group: int, point: np.ndarray) -> Witness | None:
-        """For a point [n] float32 that the group's box is fed."""
+        """For a point [n] that the group's box is fed, in its type."""
         known, shape = self._groups[group], self._network.graph.input_shape
+        if known.labelled is not None:
+            return known.labelled.witness(point)
         y = self._network.runtime.logits(point.reshape(1, *shape))[0]
         broken = [clause for clause in known.clauses if unsafe(clause, point, y)]
         if not broken:

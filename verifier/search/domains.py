@@ -1,14 +1,15 @@
 """Subdomains: parts of the input box in which the inputs of some nonlinearities lie on one side of a point."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from ..bounds.beta_crown import Cuts, Dual
-from ..ops import Box
+from ..engine.dual import Cuts, Dual
+from ..engine.plan import Array
+from ..engine.steps import Bend
+from ..functions import Box
 
 
 class Split(NamedTuple):
@@ -30,15 +31,17 @@ class Branch(NamedTuple):
 
 @dataclass
 class Domain:
-    """One open subdomain of one problem, with the multipliers of its best bound and the neuron to split next."""
+    """One open subdomain of one problem, with the slopes and multipliers of its best bound, as `Packing`
+    keeps them, and the neuron to split next."""
 
     problem: int
     splits: tuple[Split, ...]
     bound: float
-    slopes: dict[str, Tensor] = field(repr=False)
-    multipliers: dict[str, Tensor] = field(repr=False)
-    weights: Tensor = field(repr=False)
+    slopes: Array = field(repr=False)
+    multipliers: Array = field(repr=False)
+    weights: Array = field(repr=False)
     branch: Branch | None = None  # None: no neuron is left to be split
+    reason: str = ""  # why that leaves it open
 
     def children(self) -> list["Domain"]:
         """Both sides of the split."""
@@ -48,10 +51,10 @@ class Domain:
         return [replace(self, splits=(*self.splits, Split(name, neuron, side, point)), branch=None) for side in (1, -1)]
 
 
-def clip(pre: Mapping[str, Box], domains: list[Domain]) -> tuple[dict[str, Box], dict[str, Cuts]]:
-    """Boxes [D, *v] of the nonlinearities' inputs, each domain's cut by its splits, and which ends that moved."""
+def clip(pre: Mapping[str, Box], domains: Sequence[Domain]) -> tuple[dict[str, Box], dict[str, Cuts]]:
+    """Boxes [D, n] of the nonlinearities' inputs, each domain's cut by its splits, and which ends that moved."""
     places: dict[tuple[str, int], tuple[list[int], list[float]]] = {}
-    sizes = {name: box.lower[0].numel() for name, box in pre.items()}
+    sizes = {name: box.lower.shape[1] for name, box in pre.items()}
     for row, domain in enumerate(domains):
         for name, neuron, side, point in domain.splits:
             index, points = places.setdefault((name, side), ([], []))
@@ -60,51 +63,52 @@ def clip(pre: Mapping[str, Box], domains: list[Domain]) -> tuple[dict[str, Box],
     boxes, cuts = {}, {}
     for name, box in pre.items():
         ends = []
-        for side, end, reduce in zip((1, -1), box, ("amax", "amin"), strict=True):
-            index, points = places.get((name, side), ([], []))
-            inner = end.flatten().scatter_reduce(
-                0, torch.tensor(index, dtype=torch.long), end.new_tensor(points), reduce
-            )
-            ends.append(inner.reshape(end.shape))
+        for side, end, inwards in zip((1, -1), box, (np.maximum, np.minimum), strict=True):
+            inner = np.array(end, order="C")
+            if (name, side) in places:
+                index, points = places[name, side]
+                inwards.at(inner.reshape(-1), index, np.array(points, end.dtype))
+            ends.append(inner)
         boxes[name] = Box(*ends)
         cuts[name] = Cuts(boxes[name].lower > box.lower, boxes[name].upper < box.upper)
     return boxes, cuts
 
 
-def stacked_dual(domains: list[Domain]) -> Dual:
-    """The domains' slopes and multipliers as one batch [D, 1, *v], and their weights [D, M]."""
-
-    def stack(kind: str) -> dict[str, Tensor]:
-        return {name: torch.stack([getattr(d, kind)[name] for d in domains]) for name in domains[0].slopes}
-
-    return Dual(stack("slopes"), stack("multipliers"), torch.stack([d.weights for d in domains]))
-
-
 class Packing:
-    """Of a problem's neurons those that are unstable on its whole box [*v]: the slopes and multipliers of no others say
-    anything, so that open subdomains keep these alone."""
+    """Subdomains keep slopes and multipliers of those neurons alone that are unstable on their problem's whole box: no
+    others say anything. Neurons are counted through all values."""
 
-    def __init__(self, unstable: Mapping[str, Tensor]) -> None:
-        self._shapes = {name: mask.shape for name, mask in unstable.items()}
-        self._index = {name: mask.flatten().nonzero().flatten() for name, mask in unstable.items()}
+    def __init__(self, bends: Mapping[str, Bend]) -> None:
+        self._bends = bends
+        self._ends = np.cumsum([0, *(bend.size for bend in bends.values())]).tolist()
 
-    @property
-    def size(self) -> int:
-        return sum(len(index) for index in self._index.values())
+    def kept(self, pre: Mapping[str, Box]) -> Array:
+        """Numbers of the neurons that are unstable on boxes [n]."""
+        masks = [bend.function.unstable(pre[name]) for name, bend in self._bends.items()]
+        return np.flatnonzero(np.concatenate([np.zeros(0, bool), *masks]))
 
-    def packed(self, domain: Domain) -> Domain:
-        def pack(values: dict[str, Tensor]) -> dict[str, Tensor]:
-            return {name: value.flatten()[self._index[name]] for name, value in values.items()}
+    def stacked(self, domains: Sequence[Domain], kept: Sequence[Array]) -> Dual:
+        """The domains' slopes and multipliers as one batch [D, 1, n], 0 where nothing is kept, and their weights
+        [D, M]. kept: of each domain."""
 
-        return replace(domain, slopes=pack(domain.slopes), multipliers=pack(domain.multipliers))
+        def spelled(packed: Sequence[Array]) -> dict[str, Array]:
+            full = np.zeros((len(domains), 1, self._ends[-1]), packed[0].dtype)
+            for row, (index, values) in enumerate(zip(kept, packed, strict=True)):
+                full[row, 0, index] = values
+            pairs = zip(self._bends, self._ends, self._ends[1:], strict=False)
+            return {name: full[:, :, first:last] for name, first, last in pairs}
 
-    def spelled(self, domain: Domain) -> Domain:
-        def spell(values: dict[str, Tensor]) -> dict[str, Tensor]:
-            found = {}
-            for name, value in values.items():
-                full = value.new_zeros(self._shapes[name].numel())
-                full[self._index[name]] = value
-                found[name] = full.reshape(1, *self._shapes[name])
-            return found
+        slopes, multipliers = spelled([d.slopes for d in domains]), spelled([d.multipliers for d in domains])
+        return Dual(slopes, multipliers, np.stack([domain.weights for domain in domains]))
 
-        return replace(domain, slopes=spell(domain.slopes), multipliers=spell(domain.multipliers))
+    def keep(self, domains: Sequence[Domain], dual: Dual, kept: Sequence[Array]) -> None:
+        """Each domain keeps its own row of the dual."""
+        none = np.zeros((len(domains), 0), np.float32)
+        slopes, multipliers = (
+            np.concatenate([none, *(values[name][:, 0] for name in self._bends)], 1)
+            for values in (dual.slopes, dual.multipliers)
+        )
+        for row, (domain, index) in enumerate(zip(domains, kept, strict=True)):
+            domain.slopes, domain.multipliers = slopes[row, index], multipliers[row, index]
+            if dual.weights is not None:
+                domain.weights = dual.weights[row].copy()

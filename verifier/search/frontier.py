@@ -13,7 +13,8 @@ _DOMAIN = 4096  # bytes of a subdomain beside its slopes and multipliers
 @dataclass(frozen=True)
 class Limits:
     """seconds: an input's share of the work. domains: open at once, of one problem. memory: bytes that all open
-    subdomains may hold. batch: subdomains bounded together. visits: subdomains of a problem, beyond which it rests."""
+    subdomains may hold. batch: subdomains bounded together. visits: subdomains of a problem, beyond which it rests.
+    branching: a name in `BRANCHING`."""
 
     seconds: float
     domains: int = 20_000
@@ -22,6 +23,7 @@ class Limits:
     visits: float = inf
     steps: int = 20
     root_steps: int = 20
+    branching: str = "filtered"
 
 
 @dataclass
@@ -146,8 +148,9 @@ class Frontier:
 
     def exhausted(self, problem: int) -> None:
         """What is left of a problem no split divides."""
-        bound = min(domain.bound for domain in self.progress[problem].over)
-        self.stop_owner(self.problems[problem].owner, f"no neuron left to split, at a bound of {bound:.2g}")
+        lowest = min(self.progress[problem].over, key=lambda domain: domain.bound)
+        reason = lowest.reason or f"no neuron left to split, at a bound of {lowest.bound:.2g}"
+        self.stop_owner(self.problems[problem].owner, reason)
 
     def seconds_left(self, owner: int) -> float:
         spent = sum(self.progress[i].seconds for i in self._of_owner[owner])

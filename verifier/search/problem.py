@@ -1,22 +1,23 @@
-"""A clause over one input box: what branch and bound decides."""
+"""A clause over one region of inputs: what branch and bound decides."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from ..bounds import Spec
-from ..bounds.ball import CutBall
-from ..bounds.substitution import Anchor, anchor, input_anchor
-from ..graph import Graph
-from ..ops import Box, Params, evaluate
+from ..engine.anchor import Anchor
+from ..engine.ball import CutBall
+from ..engine.engine import Engine
+from ..engine.plan import Array
+from ..engine.substitution import Spec
+from ..functions import Box
 
 
 @dataclass(frozen=True)
 class Problem:
-    """To prove: everywhere on the box, or in the part of it that the ball is cut to, some row of rows [M, K] · y +
-    offset [M] is > 0. All tensors float64, without a batch axis; `pre` from DeepPoly.
+    """To prove: everywhere on the box [n], or in the part of it that the ball is cut to, some row of rows [M, K] · y +
+    offset [M] is > 0. All arrays float64, without a batch axis; `pre` from DeepPoly.
 
     owner: number of the input; number: of the clause among that input's. What shares `pre` shares box and ball.
     """
@@ -24,63 +25,67 @@ class Problem:
     owner: int
     number: int
     box: Box
-    rows: Tensor
-    offset: Tensor
-    pre: dict[str, Box]
-    weights: Tensor | None = None  # [M] >= 0: a first guess of the rows' share in the proof
+    rows: Array
+    offset: Array
+    pre: Mapping[str, Box]
+    weights: Array | None = None  # [M] >= 0: a first guess of the rows' share in the proof
     ball: CutBall | None = None
 
-    def region(self) -> tuple[Box, dict[str, Box], CutBall | None]:
-        """box, pre and ball with a batch axis of one."""
-        boxes = {name: Box(*(end[None] for end in known)) for name, known in self.pre.items()}
+    def region(self) -> tuple[Anchor, dict[str, Box]]:
+        """Where it ends, and `pre`, with a batch axis of one."""
         ball = None if self.ball is None else self.ball.each(lambda part: part[None])
-        return Box(*(end[None] for end in self.box)), boxes, ball
+        boxes = {name: Box(known.lower[None], known.upper[None]) for name, known in self.pre.items()}
+        return Anchor(Box(self.box.lower[None], self.box.upper[None]), ball), boxes
 
 
 class Batch(NamedTuple):
-    """Problems stacked for the bound engine, in one dtype."""
+    """Problems stacked for bounds in the engine's dtype: spec rows [D, M, K], boxes pre [D, n]. To be read only."""
 
-    params: Params
-    base: Anchor
+    engine: Engine
+    anchor: Anchor
     spec: Spec
     pre: dict[str, Box]
 
 
-def batch(graph: Graph, params: Params, problems: list[Problem], most: int = 1) -> Batch:
-    """box and pre [D, *v], spec rows [D, M, K], in the dtype of `params`; M = `most`: a problem with fewer rows repeats
-    its last."""
-    dtype = next(iter(params.values())).dtype
+def batch(engine: Engine, problems: Sequence[Problem], most: int = 1) -> Batch:
+    """M = `most`: a problem with fewer rows repeats its last."""
+    first = {id(problem): place for place, problem in reversed(list(enumerate(problems)))}
+    each = sorted(first.values())  # of every problem once
+    places = {place: number for number, place in enumerate(each)}
+    index = np.array([places[first[id(problem)]] for problem in problems])
 
-    def stack(tensors: list[Tensor]) -> Tensor:
-        return torch.stack(tensors).to(dtype)
+    def stacked(part: Callable[[Problem], Array]) -> Array:
+        found = np.stack([part(problems[place]) for place in each]).astype(engine.dtype, copy=False)
+        return found[index] if len(each) > 1 else np.broadcast_to(found, (len(index), *found.shape[1:]))
 
-    box = Box(stack([p.box.lower for p in problems]), stack([p.box.upper for p in problems]))
-    spelled = [torch.arange(most).clamp(max=len(p.rows) - 1) for p in problems]
-    spec = Spec(
-        stack([p.rows[index] for p, index in zip(problems, spelled, strict=True)]),
-        stack([p.offset[index] for p, index in zip(problems, spelled, strict=True)]),
-    )
+    def spelled(problem: Problem) -> Array:
+        return np.minimum(np.arange(most), len(problem.rows) - 1)
+
+    box = Box(stacked(lambda p: p.box.lower), stacked(lambda p: p.box.upper))
+    spec = Spec(stacked(lambda p: p.rows[spelled(p)]), stacked(lambda p: p.offset[spelled(p)]))
     pre = {
-        name: Box(stack([p.pre[name].lower for p in problems]), stack([p.pre[name].upper for p in problems]))
+        name: Box(*(stacked(lambda p, name=name, end=end: p.pre[name][end]) for end in (0, 1)))  # type: ignore[misc]
         for name in problems[0].pre
     }
-    ball = _stacked([p.ball for p in problems], dtype)
-    base = input_anchor(graph, params, box) if ball is None else anchor(graph, params, box, ball)
-    return Batch(params, base, spec, pre)
+    return Batch(engine, Anchor(box, _ball(problems, stacked)), spec, pre)
 
 
-def rows_at(graph: Graph, work: Batch, points: Tensor) -> Tensor:
-    """The network's own largest row at each of the points [D, *v]: [D]."""
-    rows = (work.spec.rows * evaluate(graph, work.params, points).unsqueeze(1)).sum(2) + work.spec.offset
-    return rows.amax(1)
+def rows_at(work: Batch, points: Array) -> Array:
+    """The network's own largest row at each of the points [D, n]: [D]."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        outputs = work.engine.evaluate(points)
+        return np.asarray(((work.spec.rows @ outputs[:, :, None])[:, :, 0] + work.spec.offset).max(1))
 
 
-def _stacked(balls: list[CutBall | None], dtype: torch.dtype) -> CutBall | None:
+def _ball(problems: Sequence[Problem], stacked: Callable[[Callable[[Problem], Array]], Array]) -> CutBall | None:
     """One ball with a batch axis; the problems of a search all have one, of one norm, or none has."""
-    given = [ball for ball in balls if ball is not None]
+    given = [problem.ball for problem in problems if problem.ball is not None]
     if not given:
         return None
-    if len(given) < len(balls) or len({ball.norm for ball in given}) > 1:
+    if len(given) < len(problems) or len({ball.norm for ball in given}) > 1:
         raise ValueError("problems over balls and over boxes, or of several norms, cannot be bounded together")
-    parts = zip(*((ball.centre, ball.radius, ball.down, ball.up) for ball in given), strict=True)
-    return CutBall(given[0].norm, *(torch.stack(part).to(dtype) for part in parts))
+
+    def part(name: str) -> Array:
+        return stacked(lambda problem: getattr(problem.ball, name))
+
+    return CutBall(given[0].norm, *map(part, ("centre", "radius", "down", "up")))

@@ -9,145 +9,98 @@ what may have rounded.
 
 from collections.abc import Generator, Mapping
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from ..bounds.backward import lower_bound
-from ..bounds.ball import CutBall
-from ..bounds.beta_crown import dual_program
-from ..bounds.errors import Errors, analysed
-from ..bounds.interval import exact_values, nonlinearities
-from ..bounds.rows import Rows
-from ..bounds.substitution import Anchor, anchor, relax
-from ..graph import Graph
-from ..ops import Box, Params
-from ..ops.forms import Form
+from ..engine.anchor import Anchor
+from ..engine.dual import dual_bounds, start_dual
+from ..engine.engine import Engine
+from ..engine.errors import Errors, analysed
+from ..engine.neuron_rows import Neurons, climbed
+from ..engine.plan import Array
+from ..engine.steps import Bend
+from ..engine.substitution import Spec, relax
+from ..functions import Box
+from .proof import double
 
 _COPIES = 12  # of the slopes, alive together while they climb
 
 
 def refined(
-    graph: Graph,
-    params: Params,
-    single: Params,
-    box: Box,
-    pre: Mapping[str, Box],
-    *,
-    steps: int,
-    memory: int,
-    ball: CutBall | None = None,
+    engine: Engine, anchor: Anchor, pre: Mapping[str, Box], *, steps: int, memory: int
 ) -> Generator[int, None, dict[str, Box]]:
-    """Boxes within `pre` of one box [1, *v] or of the part of it that the ball is cut to, all float64; single: `params`
-    in float32. Yields between parts of the work, that it bounded no subdomain.
+    """Boxes within `pre` of one anchor, [1, n], all float64. Yields between parts of the work, that it bounded no
+    subdomain.
     """
-    exact, found = exact_values(graph), dict(pre)
-    bases = (
-        anchor(graph, single, Box(*(end.float() for end in box)), ball and ball.each(Tensor.float)),
-        anchor(graph, params, box, ball),
-    )
-    errors = analysed(graph, params, bases[1], pre)
-    programs = [dual_program(graph, each, base) for each, base in zip((single, params), bases, strict=True)]
-    for name, operator in nonlinearities(graph).items():
-        if name in exact:
+    found, errors, bounds = dict(pre), analysed(engine, anchor, pre), _kinked if engine.piecewise_linear else _curved
+    for name, (bends, _) in below(engine).items():
+        if name in engine.exact:
             continue
-        below = _before(graph, name, found)
-        index = operator.unstable(found[name]).flatten().nonzero().flatten()
-        slopes = sum(found[each].lower.numel() for each in below)
+        known = {each: found[each] for each in bends}
+        index = _neighbours(engine, name, np.flatnonzero(engine.bends[name].function.unstable(found[name])[0]))
+        slopes = sum(box.lower.shape[1] for box in known.values())
         size = max(1, memory // (2 * _COPIES * 4 * max(slopes, 1)))
-        for part in index.split(size) if len(index) else ():
+        lower, upper = (end[0].copy() for end in found[name])
+        for first in range(0, len(index), size):
             yield 0
-            known = {each: found[each] for each in below}
-            if programs[0] is not None and programs[1] is not None:
-                bound = _compiled(programs[0], programs[1], graph, name, part, bases, known, steps, errors)
-            else:
-                rows = torch.zeros(1, 2 * len(part), found[name].lower.numel(), dtype=torch.float64)
-                rows[0, torch.arange(len(part)), part] = 1
-                rows[0, torch.arange(len(part)) + len(part), part] = -1
-                bound = _climbed(graph, (single, params), name, rows, bases, known, steps)
-                bound = bound - errors.whole[name].flatten()[part].repeat(2)
-            lower, upper = (end.clone() for end in found[name])
-            flat_lower, flat_upper = lower.view(-1), upper.view(-1)
-            flat_lower[part] = torch.fmax(flat_lower[part], bound[: len(part)])
-            flat_upper[part] = torch.fmin(flat_upper[part], -bound[len(part) :])
-            found[name] = Box(lower, upper)
+            part = index[first : first + size]
+            least, least_negated = bounds(engine, name, part, anchor, known, errors, steps)
+            lower[part] = np.fmax(lower[part], least)
+            upper[part] = np.fmin(upper[part], -least_negated)
+        found[name] = Box(lower[None], upper[None])
     return found
 
 
-def _compiled(
-    single: Rows,
-    exact: Rows,
-    graph: Graph,
-    name: str,
-    part: Tensor,
-    bases: tuple[Anchor, Anchor],
-    known: Mapping[str, Box],
-    steps: int,
-    errors: Errors,
-) -> Tensor:
-    """The bounds of v and then of -v for the neurons `part`."""
-    order = exact.neighbours(name, part)
-    neuron, sign = part[order].repeat_interleave(2), torch.tensor([1.0, -1.0]).repeat(len(part))
-    boxes = {each: Box(*(end.float() for end in box)) for each, box in known.items()}
-    operators = nonlinearities(graph)
-    live = {each: operators[each].unstable(box).flatten().nonzero().flatten() for each, box in known.items()}
-    _, slopes = single.climbed(name, neuron, sign, relax(graph, boxes), bases[0], live, steps=steps)
-    bound, _ = exact.climbed(name, neuron, sign, relax(graph, known), bases[1], live, slopes=slopes, errors=errors)
-    both = bound.new_empty(len(part), 2).index_copy_(0, order, bound.unflatten(0, (-1, 2)))
-    return both.T.flatten()
+def _neighbours(engine: Engine, name: str, neuron: Array) -> Array:
+    """Those next to each other that see much the same of the values below."""
+    _, height, width = engine.plan.values[engine.bends[name].into].shape
+    return neuron[np.argsort(neuron % (height * width), kind="stable")]
 
 
-def _before(graph: Graph, name: str, pre: Mapping[str, Box]) -> list[str]:
-    """The nonlinearities' inputs that the value `name` depends on."""
-    needed = {name}
-    for node in reversed(graph.nodes):
-        if node.output in needed:
-            needed.update(node.inputs)
-    return [each for each in pre if each in needed and each != name]
+def _kinked(
+    engine: Engine, name: str, part: Array, anchor: Anchor, known: Mapping[str, Box], errors: Errors, steps: int
+) -> Array:
+    """The bounds [2, m] of v and of -v for the neurons `part`."""
+    single, anchors, boxes = engine.single, anchor.astype(np.float32), _single(known)
+    neurons = Neurons(name, np.repeat(part, 2), np.tile([1.0, -1.0], len(part)))
+    live = {each: np.flatnonzero(engine.bends[each].function.unstable(box)[0]) for each, box in known.items()}
+    _, slopes = climbed(single, neurons, relax(single, boxes), anchors, live, steps=steps)
+    bound, _ = climbed(engine, neurons, relax(engine, known), anchor, live, slopes=slopes, errors=errors)
+    return np.asarray(bound.reshape(-1, 2).T)
 
 
-def _climbed(
-    graph: Graph,
-    params: tuple[Params, Params],
-    name: str,
-    rows: Tensor,
-    bases: tuple[Anchor, Anchor],
-    known: Mapping[str, Box],
-    steps: int,
-) -> Tensor:
-    """The best float64 bounds [M] of rows [1, M, entries] over the value `name`."""
-    operators = nonlinearities(graph)
-    single = {each: Box(*(end.float() for end in box)) for each, box in known.items()}
-    slopes = {
-        each: operators[each].start_slope(box).unsqueeze(1).repeat(1, rows.shape[1], *[1] * (box.lower.dim() - 1))
-        for each, box in single.items()
-    }
-    form = Form(rows.float().unsqueeze(1))
-    best = torch.full((rows.shape[1],), -torch.inf)
-    kept = slopes
-    for step in range(steps if slopes else 0):
-        current = {each: slope.requires_grad_() for each, slope in slopes.items()}
-        with torch.enable_grad():
-            bound = lower_bound(
-                graph, params[0], name, form, relax(graph, single, current), bases[0].centres, bases[0].radii
-            )[0]
-            if not bound.requires_grad:  # no line lies between: two kinds of nonlinearities may read one value
-                break
-            gradients = torch.autograd.grad(bound.sum(), list(current.values()), allow_unused=True)
-        better = bound.detach() > best
-        best = torch.where(better, bound.detach(), best)
-        kept = {each: _picked(better, current[each].detach(), kept[each]) for each in kept}
-        rate = 0.5 / (1 + step)
-        slopes = {
-            each: slope.detach()
-            if gradient is None
-            else (slope.detach() + rate * gradient / gradient.abs().flatten(2).amax(2).reshape(
-                1, -1, *[1] * (slope.dim() - 2)).clamp(min=1e-12)).clamp(0, 1)
-            for (each, slope), gradient in zip(current.items(), gradients, strict=True)
-        }  # fmt: skip
-    exact = {each: slope.detach().double() for each, slope in kept.items()}
-    form = Form(rows.unsqueeze(1))
-    return lower_bound(graph, params[1], name, form, relax(graph, known, exact), bases[1].centres, bases[1].radii)[0]
+def _curved(
+    engine: Engine, name: str, part: Array, anchor: Anchor, known: Mapping[str, Box], errors: Errors, steps: int
+) -> Array:
+    """The same where slopes choose among tangents."""
+    own = engine.upto(name)
+    rows = np.zeros((2, len(part), own.outputs))
+    rows[0, np.arange(len(part)), part] = 1
+    rows[1] = -rows[0]
+    spec, boxes = Spec(rows.reshape(1, -1, own.outputs), np.zeros((1, 2 * len(part)))), _single(known)
+    low = Spec(*(each.astype(np.float32) for each in spec))
+    start = start_dual(own.single, boxes, 2 * len(part))
+    best = dual_bounds(own.single, low, boxes, start, None, anchor.astype(np.float32), steps=steps).dual
+    bound = dual_bounds(own, spec, known, double(best), None, anchor).bound
+    return np.asarray(bound.reshape(2, -1) - errors.whole[engine.bends[name].into][0, part])
 
 
-def _picked(better: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    return torch.where(better.reshape(1, -1, *[1] * (new.dim() - 2)), new, old)
+def _single(known: Mapping[str, Box]) -> dict[str, Box]:
+    return {name: Box(*(end.astype(np.float32) for end in box)) for name, box in known.items()}
+
+
+def below(engine: Engine) -> dict[str, tuple[list[str], int]]:
+    """Of each bend, the bends that its input depends on, and the multiplications of one pass there."""
+    found = {}
+    for name, bend in engine.bends.items():
+        needed, bends, work = {bend.into}, list[str](), 1
+        for step in reversed(engine.steps):
+            if step.out not in needed:
+                continue
+            if isinstance(step, Bend):
+                needed.add(step.into)
+                bends.append(step.name)
+            else:
+                needed.update(step.inputs)
+                work += step.multiplications
+        found[name] = bends[::-1], work
+    return found

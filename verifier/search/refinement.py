@@ -10,15 +10,15 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from math import inf
 
-import torch
+import numpy as np
 
-from ..bounds.interval import nonlinearities, piecewise_linear
-from ..graph import Graph
-from ..ops import Box, Params
-from .cost import multiplications, subdomain_seconds
+from ..engine.engine import Engine
+from ..engine.plan import Array
+from ..functions import Box
+from .cost import subdomain_seconds
 from .neurons import tightened
 from .problem import Problem
-from .refine import refined
+from .refine import below, refined
 
 _STEPS = 8  # of the first stage's ascent
 _CLIMB = 0.2  # of a subdomain's cost, for one end of a neuron in the first stage
@@ -42,20 +42,18 @@ class Due:
 class Refiner:
     """Stages for the problems of one network."""
 
-    def __init__(self, graph: Graph, params: Params, single: Params, memory: int) -> None:
-        self._graph, self._params, self._single, self._memory = graph, params, single, memory
-        self._operators, self._kinked = nonlinearities(graph), piecewise_linear(graph)
-        self._parts: dict[str, tuple[Graph, float]] = {}  # with the seconds of a subdomain
-        for name in self._operators:
-            part = graph.upto(name)
-            if nonlinearities(part):
-                self._parts[name] = part, subdomain_seconds(multiplications(part, params))
+    def __init__(self, engine: Engine, memory: int) -> None:
+        self._engine, self._memory = engine, memory
+        self._parts: dict[str, Engine] = {}
+        self._seconds = {  # of a subdomain of the part that computes the value
+            name: subdomain_seconds(work) for name, (bends, work) in below(engine).items() if bends
+        }
 
     def price(self, stage: int, pre: Mapping[str, Box]) -> float:
         """The seconds of a stage; infinite where it has nothing to do, as of smooth functions all but the first."""
-        if stage > 0 and not self._kinked:
+        if stage > 0 and not self._engine.piecewise_linear:
             return inf
-        ends = sum(2 * len(self._unstable(name, pre[name])) * each for name, (_, each) in self._parts.items())
+        ends = sum(2 * len(self._unstable(name, pre[name])) * each for name, each in self._seconds.items())
         return (_CLIMB if stage == 0 else _USED * _visits(stage)) * ends or inf
 
     def boxes(self, stage: int, problem: Problem) -> Generator[int, None, dict[str, Box]]:
@@ -63,36 +61,37 @@ class Refiner:
         if stage == 0:
             return (yield from self._climbed(problem))
         found = dict(problem.pre)
-        for name, (part, _) in self._parts.items():
+        for name in self._seconds:
             neurons = self._unstable(name, found[name])
             if len(neurons):
                 found[name] = yield from tightened(
-                    part, self._params, self._single, problem, found, found[name], neurons,
-                    visits=_visits(stage), memory=self._memory,
-                )  # fmt: skip
+                    self._part(name), problem, found, found[name], neurons, visits=_visits(stage), memory=self._memory
+                )
         return found
 
     def gain(self, before: Mapping[str, Box], after: Mapping[str, Box]) -> float:
         """The part of the unstable neurons' widths that is gone, as a mean over the values with any."""
         gone = []
-        for name in self._parts:
+        for name in self._seconds:
             was, now = (self._width(name, boxes[name]) for boxes in (before, after))
             if was > 0:
                 gone.append(1 - now / was)
         return sum(gone) / max(1, len(gone))
 
+    def _part(self, name: str) -> Engine:
+        if name not in self._parts:
+            self._parts[name] = self._engine.upto(name)
+        return self._parts[name]
+
     def _climbed(self, problem: Problem) -> Generator[int, None, dict[str, Box]]:
-        box, pre, ball = problem.region()
-        found = yield from refined(
-            self._graph, self._params, self._single, box, pre, steps=_STEPS, memory=self._memory, ball=ball
-        )
+        found = yield from refined(self._engine, *problem.region(), steps=_STEPS, memory=self._memory)
         return {name: Box(*(end[0] for end in own)) for name, own in found.items()}
 
-    def _unstable(self, name: str, box: Box) -> torch.Tensor:
-        return self._operators[name].unstable(box).flatten().nonzero().flatten()
+    def _unstable(self, name: str, box: Box) -> Array:
+        return np.flatnonzero(self._engine.bends[name].function.unstable(box))
 
     def _width(self, name: str, box: Box) -> float:
-        return float((box.upper - box.lower).flatten()[self._unstable(name, box)].sum())
+        return float((box.upper - box.lower)[self._unstable(name, box)].sum())
 
 
 def after(due: Due, gain: float) -> Due:

@@ -6,33 +6,43 @@ the bound is taken. Inputs that stay open get tighter boxes of their neurons, an
 
 import time
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from functools import cached_property
+from math import inf
+from typing import Protocol
 
-import torch
+import numpy as np
 
-from ..bounds.beta_crown import Dual
-from ..ops import Box
-from .border import Border
+from ..engine.dual import Dual
+from ..functions import Box
 from .branch_and_bound import BranchAndBound
 from .domains import Domain
-from .exact import Programs
+from .linear_program import Optimum
+from .programs import Programs, Solved
 from .refinement import WORTH, Due, Refiner, after
+
+
+class Border(Protocol):
+    """What exact arithmetic says of the groups that own the problems."""
+
+    def strict(self, group: int, clause: int) -> bool: ...
+
+    def refutes_split(self, group: int, clause: int, signs: Mapping[str, list[int]]) -> bool: ...
 
 
 class Search(BranchAndBound):
     """`run_round` bounds a batch of subdomains, or goes a step on with the boxes of an input's neurons."""
 
     _refining: tuple[int, Generator[int, None, dict[str, Box]]] | None = None
-    border: Border | None = None  # of the groups that own the problems
+    border: Border | None = None
 
     @cached_property
     def _programs(self) -> Programs:
-        return Programs(self.graph, self.params, self.problems, self.limits.memory)
+        return Programs(self.engine, self.problems, self.limits.memory)
 
     @cached_property
     def _refiner(self) -> Refiner:
-        return Refiner(self.graph, self.params, self.single, self.limits.memory // 4)
+        return Refiner(self.engine, self.limits.memory // 4)
 
     @cached_property
     def _due(self) -> dict[int, Due]:
@@ -53,32 +63,50 @@ class Search(BranchAndBound):
 
     def finish(self, domains: list[Domain], bounded: int) -> list[Domain]:
         """The domains that linear programs do not close; bounded: of how many these are left."""
-        found = self._programs.solve(domains, bounded * self.seconds_each)
+        if not domains:
+            return domains
+        found = self._programs.solve(domains, self.stacked(domains), bounded * self.seconds_each)
         if not found:
             return domains
-        for domain, optimum, seconds in found:
-            self._due[self.problems[domain.problem].owner].spent += seconds
-            if optimum.point is not None:
-                self.propose(domain.problem, optimum.point)
-        tried, optima = [domain for domain, *_ in found], [optimum for _, optimum, _ in found]
-        stacked = Dual(
-            {name: torch.stack([optimum.slopes[name] for optimum in optima]) for name in optima[0].slopes},
-            {name: torch.stack([optimum.multipliers[name] for optimum in optima]) for name in optima[0].slopes},
-            torch.stack([self.padded(optimum.weights) for optimum in optima]),
-        )
-        rest = self.unproved(domains, tried, stacked)
+        for each in found:
+            self._due[self.problems[each.domain.problem].owner].spent += each.seconds
+        tried = [each.domain for each in found]
+        rest = self.unproved(domains, tried, self._stacked([each.optimum for each in found]))
         if self.border is not None:
-            closed = {id(d) for d, optimum, _ in found if optimum.point is not None and self._at_border(self.border, d)}
+            reached = [each.domain for each in found if each.optimum.point is not None]
+            closed = {id(domain) for domain in reached if self._at_border(self.border, domain)}
             rest = [domain for domain in rest if id(domain) not in closed]
         self._programs.learn(len(tried), len(domains) - len(rest))
+        left = {id(domain) for domain in rest}
+        for each in found:
+            if id(each.domain) in left:
+                self._reached(each)
         return rest
+
+    def _reached(self, solved: Solved) -> None:
+        """Where an optimum lies that proves nothing; of what no split divides it is the answer but for rounding."""
+        domain, (point, value, *_) = solved.domain, solved.optimum
+        if point is None:
+            return
+        self.propose(domain.problem, point, inf if solved.last else 0.0)
+        if solved.last:
+            domain.reason = f"a part that no split divides has the least value {value:.2g}, " + (
+                "within what rounding may add" if value > 0 else "at a point that onnxruntime does not confirm"
+            )
+
+    def _stacked(self, optima: list[Optimum]) -> Dual:
+        slopes, multipliers = (
+            {name: np.stack([part[name] for part in parts])[:, None] for name in parts[0]}
+            for parts in ([each.slopes for each in optima], [each.multipliers for each in optima])
+        )
+        return Dual(slopes, multipliers, np.stack([self.padded(each.weights) for each in optima]))
 
     def _at_border(self, border: Border, domain: Domain) -> bool:
         """Whether exact arithmetic closes what rounding leaves open."""
         problem = self.problems[domain.problem]
         if not border.strict(problem.owner, problem.number):
             return False
-        signs = {name: [0] * box.lower.numel() for name, box in problem.pre.items()}
+        signs = {name: [0] * len(box.lower) for name, box in problem.pre.items()}
         for split in domain.splits:
             signs[split.name][split.neuron] = split.side
         return border.refutes_split(problem.owner, problem.number, signs)

@@ -1,50 +1,46 @@
 """The frontier while it is split: no bound above a sample or below its parent's, no broken point in a closed part."""
 
+import numpy as np
 import pytest
-import torch
 
-from cases import make_case, numpy_params, preactivations, single_params
-from glscert.verifier.bounds import Box
-from glscert.verifier.bounds.substitution import anchor
-from glscert.verifier.ops import evaluate
+from engine_cases import engine_case, preactivations, values_at
+from glscert.verifier.functions import Box
+from glscert.verifier.search.branching import BRANCHING
 from glscert.verifier.search.frontier import Limits
 from glscert.verifier.search.problem import Problem
 from glscert.verifier.search.search import Search
 from random_graphs import CURVED
-from reference import forward
 
 NETWORKS = ("gemm_only", "dense_residual", "pooled", *CURVED)
 ROUNDS = 12
 
 
-def searched(name, seed, above):
+def searched(name, seed, above, branching="filtered"):
     """-> the search over one clause whose least value, among samples, lies `above` zero; samples and their rows."""
-    torch.manual_seed(seed)
-    case = make_case(name, seed, batch=1, rows=2, radius=0.6)
+    case = engine_case(name, seed, batch=1, rows=2, radius=0.6)
     lower, upper = (end[0] for end in case.box)
-    points = lower + (upper - lower) * torch.rand(4000, *lower.shape, dtype=torch.float64)
-    rows = (evaluate(case.graph, case.params, points) @ case.spec.rows[0].T + case.spec.offset[0]).amax(1)
-    base = anchor(case.graph, case.params, case.box)
-    known = preactivations(case, base)
-    pre = {value: Box(box.lower[0], box.upper[0]) for value, box in known.items()}
+    points = lower + (upper - lower) * case.rng.random((4000, len(lower)))
+    values = {name: value[:, 0] for name, value in values_at(case, points[:, None]).items()}
+    rows = (values[case.engine.graph.output] @ case.spec.rows[0].T + case.spec.offset[0]).max(1)
+    pre = {n: Box(box.lower[0], box.upper[0]) for n, box in preactivations(case.engine, case.anchor).items()}
     shift = above - rows.min()
     problem = Problem(0, 0, Box(lower, upper), case.spec.rows[0], case.spec.offset[0] + shift, pre)
-    search = Search(case.graph, case.params, single_params(case), [problem], Limits(1e9, batch=16))
-    return search, forward(case.graph, numpy_params(case), points.numpy()), rows + shift
+    return Search(case.engine, [problem], Limits(1e9, batch=16, branching=branching)), values, rows + shift
 
 
 def inside(domain, values):
     """Which samples lie in the domain."""
-    here = torch.ones(len(next(iter(values.values()))), dtype=torch.bool)
+    here = np.ones(len(next(iter(values.values()))), bool)
     for name, neuron, side, point in domain.splits:
-        here &= side * (torch.from_numpy(values[name]).flatten(1)[:, neuron] - point) >= 0
+        here &= side * (values[name][:, neuron] - point) >= 0
     return here
 
 
+@pytest.mark.parametrize("branching", BRANCHING)
 @pytest.mark.parametrize("above", (-0.05, 0.02))
 @pytest.mark.parametrize("name", NETWORKS)
-def test_bounds_of_parts_are_sound_and_never_loosen(name, above):
-    search, values, rows = searched(name, 70, above)
+def test_bounds_of_parts_are_sound_and_never_loosen(name, above, branching):
+    search, values, rows = searched(name, 70, above, branching)
     bounds = {}
     for _ in range(ROUNDS):
         if not search.is_open():
@@ -70,9 +66,8 @@ def test_broken_points_stay_in_open_parts(name):
             break
         if search.progress[0].whole:  # it begins anew, with tighter boxes
             continue
-        covered = torch.stack(
-            [inside(domain, values) for domain in [*search.progress[0].open, *search.progress[0].over]]
-        ).any(0)
+        parts = [*search.progress[0].open, *search.progress[0].over]
+        covered = np.any([inside(domain, values) for domain in parts], 0)
         assert covered[broken].all()
     assert search.progress[0].done != ""
 
@@ -87,8 +82,7 @@ def test_beginning_anew_with_tighter_boxes_loses_no_broken_point(name):
         search.run_round()
         anew += search.progress[0].whole
         for value, (lower, upper) in search.problems[0].pre.items():
-            seen = torch.from_numpy(values[value])
-            assert (seen >= lower - 1e-9).all() and (seen <= upper + 1e-9).all()
+            assert (values[value] >= lower - 1e-9).all() and (values[value] <= upper + 1e-9).all()
     assert anew and search.problems[0].pre is not first
     assert (rows <= 0).any() and search.progress[0].done != ""
 

@@ -1,19 +1,21 @@
 """A split's two children cover their parent, and clipping keeps exactly the chosen side."""
 
+import numpy as np
 import pytest
-import torch
 
-from glscert.verifier.bounds import Box
-from glscert.verifier.search.domains import Branch, Domain, Packing, Split, clip, stacked_dual
+from engine_cases import engine_case
+from glscert.verifier.engine.dual import Dual
+from glscert.verifier.functions import Box
+from glscert.verifier.search.domains import Branch, Domain, Packing, Split, clip
 
 
-def domain(splits=(), branch=None, value=0.5):
-    return Domain(0, splits, -1.0, {"a": torch.full((1, 2), value)}, {"a": torch.zeros(1, 2)}, torch.ones(1), branch)
+def domain(splits=(), branch=None):
+    return Domain(0, splits, -1.0, np.zeros(0), np.zeros(0), np.ones(1), branch)
 
 
 @pytest.fixture
 def pre():
-    return {"a": Box(torch.full((2, 2), -1.0), torch.full((2, 2), 2.0))}
+    return {"a": Box(np.full((2, 2), -1.0), np.full((2, 2), 2.0))}
 
 
 def test_children_take_both_sides_of_one_neuron():
@@ -39,6 +41,14 @@ def test_the_ends_that_splits_move_and_no_other(pre):
     assert upper.tolist() == [[2, 1], [2, 2]]
     assert cut.lower.tolist() == [[True, False], [False, False]]
     assert cut.upper.tolist() == [[False, True], [False, False]]
+    assert pre["a"].lower.tolist() == [[-1, -1], [-1, -1]]
+
+
+def test_boxes_that_all_domains_share_are_cut_apart():
+    shared = Box(*(np.broadcast_to(np.array([[end]]), (3, 1)) for end in (-1.0, 2.0)))
+    boxes, _ = clip({"a": shared}, [domain((Split("a", 0, 1, 0.5),)), domain(), domain((Split("a", 0, -1, 1.0),))])
+    assert boxes["a"].lower.ravel().tolist() == [0.5, -1, -1]
+    assert boxes["a"].upper.ravel().tolist() == [2, 2, 1]
 
 
 def test_of_many_splits_of_a_neuron_the_tightest_count(pre):
@@ -59,21 +69,32 @@ def test_a_split_beyond_the_box_changes_nothing(pre):
 @pytest.mark.parametrize("point", (0.0, 0.7))
 def test_the_children_together_are_the_parent(pre, point):
     lower, upper = clip(pre, domain(branch=Branch("a", 1, point)).children())[0]["a"]
-    assert lower[0, 1] == upper[1, 1] == torch.tensor(point)
-    assert (torch.minimum(*lower) == pre["a"].lower[0]).all()
-    assert (torch.maximum(*upper) == pre["a"].upper[0]).all()
+    assert lower[0, 1] == upper[1, 1] == point
+    assert (lower.min(0) == pre["a"].lower[0]).all()
+    assert (upper.max(0) == pre["a"].upper[0]).all()
 
 
-def test_duals_are_stacked_in_order():
-    dual = stacked_dual([domain(value=0.1), domain(value=0.9)])
-    assert dual.slopes["a"].shape == (2, 1, 2)
-    assert torch.allclose(dual.slopes["a"][:, 0, 0], torch.tensor([0.1, 0.9]))
-
-
-def test_packing_keeps_what_unstable_neurons_have():
-    packing = Packing({"a": torch.tensor([False, True])})
-    packed = packing.packed(domain(value=0.3))
-    assert packing.size == packed.slopes["a"].numel() == packed.multipliers["a"].numel() == 1
-    spelled = packing.spelled(packed)
-    assert spelled.slopes["a"].tolist() == [[0, pytest.approx(0.3)]]
-    assert spelled.splits == packed.splits and spelled.bound == -1
+def test_what_unstable_neurons_have_is_kept_and_comes_back_in_order():
+    engine = engine_case("gemm_only").engine
+    packing, rng = Packing(engine.bends), np.random.default_rng(0)
+    boxes = [
+        {name: Box(rng.uniform(-2, 1, bend.size), np.full(bend.size, 1.0)) for name, bend in engine.bends.items()}
+        for _ in range(2)
+    ]
+    kept = [packing.kept(pre) for pre in boxes]
+    assert [len(index) for index in kept] == [sum((box.lower < 0).sum() for box in pre.values()) for pre in boxes]
+    dual = Dual(
+        {name: rng.random((2, 1, bend.size)) for name, bend in engine.bends.items()},
+        {name: rng.normal(size=(2, 1, bend.size)) for name, bend in engine.bends.items()},
+        np.ones((2, 3)),
+    )
+    domains = [domain(), domain()]
+    packing.keep(domains, dual, kept)
+    assert [len(each.slopes) for each in domains] == [len(each.multipliers) for each in domains] == list(map(len, kept))
+    back = packing.stacked(domains, kept)
+    for name in engine.bends:
+        for row, pre in enumerate(boxes):
+            unstable = pre[name].lower < 0
+            for kind in (0, 1):
+                assert (back[kind][name][row, 0, unstable] == dual[kind][name][row, 0, unstable]).all()
+                assert not back[kind][name][row, 0, ~unstable].any()

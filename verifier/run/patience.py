@@ -1,10 +1,9 @@
 """When input splitting gives way to the splits of neurons."""
 
-from math import inf, prod
+from math import inf
 
-from .bounds.interval import nonlinear_inputs, piecewise_linear
-from .graph import Graph
-from .pending import Pending
+from ..engine.engine import Engine
+from .question import Case
 
 # Input splitting gives way after this part of the time where it leaves this part of the space open and still opens more
 # boxes than it closes.
@@ -16,26 +15,26 @@ _FIRST_BOXES = 2**8  # before a whole box is looked at exactly
 
 
 class Patience:
-    """With queries that begin to be split; `strict` those of which some comparison excludes equality."""
+    """With cases that begin to be split; `strict` those of which some comparison excludes equality."""
 
-    def __init__(self, graph: Graph, cases: list[Pending], strict: set[Pending]) -> None:
-        self._neurons = sum(prod(graph.shapes[name]) for name in nonlinear_inputs(graph).values())
+    def __init__(self, engine: Engine, cases: list[Case], strict: set[Case]) -> None:
+        self._neurons = engine.neurons
         # Neuron splitting needs no more subdomains than there are patterns; boxes, which cost less, are without end
         # where the least value is taken along an edge between linear pieces.
-        self._small = self._neurons < _FEW_NEURONS and piecewise_linear(graph)
+        self._small = self._neurons < _FEW_NEURONS and engine.piecewise_linear
         self._start, self._strict = {case: case.seconds for case in cases}, strict
-        self._first: dict[Pending, float] = {}  # bounds
+        self._first: dict[Case, float] = {}  # bounds
 
-    def is_over(self, case: Pending, left: float, growth: float) -> bool:
+    def is_over(self, case: Case, left: float, growth: float) -> bool:
         """left, growth: as in `Standing`."""
         tried = case.seconds - self._start[case] > _TRIAL * case.timeout
         return (tried and left > _HOPELESS and growth >= 1) or case.visited > self._enough(case)
 
-    def wants_exact(self, case: Pending) -> bool:
+    def wants_exact(self, case: Case) -> bool:
         """Whether its whole boxes are to be looked at exactly."""
         return (self._small or case in self._strict) and case.visited > _FIRST_BOXES
 
-    def _enough(self, case: Pending) -> float:
+    def _enough(self, case: Case) -> float:
         """Boxes."""
         near = case.bound > -_NEAR * abs(self._first.setdefault(case, case.bound))
         if case in self._strict and (near or self._small):

@@ -1,0 +1,100 @@
+"""The ascent of duals where nonlinearities bend everywhere: a slope moves all four parts of their lines, and splits are
+anywhere."""
+
+import numpy as np
+
+from ..functions import Box, Lines
+from .ascent import Moving, Weights, ascend
+from .bent_rows import BentRows
+from .dual_job import DualJob
+from .dual_values import Cuts, Dual, held, held_ends
+from .plan import Array
+from .steps import Bend
+
+
+def climbed_curves(asked: DualJob, *, steps: int, rate: float, decay: float) -> tuple[Array, Dual]:
+    """The best bounds [B, M] of so many steps, and the dual that gave them."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        rows = _CurvedRows(asked)
+        best = ascend(rows, rows.moving(), steps, rate, decay)
+    slopes = {name: asked.shaped(slope) for name, slope in rows.slopes.items()}
+    multipliers = asked.dual.multipliers
+    if asked.cuts is not None:
+        multipliers = {name: asked.shaped(extra) for name, extra in rows.multipliers.items()}
+    weights = None if asked.dual.weights is None else rows.weights
+    return best.reshape(asked.boxes, asked.rows), Dual(slopes, multipliers, weights)
+
+
+class _CurvedRows(BentRows):
+    """slopes, boxes and, where there are splits, multipliers and cuts [T, n] by name of the nonlinearity's input."""
+
+    def __init__(self, asked: DualJob) -> None:
+        super().__init__(asked.engine, asked.job)
+        self.slopes = {name: asked.spelled(slope).copy() for name, slope in asked.dual.slopes.items()}
+        self.boxes = {name: Box(*(asked.spelled(end[:, None]) for end in box)) for name, box in asked.pre.items()}
+        self.multipliers, self.cuts = dict[str, Array](), dict[str, Cuts]()
+        for name, cut in (asked.cuts or {}).items():
+            bent = self.bent[asked.engine.bends[name].lines]
+            if bent is not None and bent.extra is not None:
+                self.multipliers[name] = bent.extra
+                self.cuts[name] = Cuts(*(asked.spelled(end[:, None]) for end in cut))
+
+    def bound(self, flip: tuple[Array, Array, Array] | None = None) -> Array:
+        found = super().bound(flip)
+        for name, multiplier in self.multipliers.items():
+            found = found - held(multiplier[:, None], self.boxes[name], self.cuts[name])[:, 0]
+        return found
+
+    def lines(self, step: Bend, slope: Array) -> Lines:
+        """By slopes [T, n]; its parts are [T, n]."""
+        lines = step.function.lines(self.boxes[step.name], slope[:, None])
+        return Lines(*(None if part is None else part[:, 0] for part in lines))
+
+    def moving(self) -> list[Moving]:
+        found: list[Moving] = [_Slopes(self, self.engine.bends[name]) for name in self.slopes]
+        found += [_Splits(self, self.engine.bends[name]) for name in self.multipliers]
+        if self.weights is not None and self.weights.shape[1] > 1:
+            found.append(Weights(self.weights))
+        return found
+
+
+class _Slopes(Moving):
+    def __init__(self, rows: _CurvedRows, step: Bend) -> None:
+        slopes = rows.slopes[step.name]
+        super().__init__(slopes, np.arange(slopes.shape[1]), 1.0)
+        self._rows, self._step, self._move = rows, step, float(np.cbrt(np.finfo(slopes.dtype).eps))
+
+    def gradient(self, rows: BentRows, points: dict[int, Array]) -> Array:
+        """By the difference of the lines that a slope nearby gives."""
+        here, bent = self.array, rows.bent[self._step.lines]
+        assert bent is not None
+        there = np.where(here + self._move <= 1, here + self._move, here - self._move)
+        lines, z, coef = self._rows.lines(self._step, there), points[self._step.into], rows.coefs[self._step.out]
+        low = (lines.lower_slope - bent.low) * z
+        if bent.low_start is not None and lines.lower_start is not None:
+            low = low + (lines.lower_start - bent.low_start)
+        up = (lines.upper_slope - bent.up) * z + (lines.upper_start - bent.up_start)
+        return np.asarray(coef * np.where(coef > 0, low, up) / (there - here))
+
+    def projected(self, moved: Array) -> Array:
+        return moved.clip(0, 1)
+
+    def changed(self) -> None:
+        bent, lines = self._rows.bent[self._step.lines], self._rows.lines(self._step, self.array)
+        assert bent is not None
+        bent.low, bent.low_start, bent.up, bent.up_start = lines
+
+
+class _Splits(Moving):
+    def __init__(self, rows: _CurvedRows, step: Bend) -> None:
+        multipliers, self._cut = rows.multipliers[step.name], rows.cuts[step.name]
+        super().__init__(multipliers, np.arange(multipliers.shape[1]), 0.5)
+        self._box, self._step = rows.boxes[step.name], step
+        self._least, self._most = (np.where(end, np.inf, 0).astype(multipliers.dtype) for end in self._cut)
+
+    def gradient(self, rows: BentRows, points: dict[int, Array]) -> Array:
+        ends = held_ends(self.array[:, None], self._box, self._cut)[:, 0]
+        return np.asarray(points[self._step.into] - ends)
+
+    def projected(self, moved: Array) -> Array:
+        return moved.clip(-self._least, self._most)

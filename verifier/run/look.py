@@ -1,0 +1,88 @@
+"""A first look for a witness of a query, by onnxruntime alone: random points and corners of the boxes, then points
+between the most promising ones and new corners. It costs less than any bound and needs no gradient."""
+
+from collections.abc import Iterator, Sequence
+from itertools import cycle
+
+import numpy as np
+
+from ..answer import Verdict, Witness
+from ..search.clauses import Group
+from ..spec import Clause
+from ..spec.judge import unsafe
+from ..spec.settle import settlers
+from .ledger import still_open
+from .run import Ended, Run
+
+_ROUNDS = 2
+_POINTS, _FEWEST = 128, 8  # of a region, per round
+_WORK = 1 << 26  # multiplications, of a round
+_REGIONS = 64  # of a case
+_NEAR = 1e-3  # an excess in float64 below which a point is worth an exact look
+
+
+def look(run: Run) -> Iterator[Ended]:
+    cases = [case for case in still_open(run.cases) if case.groups and case.groups[0].clauses]
+    count = int(max(_FEWEST, min(_POINTS, _WORK // run.engine.multiplications) // max(1, len(cases))))
+    for case in cases:
+        run.ledger.begin({case: 1})
+        witness = _witness(run, case.groups[:_REGIONS], count)
+        run.ledger.bill({case: 1})
+        if witness is not None:
+            yield run.end(case, Verdict.FALSIFIED, "random points", witness)
+        yield from run.late([case])
+
+
+def _witness(run: Run, groups: Sequence[Group], count: int) -> Witness | None:
+    random, shape = np.random.default_rng(run.effort.seed), run.network.graph.input_shape
+    regions = [_Region(group) for group in groups if group.attackable and not group.clauses[0].between]
+    for _ in range(_ROUNDS):
+        for region in regions:
+            for point in region.propose(random, count):
+                # one by one: a file may hard-code a batch of 1 behind a symbolic one
+                found = region.judge(point, run.network.runtime.logits(point.reshape(1, *shape))[0])
+                if found is not None:
+                    return found
+            if run.ledger.stop():
+                return None
+    return None
+
+
+class _Region:
+    """A group whose inputs all have float32 numbers of their own, others need exact arithmetic too; with the best point
+    so far of each clause."""
+
+    def __init__(self, group: Group) -> None:
+        self._clauses: tuple[Clause, ...] = group.clauses
+        self._lower, self._upper = group.attack
+        self._best: dict[int, tuple[float, np.ndarray]] = {}
+        self._settlers = cycle(dict.fromkeys(settlers(group.clauses, *group.attack)))  # a round for each of them
+
+    def propose(self, random: np.random.Generator, count: int) -> np.ndarray:
+        """[N, n]: corners and inner points, from the second round on half of each from a promising one."""
+        share = random.random((count, len(self._lower)), np.float32)
+        share[::2] = share[::2].round()
+        points = np.clip(self._lower + (self._upper - self._lower) * share, self._lower, self._upper)
+        if self._best:
+            promising = np.stack([point for _, point in self._best.values()])[
+                random.integers(len(self._best), size=count)
+            ]
+            kept = random.random(points.shape) < random.random((count, 1))
+            points = np.where(kept, promising, points)
+        settle = next(self._settlers)
+        return points if settle is None else settle(points)
+
+    def judge(self, point: np.ndarray, y: np.ndarray) -> Witness | None:
+        """A witness where some clause is unsafe; else the least violated point of each is remembered."""
+        for place, clause in enumerate(self._clauses):
+            excess = -np.inf
+            for row in clause.rows:
+                total = float(row.offset)
+                for terms, values in ((row.terms, y), (row.inputs, point)):
+                    total += sum(float(factor) * float(values[index]) for index, factor in terms)
+                excess = max(excess, total)
+            if excess < _NEAR and unsafe(clause, point, y):
+                return Witness(point, y)
+            if place not in self._best or excess < self._best[place][0]:
+                self._best[place] = (excess, point)
+        return None

@@ -13,7 +13,7 @@ from .anchor import Anchor
 from .engine import Engine
 from .errors import Errors
 from .images import affine_images, image
-from .neuron_rows import neuron_bounds
+from .neuron_rows import Neurons, neuron_bounds
 from .plan import Array
 from .steps import Bend
 from .zonotope import Zonotope, free, input_zonotope, through
@@ -119,7 +119,8 @@ class _Refining:
             for _ in range(2):
                 if len(sign) == 0 or self._stop():
                     break
-                found = neuron_bounds(self._engine, bend.name, *at, sign, lines, self._anchor, self._errors)
+                rows = Neurons(bend.name, at[1], sign, at[0])
+                found = neuron_bounds(self._engine, rows, lines, self._anchor, self._errors)
                 lower[at] = np.where(sign > 0, np.fmax(lower[at], found), lower[at])
                 upper[at] = np.where(sign < 0, np.fmin(upper[at], -found), upper[at])
                 rest = found < 0 if bend.function.kinked else np.ones_like(found, bool)

@@ -17,7 +17,7 @@ import torch
 from closings import WAYS, Way, only
 from exact import least
 from glscert.verifier.decide import decide
-from glscert.verifier.decision import Answer
+from glscert.verifier.answer import Answer
 from glscert.verifier.graph.translate import TRANSLATIONS
 from glscert.verifier.network import Network, load
 from glscert.verifier.outcome import Verdict
@@ -105,8 +105,8 @@ def property_broken_at_a_point(asked: Asked, way: Way) -> None:
     )
     query = asked.query(factors, breaking(asked, factors, offsets, point))
     with only(way):
-        decision = decide(load(asked.path), query, Effort(timeout=way.seconds))
-    assert decision.verdict is not Answer.UNSAT, decision.reason
+        answer = verify(load(asked.path), query, timeout=way.seconds)
+    assert answer.verdict is not Verdict.VERIFIED, answer.reason
 
 
 def label_broken_at_a_point(asked: Asked, way: Way) -> None:
@@ -140,13 +140,13 @@ def property_beside_the_exact_minimum(asked: Asked, way: Way) -> None:
     point = np.clip(point.ravel(), asked.lower, asked.upper)
     broken = asked.query(factors, breaking(asked, factors, offsets, point))
     with only(way):
-        decision = decide(load(asked.path), broken, Effort(timeout=way.seconds))
-    assert decision.verdict is not Answer.UNSAT, decision.reason
+        answer = verify(load(asked.path), broken, timeout=way.seconds)
+    assert answer.verdict is not Verdict.VERIFIED, answer.reason
     y, error = outputs_at(asked.proto, asked.network, point)
     size = np.abs(factors) @ np.abs(y) + np.abs(offsets)
     assert abs((factors @ y + offsets)[0] - level) < 1e-5 * size, "the program's optimum is not there"
     safe = asked.query(factors, [Fraction(float(offsets[0] - level + 2e-5 * size[0]))])
-    assert decide(asked.network, safe, Effort(timeout=SECONDS)).verdict is not Answer.SAT
+    assert verify(asked.network, safe, timeout=SECONDS).verdict is not Verdict.FALSIFIED
 
 
 def numbers_of_the_file(asked: Asked, way: Way) -> None:
@@ -160,8 +160,8 @@ def numbers_of_the_file(asked: Asked, way: Way) -> None:
     for sign in (1, -1):
         query = here.query(sign * factors, [Fraction(-sign * value) - Fraction(slack)])
         with only(way):
-            decision = decide(load(asked.path), query, Effort(timeout=SECONDS))
-        assert decision.verdict is not Answer.UNSAT, decision.reason
+            answer = verify(load(asked.path), query, timeout=SECONDS)
+        assert answer.verdict is not Verdict.VERIFIED, answer.reason
 
 
 KINDS = (property_broken_at_a_point, label_broken_at_a_point, property_beside_the_exact_minimum, numbers_of_the_file)

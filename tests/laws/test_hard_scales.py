@@ -16,7 +16,7 @@ import pytest
 
 from closings import WAYS, Way, only
 from glscert.verifier.decide import decide
-from glscert.verifier.decision import Answer
+from glscert.verifier.answer import Answer
 from glscert.verifier.network import load
 from glscert.verifier.outcome import Verdict
 from glscert.verifier.region import Norm
@@ -191,8 +191,8 @@ def proved(path: Path, hard: Hard, way: Way) -> str | None:
     level = Fraction(float(np.float32(WITHIN * hard.level)))
     query = Query(len(centre), 1, (Clause(*ends, ends, (Row(((0, Fraction(-1)),), level),)),))
     with only(way):
-        decision = decide(load(path), query, Effort(timeout=SECONDS))
-    return decision.reason if decision.verdict is Answer.UNSAT else None
+        answer = verify(load(path), query, timeout=SECONDS)
+    return answer.reason if answer.verdict is Verdict.VERIFIED else None
 
 
 def robust(path: Path, hard: Hard, way: Way, norm: Norm) -> str | None:

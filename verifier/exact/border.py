@@ -72,13 +72,13 @@ class Border:
         self._asked += 1
         if self._asked > _MOST_ASKED:
             return False
-        bounds = self._root(group)
+        bounds = self._root(group, clause)
         return bounds is not None and (self._refuted(bounds, group, clause) or self.refutes_split(group, clause, {}))
 
     def refutes_part(self, group: int, clause: int, lower: Array, upper: Array) -> bool:
         """On a box [n] within the group's own."""
         most = _MOST_BOXES if self.strict(group, clause) else _MOST_OTHERS
-        if not self._fits(group) or self._tried.get(group, 0) >= most:
+        if not self._fits(group) or not self._groups[group].exact[clause] or self._tried.get(group, 0) >= most:
             return False
         self._tried[group] = self._tried.get(group, 0) + 1
         whole = self._groups[group].exact_ends()
@@ -92,7 +92,7 @@ class Border:
     def refutes_split(self, group: int, clause: int, signs: Mapping[str, list[int]]) -> bool:
         """Where splits gave ReLUs these signs (1, -1, or 0 for none), by the name of their input: over the triangles of
         the others."""
-        bounds = self._root(group)
+        bounds = self._root(group, clause)
         if bounds is None:
             return False
         strict = [row.strict for row in self._groups[group].exact[clause]]
@@ -104,17 +104,20 @@ class Border:
 
     def kink(self, group: int, clause: int) -> Array | None:
         """Where the linear program of the whole box has its optimum [n], which may be the one point that is unsafe."""
-        bounds = self._root(group)
+        bounds = self._root(group, clause)
         if bounds is None:
             return None
         try:
             program = program_of(bounds, *self._rows(group, clause), {})
         except BeyondExactError:
             return None
-        found = solved(program) if program is not None and program.rows else None
+        found = solved(program) if program is not None else None
         return None if found is None else found.point[: self._engine.inputs]
 
-    def _root(self, group: int) -> ExactBounds | None:
+    def _root(self, group: int, clause: int) -> ExactBounds | None:
+        """Of its whole box; None where that is too much, or the clause has no row to be refuted."""
+        if not self._groups[group].exact[clause]:
+            return None
         if group not in self._roots:
             ends = self._groups[group].exact_ends()
             self._roots[group] = self._bounds(*ends, _BUDGET) if self._fits(group) else None
@@ -136,8 +139,6 @@ class Border:
     def _refuted(self, bounds: ExactBounds, group: int, clause: int) -> bool:
         """By one row, or by the sum of all."""
         strict = [row.strict for row in self._groups[group].exact[clause]]
-        if not strict:
-            return False
         rows, offset = self._rows(group, clause)
         if len(strict) > 1:
             rows = Exact(np.concatenate([rows.numbers, rows.numbers.sum(0, keepdims=True)]), rows.unit)

@@ -42,7 +42,7 @@ def _part(box: Box, part: slice) -> Box:
 
 
 def _gains(engine: Engine, box: Box, pre: Mapping[str, Box], met: Mapping[str, Array]) -> Array:
-    """[free, D, R]."""
+    """[D, R, free]."""
     values, gained = {0: input_zonotope(box)}, 0.0
     for step in engine.steps:
         known = pre.get(step.name) if isinstance(step, Bend) else None
@@ -50,7 +50,7 @@ def _gains(engine: Engine, box: Box, pre: Mapping[str, Box], met: Mapping[str, A
             weight = abs(met[step.name]) * _rate(step.function, known)[:, None]
             gained = gained + weight @ abs(values[step.into].generators).transpose(0, 2, 1) / 2
         values[step.out] = through(step, values, known)
-    return np.asarray(gained).transpose(2, 0, 1)
+    return np.asarray(gained)
 
 
 def _rate(function: Function, box: Box) -> Array:

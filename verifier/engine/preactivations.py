@@ -10,10 +10,10 @@ import numpy as np
 
 from ..functions import Box, Lines
 from .anchor import Anchor
-from .dual import neuron_bounds
 from .engine import Engine
 from .errors import Errors
 from .images import affine_images, image
+from .neuron_rows import neuron_bounds
 from .plan import Array
 from .steps import Bend
 from .zonotope import Zonotope, free, input_zonotope, through

@@ -98,7 +98,8 @@ class InputSplitting:
     def standing(self) -> Standing:
         owner, count = self._owner[self.open.group], len(self.visited)
         least = np.full(count, np.inf)
-        np.minimum.at(least, owner, self.open.bound)
+        with np.errstate(invalid="ignore"):  # NaN stays
+            np.minimum.at(least, owner, self.open.bound)
         left = np.bincount(owner, self.open.share, count)
         return Standing(self._count(self.open.group), least.tolist(), left.tolist(), list(self._growth))
 
@@ -187,7 +188,7 @@ class InputSplitting:
         parts = [self.open]
         for _ in range(_HALVINGS):
             rest, prospect = self._halved(rest, prospect)
-            again = ((prospect.expected < 0) & rest.alive).any(1)
+            again = np.asarray(((prospect.expected < 0) & rest.alive).any(1))
             parts.append(rest.take(~again))
             rest, prospect = rest.take(again), prospect.take(again)
         before, self.open = len(self.open.group), _joined([*parts, rest])
@@ -198,7 +199,7 @@ class InputSplitting:
         every, axis = np.arange(len(rest.group)), (prospect.score * rest.alive[:, :, None]).sum(1).argmax(1)
         low, high = rest.lower[every, axis], rest.upper[every, axis]
         middle = low + (high - low) / 2
-        wide = (low < middle) & (middle < high)  # float64 has a number in between
+        wide = np.asarray((low < middle) & (middle < high))  # float64 has a number in between
         self.stuck.update(self._owner[rest.group[~wide]].tolist())
         ends = rest.lower.copy(), rest.upper.copy()
         for end in ends:

@@ -46,7 +46,7 @@ class RowLines(NamedTuple):
         clause = np.where(alive, self.best, np.inf).argmin(1)
         every = np.arange(len(clause))
         row = self.lowest[every, clause].argmax(1)
-        return np.where(self.slopes[every, clause, row] > 0, box.lower, box.upper)
+        return np.asarray(np.where(self.slopes[every, clause, row] > 0, box.lower, box.upper))
 
     def prospect(self, lower: Array, upper: Array) -> "Prospect":
         """What to expect of splits of the boxes [D, n] that are left of these."""
@@ -164,12 +164,12 @@ def row_lines(
     size, parts = rows_at_once(engine, count, memory), []
     for first in range(0, given.shape[1], size):
         part = slice(first, first + size)
-        found = substituted(engine, engine.output, given[:, part], lines, anchor, keep=gain)
-        gained = gains(engine, box, pre, found.met, found.value.shape[1]) if gain else found.coef[:, :0]
+        own = substituted(engine, engine.output, given[:, part], lines, anchor, keep=gain)
+        gained = gains(engine, box, pre, own.met, own.value.shape[1]) if gain else own.coef[:, :0]
         if gain:
-            needed[:, part] = np.fmin(needed[:, part], errors.met(given[:, part], starts[:, part], found.met))
-        parts.append((found.value, found.coef, gained))
-    value, slopes, gained = (np.concatenate(own, 1) for own in zip(*parts, strict=True))
+            needed[:, part] = np.fmin(needed[:, part], errors.met(given[:, part], starts[:, part], own.met))
+        parts.append((own.value, own.coef, gained))
+    value, slopes, gained = (np.concatenate(each, 1) for each in zip(*parts, strict=True))
     radius = anchor.radius
     centre = value + starts
     lowest = centre - (abs(slopes) * radius[:, None]).sum(2)
@@ -177,8 +177,5 @@ def row_lines(
     def shaped(array: Array) -> Array:
         return array.reshape(count, *shape, *array.shape[2:])
 
-    found_lines = RowLines(
-        *map(shaped, (slopes, centre)), anchor.centre, radius, *map(shaped, (lowest, needed)),
-        shaped(gained) if gain else None,
-    )  # fmt: skip
-    return found_lines, pre, errors
+    found = RowLines(shaped(slopes), shaped(centre), anchor.centre, radius, shaped(lowest), shaped(needed))
+    return found._replace(gain=shaped(gained) if gain else None), pre, errors

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from cases import make_case
 from clauses import clause
+from engine_cases import engine_case
 from glscert.cli.failures import describe
 from glscert.verifier import stages
 from glscert.verifier.decide import Answer, decide
 from glscert.verifier.errors import UnsupportedError, memory_missing
 from glscert.verifier.network import load
 from glscert.verifier.robustness import Settings, Verifier
-from glscert.verifier.search.memory import inputs_at_once, inputs_per_pass
+from glscert.verifier.search.memory import inputs_at_once, inputs_per_pass, rows_at_once
 from glscert.verifier.settings import Effort
 from glscert.verifier.spec import Query
 from onnx_models import make, node
@@ -20,10 +20,11 @@ from random_graphs import GRAPHS
 
 @pytest.mark.parametrize("name", list(GRAPHS))
 def test_positive_and_monotone(name):
-    case = make_case(name)
+    engine = engine_case(name).engine
     for count in (
-        lambda budget: inputs_at_once(case.graph, case.params, budget),
-        lambda budget: inputs_per_pass(case.graph, case.params, budget),
+        lambda budget: inputs_at_once(engine, budget),
+        lambda budget: inputs_per_pass(engine, budget),
+        lambda budget: rows_at_once(engine, 3, budget),
     ):
         counts = [count(budget) for budget in (0, 1, 10**3, 10**6, 10**9)]
         assert min(counts) == counts[0] == 1

@@ -41,10 +41,9 @@ class Task(ABC):
     def why_wrong(self, scores: np.ndarray, label: Any) -> str:
         """What is wrong with the prediction [K] for an input of this label."""
 
+    @abstractmethod
     def exact_rows(self, goal: Any) -> tuple[tuple[Row, ...], ...]:
-        """Of each row of one goal the clause that it is broken, in exact numbers; (): of those where equality counts as
-        broken exact arithmetic has nothing to add."""
-        return ((),) * self.rows
+        """Of each row of one goal the clause that it is broken, in exact numbers."""
 
     def goals(self, scores: np.ndarray, labels: list[Any]) -> np.ndarray:
         return np.array(labels, dtype=np.int64)

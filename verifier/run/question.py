@@ -56,4 +56,4 @@ class Case:
         margin = self.proved if verdict is Verdict.VERIFIED else self.bound
         if witness is not None:
             margin = witness.margin
-        return Answer(verdict, reason, self.seconds, margin if isfinite(margin) else None, witness, self.visited)
+        return Answer(verdict, reason, self.seconds, float(margin) if isfinite(margin) else None, witness, self.visited)

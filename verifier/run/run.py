@@ -56,7 +56,8 @@ class Run:
             verdict, reason = Verdict.UNKNOWN, doubt
         for number in self.numbers(case):
             lower, alive = self.lower[number], self.groups[number].alive
-            case.proved = min(case.proved, lower[~alive].min(initial=inf))
+            # what only exact arithmetic refuted is not negative, whatever float64 makes of it
+            case.proved = min(case.proved, lower[~alive].clip(0.0).min(initial=inf))
             if not isfinite(case.bound):
                 case.bound = lower[alive].min(initial=inf)
         return case, case.end(verdict, reason, witness)

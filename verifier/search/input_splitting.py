@@ -145,11 +145,13 @@ class InputSplitting:
         np.minimum.at(self.proved, self._owner[chosen.group], np.where(chosen.alive, bound, np.inf).min(1))
 
     def _refute_borders(self, chosen: Frontier, alive: Array, lines: RowLines) -> None:
-        """Takes from `alive` what only rounding leaves open."""
+        """Takes from `alive` what only rounding leaves open; exact arithmetic proves of it that it is not negative."""
         near = alive & (lines.best >= -lines.needed.max(2))
         for box, clause in np.argwhere(near)[:_BORDERS].tolist():
             if self._exact(int(chosen.group[box]), clause, chosen.lower[box], chosen.upper[box]):
                 alive[box, clause] = False
+                owner = self._owner[chosen.group[box]]
+                self.proved[owner] = min(self.proved[owner], 0.0)
 
     def _next(self) -> Frontier:
         """Of each owner its share of the places: the boxes with the lowest bounds, or of who holds more than its share

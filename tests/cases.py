@@ -6,11 +6,7 @@ import numpy as np
 import torch
 
 from glscert.verifier.bounds import Box, Spec
-from glscert.verifier.bounds.beta_crown import Cuts, Dual
-from glscert.verifier.bounds.errors import Errors
-from glscert.verifier.bounds.interval import nonlinearities
 from glscert.verifier.graph import Graph
-from glscert.verifier.search import intermediate
 from random_graphs import CURVED, GRAPHS
 from reference import REFERENCE, dense, forward
 
@@ -35,11 +31,6 @@ def make_case(name, seed=0, *, dtype=torch.float64, batch=2, rows=3, radius=0.3,
         Box(as_tensor(centre - below), as_tensor(centre + above)),
         Spec(*map(as_tensor, spec)),
     )
-
-
-def single_params(case: Case) -> dict[str, torch.Tensor]:
-    """In float32, as a search wants them beside those in float64."""
-    return {key: tensor.float() for key, tensor in case.params.items()}
 
 
 def numpy_params(case: Case) -> dict[str, np.ndarray]:
@@ -69,30 +60,3 @@ def sampled(case, count=200):
     values = {name: torch.from_numpy(v).reshape(*points.shape[:2], *v.shape[1:]) for name, v in values.items()}
     rows = torch.einsum("bmk,sbk->sbm", case.spec.rows, values[case.graph.output]) + case.spec.offset
     return values, rows
-
-
-def preactivations(case, base):
-    """The boxes of the nonlinearities' inputs as a search has them."""
-    errors = Errors(case.graph, case.params, base)
-    return intermediate.unstable_preactivations(case.graph, case.params, base, errors)
-
-
-def random_dual(pre, rows, scale=1.0):
-    shape = {name: (len(box.lower), rows, *box.lower.shape[1:]) for name, box in pre.items()}
-    return Dual(
-        {name: torch.rand(size, dtype=torch.float64) for name, size in shape.items()},
-        {name: scale * torch.randn(size, dtype=torch.float64) for name, size in shape.items()},
-    )
-
-
-def random_splits(graph, pre, values, share=0.3, times=1):
-    """Boxes cut at `Nonlinear.cut` of some unstable neurons, to the sides on which one sampled point per image lies."""
-    boxes, operators = dict(pre), nonlinearities(graph)
-    for _ in range(times):
-        for name, box in boxes.items():
-            operator, at, seen = operators[name], operators[name].cut(box), values[name][0]
-            chosen = operator.unstable(box) & (torch.rand(at.shape) < share)
-            boxes[name] = Box(
-                torch.where(chosen & (seen >= at), at, box.lower), torch.where(chosen & (seen < at), at, box.upper)
-            )
-    return boxes, {n: Cuts(boxes[n].lower > box.lower, boxes[n].upper < box.upper) for n, box in pre.items()}

@@ -6,6 +6,7 @@ import numpy as np
 
 from glscert.verifier.engine.anchor import Anchor
 from glscert.verifier.engine.ball import CutBall, cut_ball
+from glscert.verifier.engine.dual_values import Cuts, Dual
 from glscert.verifier.engine.engine import Engine
 from glscert.verifier.engine.substitution import Spec, relax, substituted
 from glscert.verifier.functions import Box
@@ -43,13 +44,14 @@ def random_ball(case, norm, *, cut=0.5, radius=0.8) -> tuple[Box, CutBall]:
     return box, cut_ball(norm, centre, radii, box)
 
 
-def preactivations(engine, anchor) -> dict[str, Box]:
-    """The boxes [B, n] of the nonlinearities' inputs by back-substitution, each from those before it."""
+def preactivations(engine, anchor, slopes=None) -> dict[str, Box]:
+    """The boxes [B, n] of the nonlinearities' inputs by back-substitution, each from those before it; slopes [B, 1, n]
+    of the lines, by name."""
     pre = {}
     for name, bend in engine.bends.items():
         eye = np.eye(bend.size, dtype=engine.dtype)
         rows = np.concatenate([eye, -eye])[None]
-        least = substituted(engine, bend.into, rows, relax(engine, pre), anchor, keep=False).least(anchor)
+        least = substituted(engine, bend.into, rows, relax(engine, pre, slopes), anchor, keep=False).least(anchor)
         pre[name] = Box(least[:, : bend.size], -least[:, bend.size :])
     return pre
 
@@ -71,3 +73,29 @@ def points_in(box, rng, count=200) -> np.ndarray:
     lower, upper = box
     within = lower + (upper - lower) * rng.random((count, *lower.shape))
     return np.concatenate([within, np.where(rng.random(within.shape) < 0.5, lower, upper)])
+
+
+def random_dual(pre, rows, rng, scale=1.0) -> Dual:
+    shapes = {name: (len(box.lower), rows, box.lower.shape[1]) for name, box in pre.items()}
+    slopes = {name: rng.random(shape) for name, shape in shapes.items()}
+    return Dual(slopes, {name: scale * rng.normal(size=shape) for name, shape in shapes.items()})
+
+
+def random_splits(engine, pre, values, rng, *, share=0.3, times=1) -> tuple[dict[str, Box], dict[str, Cuts]]:
+    """Boxes cut at `Function.cut` of some unstable neurons, to the sides on which one point [S, B, n] of the values by
+    name lies, and where."""
+    boxes = dict(pre)
+    for _ in range(times):
+        for name, box in boxes.items():
+            function, seen = engine.bends[name].function, values[name][0]
+            at = function.cut(box)
+            chosen = function.unstable(box) & (rng.random(at.shape) < share)
+            lower, upper = np.where(chosen & (seen >= at), at, box.lower), np.where(chosen & (seen < at), at, box.upper)
+            boxes[name] = Box(lower, upper)
+    return boxes, {n: Cuts(boxes[n].lower > box.lower, boxes[n].upper < box.upper) for n, box in pre.items()}
+
+
+def of_the_cuts(dual, cuts) -> Dual:
+    """As a search has it: multipliers of neurons that are split alone, of the sign of their side."""
+    sides = {name: np.subtract(cut.upper, cut.lower, dtype=float)[:, None] for name, cut in cuts.items()}
+    return dual._replace(multipliers={name: abs(value) * sides[name] for name, value in dual.multipliers.items()})

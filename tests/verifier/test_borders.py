@@ -213,3 +213,12 @@ def test_rows_that_only_together_are_refuted(tent):
     border, _ = border_of(tent, contradictory, clause(*box, [([1], -0.1), ([-1], 0.1)]))
     assert border.refutes(0, 0) and not border.refutes(0, 1)
     assert asked(tent, contradictory).verdict is Verdict.VERIFIED
+
+
+def test_a_clause_without_rows_is_left_alone(tent):
+    """Of labelled inputs equality counts as broken, and exact arithmetic has nothing to add."""
+    border, _ = border_of(tent, clause([-1, 0.5], [1, 0.5], []))
+    assert not border.strict(0, 0)
+    assert not border.refutes(0, 0)
+    assert not border.refutes_split(0, 0, {})
+    assert border.kink(0, 0) is None

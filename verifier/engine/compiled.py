@@ -83,6 +83,12 @@ def found() -> bool:
     return _compiler() is not None
 
 
+def command() -> tuple[str, ...] | None:
+    """What starts the compiler, where there is one."""
+    compiler = _compiler()
+    return None if compiler is None else compiler.command
+
+
 def why_none() -> str:
     """Why `program` found nothing, in a sentence."""
     compiler = _compiler()

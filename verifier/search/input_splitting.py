@@ -98,7 +98,8 @@ class InputSplitting:
     def standing(self) -> Standing:
         owner, count = self._owner[self.open.group], len(self.visited)
         least = np.full(count, np.inf)
-        np.minimum.at(least, owner, self.open.bound)
+        with np.errstate(invalid="ignore"):  # NaN stays
+            np.minimum.at(least, owner, self.open.bound)
         left = np.bincount(owner, self.open.share, count)
         return Standing(self._count(self.open.group), least.tolist(), left.tolist(), list(self._growth))
 

@@ -163,15 +163,15 @@ class _Subdomain:
         needed = self._held * self._pieces.columns * _HELD
         if needed > self._memory:
             raise TooLarge(
-                f"the linear program of a part that no split divides takes {needed / 2**20:.0f} MiB of the "
-                f"{self._memory / 2**20:.0f} allowed; give more with --memory"
+                f"the linear program of a part that no split divides takes {needed / 2**20:.3g} MiB of the "
+                f"{self._memory / 2**20:.3g} allowed; give more with --memory"
             )
 
     def _dual(
         self, slopes: Mapping[str, Array], multipliers: Array, lower: Array
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Of y >= z there are multipliers, of y >= 0 those of a variable's lower end: the lower line that both add up to
-        has their mean slope."""
+        """multipliers: of signs and triangles, among these of y >= z; lower: of the variables' ends, among these of
+        y >= 0. The lower line that both add up to has their mean slope."""
         kept = {name: slope.astype(np.float64) for name, slope in slopes.items()}
         beta = {name: np.zeros_like(slope) for name, slope in kept.items()}
         signs, lines = np.split(multipliers, [len(self._signs)])

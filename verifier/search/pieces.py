@@ -32,8 +32,8 @@ def neurons(whole: Box, box: Box) -> Neurons:
 
 
 class Pieces:
-    """For boxes pre [n] of a network of ReLUs. A row [n + free + 1] over a value is its factors of the inputs and of the
-    outputs y of those without a sign, counted through all values, and a constant."""
+    """For boxes pre [n] of a network of ReLUs. A row [n + free + 1] over a value: its factors of the inputs and of the
+    outputs y of ReLUs without a sign, counted through all values, and a constant."""
 
     def __init__(self, engine: Engine, pre: Mapping[str, Box], neurons: Mapping[str, Neurons], memory: int) -> None:
         """memory: bytes for rows on their way through the network."""

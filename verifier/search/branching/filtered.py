@@ -1,4 +1,5 @@
-"""The best neuron of a few by looking one step ahead (filtered smart branching, De Palma et al. 2021, arXiv:2104.06718).
+"""The best of a few neurons by looking one step ahead (filtered smart branching, De Palma et al. 2021,
+arXiv:2104.06718).
 
 Candidates are those whose relaxation gives most of the bound away; each one's two children are bounded with the
 parent's slopes, and that is taken whose worse child is best, a little of the better child counting too.

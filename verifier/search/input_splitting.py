@@ -115,7 +115,8 @@ class InputSplitting:
         self._refute_borders(chosen, alive, lines)
         found = self._unsafe(chosen, alive, lines)
         lower, upper, alive = cut(lines, chosen.lower, chosen.upper, alive)
-        bound = np.where(alive, lines.best, np.inf).min(1)
+        best = np.where(np.isnan(lines.best), -np.inf, lines.best)  # nothing is known
+        bound = np.where(alive, best, np.inf).min(1)
         rest = chosen._replace(lower=lower, upper=upper, alive=alive, bound=bound, signs=signs)
         keep = np.flatnonzero(alive.any(1))
         new = self._split(rest.take(keep), lines.prospect(lower, upper).take(keep))
@@ -129,14 +130,17 @@ class InputSplitting:
     def _note(self, chosen: Frontier, lines: RowLines) -> None:
         """What lines prove of boxes: their bound where that closes one, else what a cut takes it to exceed."""
         bound = np.where(lines.refuted, lines.best, CUT * lines.needed.max(2))
-        np.minimum.at(self.proved, self._owner[chosen.group], np.where(chosen.alive, bound, np.inf).min(1))
+        told = np.where(chosen.alive & ~np.isnan(bound), bound, np.inf).min(1)  # where NaN is needed nothing is cut
+        np.minimum.at(self.proved, self._owner[chosen.group], told)
 
     def _refute_borders(self, chosen: Frontier, alive: Array, lines: RowLines) -> None:
-        """Takes from `alive` what only rounding leaves open."""
+        """Takes from `alive` what only rounding leaves open; exact arithmetic proves of it that it is not negative."""
         near = alive & (lines.best >= -lines.needed.max(2))
         for box, clause in np.argwhere(near)[:_BORDERS].tolist():
             if self._exact(int(chosen.group[box]), clause, chosen.lower[box], chosen.upper[box]):
                 alive[box, clause] = False
+                owner = self._owner[chosen.group[box]]
+                self.proved[owner] = min(self.proved[owner], 0.0)
 
     def _next(self) -> Frontier:
         """Of each owner its share of the places: the boxes with the lowest bounds, or of who holds more than its share

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from glscert.verifier.answer.query_record import QueryRecord
     from glscert.verifier.run.jobs import Jobs
     from glscert.verifier.settings import Effort
-    from glscert.verifier.spec import Query
 
 SUFFIXES = (".vnnlib", ".vnnlib.gz")
 EXIT_CODES = {"unsat": 0, "sat": 1, "unknown": 3, "timeout": 3}

@@ -7,12 +7,12 @@ from math import inf, isfinite
 
 import pytest
 
-from glscert.verifier import pending
-from glscert.verifier.ops import compiled
+from glscert.verifier.engine import compiled
+from glscert.verifier.run import question
+from glscert.verifier.run.line import STAGES
 from glscert.verifier.search import branch_and_bound
 from glscert.verifier.search.falsify import Falsifier
 from glscert.verifier.search.refinement import Refiner
-from glscert.verifier.stages import Stages
 
 STEPS = 3
 
@@ -42,18 +42,17 @@ WAYS = {
 def only(way: Way) -> Iterator[None]:
     """Networks loaded inside are searched this way and never attacked."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Falsifier, "sample", lambda self, group, count: None)
-        patch.setattr(Falsifier, "descend", lambda self, clauses, **options: {})
+        patch.delitem(STAGES, "look")
+        patch.setattr(Falsifier, "descend", lambda self, targets, **options: {})
         patch.setattr(Falsifier, "replay", lambda self, group, x: None)
-        patch.setattr(Stages, "attack", lambda self, cases, **options: [None] * len(cases))
-        patch.setattr(Stages, "attack_rows", lambda self, cases, **options: [None] * len(cases))
-        patch.setattr(Stages, "replay", lambda self, case, point: None)
         if way.neurons:
-            patch.setattr(pending, "FEW_INPUTS", -1)
-            ascent = branch_and_bound.tighten
-            patch.setattr(branch_and_bound, "tighten", lambda *of, steps: ascent(*of, steps=min(steps, STEPS)))
+            patch.setattr(question, "FEW_INPUTS", -1)
+            ascent = branch_and_bound.dual_bounds
+            patch.setattr(
+                branch_and_bound, "dual_bounds", lambda *of, steps=0, **how: ascent(*of, steps=min(steps, STEPS), **how)
+            )
         if not way.programs:
-            patch.setattr(compiled, "library", lambda text: None)
+            patch.setattr(compiled, "program", lambda header, itemsize: None)
         if way.refined:
             price = Refiner.price
             patch.setattr(Refiner, "price", lambda self, *of: 1e-9 if isfinite(price(self, *of)) else inf)

@@ -9,6 +9,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from glscert.export.onnx import onnx_model
+from glscert.verifier.engine.engine import Engine
 from glscert.verifier.graph import Model
 from glscert.verifier.graph.load import from_proto
 from glscert.verifier.ops import evaluate
@@ -67,19 +68,22 @@ def run_file(proto: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
 
 
 def run_loaded(model: Model, x: np.ndarray) -> np.ndarray:
-    """The loaded graph's outputs [B, K], in torch and float64, all images at once."""
-    params = {name: torch.from_numpy(array).double() for name, array in model.params.items()}
-    return evaluate(model.graph, params, torch.from_numpy(x).double()).numpy()
+    """The loaded network's outputs [B, K] in float64, all images at once."""
+    return Engine(model.graph, model.params).evaluate(x.reshape(len(x), -1))
 
 
 def agree(proto: onnx.ModelProto, count: int = 4) -> None:
-    """File, loaded graph and exported graph give the same outputs; a law, used for every file below."""
+    """File, loaded graph (by the engine, and in torch) and exported graph give the same outputs; a law, used for every
+    file below."""
     model = from_proto(proto)
     x = images(model, count)
     wanted = run_file(proto, x)
     assert model.graph.output_shape == wanted.shape[1:]
     scale = max(1.0, float(np.abs(wanted).max()))
     np.testing.assert_allclose(run_loaded(model, x), wanted, rtol=0, atol=1e-5 * scale)
+    params = {name: torch.from_numpy(array).double() for name, array in model.params.items()}
+    in_torch = evaluate(model.graph, params, torch.from_numpy(x).double()).numpy()
+    np.testing.assert_allclose(in_torch, wanted, rtol=0, atol=1e-5 * scale)
     dtype = {TensorProto.FLOAT: np.float32, TensorProto.DOUBLE: np.float64}[
         proto.graph.input[0].type.tensor_type.elem_type
     ]

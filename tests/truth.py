@@ -1,7 +1,7 @@
 """What a small network does at a point, and where in a region it is lowest: footing for questions whose truth is known.
 
-Points are found on the loaded graph, by descents from many starts; what they are worth is said by onnx's own reference
-on the file in float64, or by onnxruntime where that does not know the file.
+Points are found on the loaded network, by descents from many starts; what they are worth is said by onnx's own
+reference on the file in float64, or by onnxruntime where that does not know the file.
 """
 
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 import onnx
-import torch
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from glscert.verifier.engine.gradient import outputs_and_gradient
 from glscert.verifier.network import Network
-from glscert.verifier.ops import evaluate
 from glscert.verifier.region import Norm
+from glscert.verifier.search.attack import Objective
 
 STARTS, STEPS, ROUNDS = 64, 15, 14
 DOUBLE, SINGLE = 1e-12, 3e-6  # of the outputs' size: what the two sources may be wrong by
@@ -23,7 +23,6 @@ FLAWED = ("Erf", "Gelu", "HardSwish")  # where it rounds to float32, or computes
 DIFFER = 1e-4  # of the outputs' size, beyond which two sources contradict each other
 
 Project = Callable[[np.ndarray], np.ndarray]  # points [N, n] into the region
-Value = Callable[[torch.Tensor], torch.Tensor]  # outputs [N, K] -> what is to be low [N]
 
 
 class Outputs(NamedTuple):
@@ -67,7 +66,7 @@ def doubled(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def lowest(
-    network: Network, lower: np.ndarray, upper: np.ndarray, value: Value, rng: np.random.Generator, project: Project
+    network: Network, lower: np.ndarray, upper: np.ndarray, value: Objective, rng: np.random.Generator, project: Project
 ) -> np.ndarray:
     """A point [n] of the region, which `project` maps into within the box, where `value` is as low as descents lead."""
     width = upper - lower
@@ -75,12 +74,10 @@ def lowest(
     share[::2] = share[::2].round()
     points = project(lower + width * share)
     for step in range(STEPS):
-        x = torch.from_numpy(points.reshape(-1, *network.graph.input_shape)).requires_grad_()
-        with torch.enable_grad():
-            total = value(evaluate(network.graph, network.exact, x)).sum() + 0 * x.sum()  # where x has no say
-            (slope,) = torch.autograd.grad(total, x)
+        outputs, pull = outputs_and_gradient(network.engine, points)
+        slope = pull(value(outputs, np.zeros(len(points), np.int64))[1])
         stride = width * 0.5 * 0.7**step
-        points = project(np.clip(points - stride * slope.sign().numpy().reshape(points.shape), lower, upper))
+        points = project(np.clip(points - stride * np.sign(slope), lower, upper))
     radius = 0.1
     for _ in range(ROUNDS):
         best = points[np.argsort(_values(network, value, points))[:8]]
@@ -91,9 +88,8 @@ def lowest(
     return points[_values(network, value, points).argmin()]
 
 
-def _values(network: Network, value: Value, points: np.ndarray) -> np.ndarray:
-    x = torch.from_numpy(points.reshape(-1, *network.graph.input_shape))
-    return value(evaluate(network.graph, network.exact, x)).numpy()
+def _values(network: Network, value: Objective, points: np.ndarray) -> np.ndarray:
+    return value(network.engine.evaluate(points), np.zeros(len(points), np.int64))[0]
 
 
 def within(centre: np.ndarray, radius: np.ndarray, norm: Norm) -> Project:

@@ -5,8 +5,8 @@ from math import isclose
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from glscert.verifier.errors import InputError
 from glscert.verifier.answer.record import VERIFIED, VERIFIED_BEFORE, checksum, contradicts, read_record
+from glscert.verifier.errors import InputError
 
 from .architectures import SOURCES
 from .checkpoint import read_config

@@ -71,8 +71,8 @@ def robustness(
     eps, low, high: one number, or one per entry [*v]. norm: linf, l2 or l1. threshold, tolerance: of a single output
     that tells two classes apart, and of a regression (`Settings`). timeout: seconds for each input, its share of the
     work. jobs: processes that share the inputs, one thread each; a script that asks for several is run again in each,
-    so its own work belongs below `if __name__ == "__main__":`. report: called with the place and the answer of each as it comes. Raises `InputError` or `UnsupportedError`
-    where the file cannot be used, or x or y do not fit it.
+    so its own work belongs below `if __name__ == "__main__":`. report: called with the place and the answer of each as
+    it comes. Raises `InputError` or `UnsupportedError` where the file cannot be used, or x or y do not fit it.
     """
     if threads is not None:
         set_threads(threads)

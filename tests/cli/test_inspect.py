@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from glscert.cli.main import app
+from glscert.verifier.engine.engine import Engine
 from glscert.verifier.errors import InputError, UnsupportedError
 from onnx_models import make, mlp, mlp_consts, mlp_nodes, node
 
@@ -42,6 +43,15 @@ def test_a_wider_ball_has_no_fewer_unstable_neurons(network: Path) -> None:
 def test_data_give_the_point(network: Path, tmp_path: Path) -> None:
     (tmp_path / "one.csv").write_text("a,b,c,d,e,f,y\n0,0,0,0,0,0,1\n")
     assert "to expect" in inspect(network, "--eps", "0.01", "--data", tmp_path / "one.csv").stdout
+
+
+def test_what_keeps_the_bounds_from_being_compiled_is_said(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Engine, "why", "no C compiler was found")
+    assert json.loads(inspect(network, "--json").stdout)["not_compiled"] == "no C compiler was found"
+    assert "in numpy, which takes longer, because no C compiler was found\n" in inspect(network).stdout
+    monkeypatch.setattr(Engine, "why", None)
+    assert json.loads(inspect(network, "--json").stdout)["not_compiled"] is None
+    assert "because" not in inspect(network, "--eps", "0.1").stdout
 
 
 def test_every_unsupported_operator_is_named(tmp_path: Path) -> None:

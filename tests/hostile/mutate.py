@@ -14,14 +14,13 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import torch
 from changes import mutated
+from scipy import special
 
 from glscert.verifier import Network, load
 from glscert.verifier.errors import GlscertError, InputError, UnsupportedError
-from glscert.verifier.ops import evaluate
 
-SECONDS, MEMORY = 20, 6 * 2**30  # of a file; addresses beyond those that torch has taken, for onnxruntime's threads too
+SECONDS, MEMORY = 20, 6 * 2**30  # of a file; addresses beyond those taken at first, for onnxruntime's threads too
 POINTS, CLOSE = 6, 2e-5  # of the outputs' size: what float32 may differ by
 
 
@@ -46,8 +45,8 @@ def compared(network: Network, rng: np.random.Generator) -> tuple[str, str]:
     graph = network.graph
     x = rng.uniform(-1, 1, (POINTS, *graph.input_shape)).astype(np.float32)
     given = np.concatenate([network.runtime.logits(point[None]) for point in x]).astype(np.float64)
-    found = ended(graph.ending, evaluate(graph, network.exact, torch.from_numpy(x).double()))
-    single = ended(graph.ending, evaluate(graph, network.single, torch.from_numpy(x)))
+    engines, rows = (network.engine, network.engine.single), x.reshape(POINTS, -1)
+    found, single = (ended(graph.ending, engine.evaluate(rows)) for engine in engines)
     if given.shape != found.shape or given.shape[1] != graph.answers:
         return "loaded", f"onnxruntime gives {given.shape}, the graph {found.shape} for {graph.answers} answers"
     size = np.nan_to_num(np.abs(found).max(initial=1.0), posinf=np.inf)
@@ -59,20 +58,19 @@ def compared(network: Network, rng: np.random.Generator) -> tuple[str, str]:
     return "loaded, not finite", ""
 
 
-def ended(ending: str | None, logits: torch.Tensor) -> np.ndarray:
+def ended(ending: str | None, logits: np.ndarray) -> np.ndarray:
     """What the file makes of its logits."""
     if ending == "ArgMax":
-        return logits.argmax(1, keepdim=True).double().numpy()
+        return logits.argmax(1)[:, None].astype(np.float64)
     if ending is not None:
-        logits = logits.log_softmax(1) if ending == "LogSoftmax" else logits.softmax(1)
-    return logits.double().numpy()
+        logits = (special.log_softmax if ending == "LogSoftmax" else special.softmax)(logits, axis=1)
+    return logits.astype(np.float64)
 
 
 def main(first: int, count: int, folder: Path) -> None:
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, taken + MEMORY))
     warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
     for seed in range(first, first + count):
         signal.alarm(SECONDS)  # ends the process
         mutation = mutated(seed)

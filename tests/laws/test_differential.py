@@ -12,19 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 import onnx
-import torch
 
 from closings import WAYS, Way, only
 from exact import least
-from glscert.verifier.decide import decide
-from glscert.verifier.decision import Answer
+from glscert.verifier import Clause, Network, Query, Row, Verdict, load, robustness, verify
 from glscert.verifier.graph.translate import TRANSLATIONS
-from glscert.verifier.network import Network, load
-from glscert.verifier.outcome import Verdict
 from glscert.verifier.region import Norm
-from glscert.verifier.robustness import Verifier
-from glscert.verifier.settings import Effort, Settings
-from glscert.verifier.spec import Clause, Query, Row
+from glscert.verifier.search.attack import disjunction
 from operator_draws import CURVED
 from random_models import random_model, with_shift
 from reference import dense
@@ -41,6 +35,7 @@ DENSE = {
     "Sigmoid",
     "Tanh",
 }  # that are fast, for what takes several rounds
+NEAREST = np.array([-1])  # of clauses, whichever is nearest
 FREE = 4  # inputs that may move: the truth is cheap
 
 
@@ -98,15 +93,13 @@ def rows_for(asked: Asked, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def property_broken_at_a_point(asked: Asked, way: Way) -> None:
     factors, offsets = rows_for(asked, int(asked.rng.integers(1, 3)))
-    given, start = torch.from_numpy(factors), torch.from_numpy(offsets)
     anywhere: Project = lambda points: points  # noqa: E731
-    point = lowest(
-        asked.network, asked.lower, asked.upper, lambda y: (y @ given.T + start).amax(1), asked.rng, anywhere
-    )
+    largest = disjunction(factors[None, None], offsets[None, None], NEAREST)
+    point = lowest(asked.network, asked.lower, asked.upper, largest, asked.rng, anywhere)
     query = asked.query(factors, breaking(asked, factors, offsets, point))
     with only(way):
-        decision = decide(load(asked.path), query, Effort(timeout=way.seconds))
-    assert decision.verdict is not Answer.UNSAT, decision.reason
+        answer = verify(load(asked.path), query, timeout=way.seconds)
+    assert answer.verdict is not Verdict.VERIFIED, answer.reason
 
 
 def label_broken_at_a_point(asked: Asked, way: Way) -> None:
@@ -117,36 +110,35 @@ def label_broken_at_a_point(asked: Asked, way: Way) -> None:
     label = int(asked.network.runtime.logits(x.reshape(1, *asked.shape))[0].argmax())
     others = [k for k in range(asked.network.graph.output_shape[0]) if k != label]
     ball = within(x.astype(np.float64), radius, norm)
-    point = lowest(
-        asked.network, asked.lower, asked.upper, lambda y: y[:, label] - y[:, others].amax(1), asked.rng, ball
-    )  # fmt: skip
+    eye = np.eye(len(others) + 1)
+    lead = disjunction((eye[label] - eye[others])[None, :, None], np.zeros((1, len(others), 1)), NEAREST)
+    point = lowest(asked.network, asked.lower, asked.upper, lead, asked.rng, ball)
     y, error = outputs_at(asked.proto, asked.network, point)
     slack = max(asked.rng.choice(SLACKS) * np.abs(y).max(), 8 * error)
     shift = np.zeros(len(y))
     shift[label] = y[others].max() - y[label] - slack
     asked.path.write_bytes(with_shift(asked.proto, shift).SerializeToString())
     with only(way):
-        settings = Settings(radius.reshape(asked.shape), -np.inf, np.inf, way.seconds, norm=norm)
-        (outcome,) = Verifier(asked.path).verify(x.reshape(1, *asked.shape), np.array([label]), settings)
-    assert outcome.verdict is not Verdict.VERIFIED, outcome.reason
+        given = x.reshape(1, *asked.shape), np.array([label]), radius.reshape(asked.shape)
+        (answer,) = robustness(load(asked.path), *given, low=-np.inf, high=np.inf, timeout=way.seconds, norm=norm)
+    assert answer.verdict is not Verdict.VERIFIED, answer.reason
 
 
 def property_beside_the_exact_minimum(asked: Asked, way: Way) -> None:
     """Of a network of linear pieces: broken there by a little, and true by a little."""
     factors, offsets = rows_for(asked, 1)
-    graph, params = asked.network.graph, {name: value.numpy() for name, value in asked.network.exact.items()}
     ends = (end.reshape(asked.shape) for end in (asked.lower, asked.upper))
-    level, point = least(dense(graph, params), *ends, factors[0], offsets[0])
+    level, point = least(dense(asked.network.graph, asked.network.engine.params), *ends, factors[0], offsets[0])
     point = np.clip(point.ravel(), asked.lower, asked.upper)
     broken = asked.query(factors, breaking(asked, factors, offsets, point))
     with only(way):
-        decision = decide(load(asked.path), broken, Effort(timeout=way.seconds))
-    assert decision.verdict is not Answer.UNSAT, decision.reason
+        answer = verify(load(asked.path), broken, timeout=way.seconds)
+    assert answer.verdict is not Verdict.VERIFIED, answer.reason
     y, error = outputs_at(asked.proto, asked.network, point)
     size = np.abs(factors) @ np.abs(y) + np.abs(offsets)
     assert abs((factors @ y + offsets)[0] - level) < 1e-5 * size, "the program's optimum is not there"
     safe = asked.query(factors, [Fraction(float(offsets[0] - level + 2e-5 * size[0]))])
-    assert decide(asked.network, safe, Effort(timeout=SECONDS)).verdict is not Answer.SAT
+    assert verify(asked.network, safe, timeout=SECONDS).verdict is not Verdict.FALSIFIED
 
 
 def numbers_of_the_file(asked: Asked, way: Way) -> None:
@@ -160,8 +152,8 @@ def numbers_of_the_file(asked: Asked, way: Way) -> None:
     for sign in (1, -1):
         query = here.query(sign * factors, [Fraction(-sign * value) - Fraction(slack)])
         with only(way):
-            decision = decide(load(asked.path), query, Effort(timeout=SECONDS))
-        assert decision.verdict is not Answer.UNSAT, decision.reason
+            answer = verify(load(asked.path), query, timeout=SECONDS)
+        assert answer.verdict is not Verdict.VERIFIED, answer.reason
 
 
 KINDS = (property_broken_at_a_point, label_broken_at_a_point, property_beside_the_exact_minimum, numbers_of_the_file)

@@ -10,7 +10,14 @@ from glscert.verifier.engine.steps import Affine
 from glscert.verifier.exact.bounds import ExactBounds
 from glscert.verifier.exact.forward import enclosure, evaluated
 from glscert.verifier.exact.linear import Linear
-from glscert.verifier.exact.rational import BeyondExactError, of_floats, of_fractions, reciprocal
+from glscert.verifier.exact.rational import (
+    BeyondExactError,
+    Exact,
+    digits_of_floats,
+    of_floats,
+    of_fractions,
+    reciprocal,
+)
 from glscert.verifier.exact.triangles import program
 from glscert.verifier.graph import Graph, Node
 from random_graphs import CURVED, GRAPHS
@@ -196,6 +203,11 @@ def test_numbers_keep_their_value():
     values = np.array([0.0, -1.5, 5e-324, 1.7e308, 0.1])
     assert of_floats(values).fractions() == [Fraction(value) for value in values]
     assert of_floats(np.zeros(3)).fractions() == [0, 0, 0]
+    for width in (8, 13, 26):
+        found, unit = digits_of_floats(values, width)
+        assert (abs(found) < 2.0**width).all()
+        whole = [sum(int(digit) << width * place for place, digit in enumerate(each)) for each in found.T]
+        assert Exact(np.array(whole, object), unit).fractions() == [Fraction(value) for value in values]
     thirds = [Fraction(1, 3), Fraction(-5, 7)]
     assert of_fractions(thirds, (2,)).fractions() == thirds
 

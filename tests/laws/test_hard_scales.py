@@ -15,14 +15,8 @@ import onnx
 import pytest
 
 from closings import WAYS, Way, only
-from glscert.verifier.decide import decide
-from glscert.verifier.decision import Answer
-from glscert.verifier.network import load
-from glscert.verifier.outcome import Verdict
+from glscert.verifier import Clause, Query, Row, Verdict, load, robustness, verify
 from glscert.verifier.region import Norm
-from glscert.verifier.robustness import Verifier
-from glscert.verifier.settings import Effort, Settings
-from glscert.verifier.spec import Clause, Query, Row
 from onnx_models import make, node
 
 SECONDS = 0.05
@@ -191,16 +185,16 @@ def proved(path: Path, hard: Hard, way: Way) -> str | None:
     level = Fraction(float(np.float32(WITHIN * hard.level)))
     query = Query(len(centre), 1, (Clause(*ends, ends, (Row(((0, Fraction(-1)),), level),)),))
     with only(way):
-        decision = decide(load(path), query, Effort(timeout=SECONDS))
-    return decision.reason if decision.verdict is Answer.UNSAT else None
+        answer = verify(load(path), query, timeout=SECONDS)
+    return answer.reason if answer.verdict is Verdict.VERIFIED else None
 
 
 def robust(path: Path, hard: Hard, way: Way, norm: Norm) -> str | None:
     path.write_bytes(model(hard, WITHIN * hard.level))
     with only(way):
-        settings = Settings(np.array(hard.radius), -inf, inf, SECONDS, norm=norm)
-        (outcome,) = Verifier(path).verify(np.float32([hard.centre]), np.array([0]), settings)
-    return outcome.reason if outcome.verdict is Verdict.VERIFIED else None
+        given = np.float32([hard.centre]), np.array([0]), np.array(hard.radius)
+        (answer,) = robustness(load(path), *given, low=-inf, high=inf, timeout=SECONDS, norm=norm)
+    return answer.reason if answer.verdict is Verdict.VERIFIED else None
 
 
 @pytest.mark.parametrize("case", CASES)

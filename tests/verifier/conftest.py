@@ -1,9 +1,9 @@
-"""Tiny networks whose truth is known by hand, as ONNX files and as verifiers."""
+"""Tiny networks whose truth is known by hand, loaded from ONNX files."""
 
 import numpy as np
 import pytest
 
-from glscert.verifier.robustness import Verifier
+from glscert.verifier import load
 from onnx_models import make, node
 
 
@@ -28,6 +28,6 @@ def gap(tmp_path):
         ]
         path = tmp_path / f"gap{'-'.join(map(str, dims))}{threshold}.onnx"
         path.write_bytes(make(nodes, dims, consts).SerializeToString())
-        return Verifier(path)
+        return load(path)
 
     return build

@@ -8,10 +8,9 @@ import onnx
 import pytest
 
 from glscert.export.onnx import onnx_model
-from glscert.verifier import load, verify
+from glscert.verifier import load, robustness, verify
 from glscert.verifier.errors import UnsupportedError
 from glscert.verifier.graph import translate
-from glscert.verifier.robustness import Settings, Verifier
 from onnx_models import make, node, normal
 from random_graphs import CURVED, GRAPHS
 
@@ -109,10 +108,10 @@ def test_the_region_that_is_asked_about_is_looked_at(tmp_path, monkeypatch):
 
 
 def test_the_region_of_labelled_inputs_is_looked_at(tmp_path, monkeypatch):
-    verifier = Verifier(far(tmp_path, monkeypatch))
+    network = load(far(tmp_path, monkeypatch))
     x, y = np.float32([[200, 250]]), np.array([0])
     with pytest.raises(UnsupportedError, match=r"operator Clip \(node 'limit'\)"):
-        verifier.verify(x, y, Settings(eps=1, low=0, high=1000))
+        robustness(network, x, y, 1, low=0, high=1000)
 
 
 def test_what_float32_does_to_a_chaotic_network_is_no_difference(tmp_path):

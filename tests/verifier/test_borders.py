@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 
 from clauses import clause
-from glscert.verifier.decide import Answer, decide
+from glscert.verifier import Verdict, load, verify
 from glscert.verifier.exact.border import Border
-from glscert.verifier.network import load
 from glscert.verifier.search.clauses import grouped
-from glscert.verifier.settings import Effort
 from glscert.verifier.spec import Clause, Query, Row
 from glscert.verifier.spec.interval import Interval
 from onnx_models import make, node
@@ -24,7 +22,7 @@ def saved(path, nodes, inputs, consts):
 
 def asked(network, *clauses):
     inputs, outputs = network.graph.input_shape[0], network.graph.output_shape[0]
-    return decide(network, Query(inputs, outputs, clauses), Effort(timeout=10))
+    return verify(network, Query(inputs, outputs, clauses), timeout=10)
 
 
 @pytest.fixture
@@ -37,13 +35,13 @@ def tent(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "verdict"),
     [
-        ([([1], 0.6)], Answer.UNSAT),
-        ([([-1], 0)], Answer.SAT),
-        ([([-1], 0.5)], Answer.SAT),  # at x0 = 1 and -1 alone
-        ([([-1], 0.5, True)], Answer.UNSAT),  # 0.5 is the greatest value
-        ([([1], 0.5)], Answer.SAT),  # at x0 = 0 alone
-        ([([1], 0.5, True)], Answer.UNSAT),
-        ([([1], -0.25), ([-1], 0.25)], Answer.SAT),  # y = 0.25 at x0 = 0.75 and -0.75 alone
+        ([([1], 0.6)], Verdict.VERIFIED),
+        ([([-1], 0)], Verdict.FALSIFIED),
+        ([([-1], 0.5)], Verdict.FALSIFIED),  # at x0 = 1 and -1 alone
+        ([([-1], 0.5, True)], Verdict.VERIFIED),  # 0.5 is the greatest value
+        ([([1], 0.5)], Verdict.FALSIFIED),  # at x0 = 0 alone
+        ([([1], 0.5, True)], Verdict.VERIFIED),
+        ([([1], -0.25), ([-1], 0.25)], Verdict.FALSIFIED),  # y = 0.25 at x0 = 0.75 and -0.75 alone
     ],
 )
 def test_exact_zeros_of_a_tiny_network(tent, rows, verdict):
@@ -66,8 +64,8 @@ def test_a_negated_relu_is_never_positive(tmp_path):
         node("Mul", "r3 minus", "y"),
     ]  # fmt: skip
     network = saved(tmp_path / "m.onnx", nodes, 1, consts)
-    assert asked(network, clause([-1], [1], [([-1], 0, True)])).verdict is Answer.UNSAT
-    assert asked(network, clause([-1], [1], [([-1], 0)])).verdict is not Answer.UNSAT
+    assert asked(network, clause([-1], [1], [([-1], 0, True)])).verdict is Verdict.VERIFIED
+    assert asked(network, clause([-1], [1], [([-1], 0)])).verdict is not Verdict.VERIFIED
 
 
 def two_copies(path, seed):
@@ -94,10 +92,10 @@ def two_copies(path, seed):
 def test_a_monotone_network_never_falls(tmp_path, seed):
     network = two_copies(tmp_path / "m.onnx", seed)
     box = [-1, 0, -1], [1, 1, 1]
-    assert asked(network, clause(*box, [([1], 0, True)])).verdict is Answer.UNSAT
-    assert asked(network, clause(*box, [([1], 0)])).verdict is Answer.SAT  # at x1 = 0
+    assert asked(network, clause(*box, [([1], 0, True)])).verdict is Verdict.VERIFIED
+    assert asked(network, clause(*box, [([1], 0)])).verdict is Verdict.FALSIFIED  # at x1 = 0
     falls = [-1, -0.5, -1], [1, 1, 1]
-    assert asked(network, clause(*falls, [([1], 0, True)])).verdict is Answer.SAT
+    assert asked(network, clause(*falls, [([1], 0, True)])).verdict is Verdict.FALSIFIED
 
 
 def test_a_clipped_output_stays_between_its_ends(tmp_path):
@@ -109,15 +107,15 @@ def test_a_clipped_output_stays_between_its_ends(tmp_path):
     network = saved(tmp_path / "m.onnx", nodes, 30, consts)
     box = [-1] * 30, [1] * 30
     above, below = [([0, -1, 0], 1, True)], [([0, 1, 0], 0, True)]
-    assert asked(network, clause(*box, above), clause(*box, below)).verdict is Answer.UNSAT
-    assert asked(network, clause(*box, [([0, -1, 0], 1)])).verdict is Answer.SAT
+    assert asked(network, clause(*box, above), clause(*box, below)).verdict is Verdict.VERIFIED
+    assert asked(network, clause(*box, [([0, -1, 0], 1)])).verdict is Verdict.FALSIFIED
 
 
 def test_a_sigmoid_never_leaves_its_ends(tmp_path):
     rng = np.random.default_rng(2)
     nodes = [node("MatMul", "x w", "z"), node("Sigmoid", "z", "s"), node("MatMul", "s v", "y")]
     network = saved(tmp_path / "m.onnx", nodes, 2, {"w": 20 * rng.normal(size=(2, 3)), "v": [[0.5], [0.25], [0.25]]})
-    assert asked(network, clause([-9, -9], [9, 9], [([-1], 1, True)])).verdict is Answer.UNSAT
+    assert asked(network, clause([-9, -9], [9, 9], [([-1], 1, True)])).verdict is Verdict.VERIFIED
 
 
 def test_decimal_ends_are_exact(tmp_path):
@@ -128,8 +126,8 @@ def test_decimal_ends_are_exact(tmp_path):
     inner = np.array([-0.09]), np.array([np.nextafter(0.1, 0)])
     row = Row(((0, Fraction(-1)),), tenth, strict=True)
     exact = Clause(*ends, inner, (row,), {0: Interval(-tenth, tenth)})
-    assert asked(network, exact).verdict is Answer.UNSAT
-    assert asked(network, Clause(*ends, inner, (row,))).verdict is not Answer.UNSAT  # up to float64's own 0.1
+    assert asked(network, exact).verdict is Verdict.VERIFIED
+    assert asked(network, Clause(*ends, inner, (row,))).verdict is not Verdict.VERIFIED  # up to float64's own 0.1
 
 
 def planted(path, seed):
@@ -167,8 +165,8 @@ def test_a_planted_least_value_of_zero(tmp_path, seed):
     assert [border.refutes(0, number) for number in range(5)] == [True, False, False, True, True]
     border.close(0)
     assert groups[0].alive.tolist() == [False, True, True, True, False]  # the fourth is not strict: left to the search
-    assert asked(network, clause(*box, cases[:1])).verdict is not Answer.UNKNOWN
-    assert asked(network, clause(*box, cases[1:2])).verdict is not Answer.UNSAT
+    assert asked(network, clause(*box, cases[:1])).verdict is not Verdict.UNKNOWN
+    assert asked(network, clause(*box, cases[1:2])).verdict is not Verdict.VERIFIED
 
 
 def test_most_points_where_kinks_meet_are_found(tmp_path):
@@ -177,7 +175,7 @@ def test_most_points_where_kinks_meet_are_found(tmp_path):
     for seed in range(12):
         network = planted(tmp_path / f"{seed}.onnx", seed)
         (inputs,) = network.graph.input_shape
-        found += asked(network, clause([-1] * inputs, [1] * inputs, [([1], 0)])).verdict is Answer.SAT
+        found += asked(network, clause([-1] * inputs, [1] * inputs, [([1], 0)])).verdict is Verdict.FALSIFIED
     assert found >= 11
 
 
@@ -214,4 +212,13 @@ def test_rows_that_only_together_are_refuted(tent):
     contradictory = clause(*box, [([1], -0.1, True), ([-1], 0.1)])
     border, _ = border_of(tent, contradictory, clause(*box, [([1], -0.1), ([-1], 0.1)]))
     assert border.refutes(0, 0) and not border.refutes(0, 1)
-    assert asked(tent, contradictory).verdict is Answer.UNSAT
+    assert asked(tent, contradictory).verdict is Verdict.VERIFIED
+
+
+def test_a_clause_without_rows_is_left_alone(tent):
+    """Of labelled inputs equality counts as broken, and exact arithmetic has nothing to add."""
+    border, _ = border_of(tent, clause([-1, 0.5], [1, 0.5], []))
+    assert not border.strict(0, 0)
+    assert not border.refutes(0, 0)
+    assert not border.refutes_split(0, 0, {})
+    assert border.kink(0, 0) is None

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import deadline
+from .compiled import Program
 from .job import Found, Job, Lining
 from .packed import PackedPlan, record
 from .plan import Array
 from .threads import threads
-from .tiles import Tiles, aligned
+from .tiles import Tiles, aligned, converted
 
 _LinesRecord = record(
     "low* low_start* up* up_start* own_low own_up extra* sign* live* split* lives splits slope* slot* error* met*"
@@ -33,19 +34,19 @@ class Ascent(NamedTuple):
 class Call:
     """`linings` as the program reads and moves them; `bound`, `met`, `corner`, `flipped` as it leaves them."""
 
-    def __init__(self, job: Job, sizes: list[int], lanes: int, dtype: np.dtype) -> None:
+    def __init__(self, job: Job, sizes: list[int], program: Program, dtype: np.dtype) -> None:
         """sizes: entries of every nonlinearity."""
-        self.job, self._dtype = job, dtype
-        self.tiles = tiles = Tiles(job.size, job.box, lanes, dtype)
+        self.job, self._dtype, self._library = job, dtype, program.library
+        self.tiles = tiles = Tiles(job.size, job.box, program, dtype)
         self._neuron = self._sign = self._rows = self._offset = self._weights = None
         if job.neurons is not None:
-            self._neuron, self._sign = tiles.tiled(job.neurons[0], np.dtype(np.int64)), tiles.tiled(job.neurons[1])
+            self._neuron, self._sign = job.neurons[0][tiles.order], tiles.tiled(job.neurons[1])
         elif job.rows is not None:
             self._rows, self._offset, self._weights = map(tiles.tiled, job.rows)
         self._flips: tuple[Array, ...] = ()
         if job.flips is not None:
             lining, entry, side = (part.T for part in job.flips)
-            places = (tiles.tiled(part, np.dtype(np.int64)) for part in (lining, entry))
+            places = (part[tiles.order].swapaxes(1, 2).astype(np.int64, order="C") for part in (lining, entry))
             self._flips = (*places, tiles.tiled(side), tiles.empty(len(job.flips[0])))
         self._error = self._shared(job.error)
         ends = (job.centre, job.radius)
@@ -60,10 +61,7 @@ class Call:
         self._slots = [None if lining is None else _slots(lining) for lining in self.linings]
 
     def _shared(self, value: Array | None) -> Array | None:
-        if value is None:
-            return None
-        with np.errstate(over="ignore"):
-            return np.ascontiguousarray(value, self._dtype)
+        return None if value is None else converted(value, self._dtype)
 
     def _zeros(self, size: int) -> Array:
         found = self.tiles.empty(size)
@@ -88,7 +86,7 @@ class Call:
             given(lining.error, False),
         )
 
-    def run(self, library: ctypes.CDLL, plan: PackedPlan, ascent: Ascent) -> None:
+    def run(self, plan: PackedPlan, ascent: Ascent) -> None:
         """Raises `OutOfTime` where the deadline comes first."""
         workers = max(1, min(threads(), self.tiles.count))
         edges = [self.tiles.count * k // workers for k in range(workers + 1)]
@@ -99,9 +97,9 @@ class Call:
             lines = self._lines(edges[k], moving)
             call = self._record(edges[k], edges[k + 1], lines, ascent, seconds)
             numbers = ctypes.byref(plan.record), ctypes.byref(call)
-            scratch = aligned((library.scratch_reals(*numbers),), self._dtype)
+            scratch = aligned((self._library.scratch_reals(*numbers),), self._dtype)
             call.scratch = scratch.ctypes.data
-            return bool(library.substitute(*numbers))
+            return bool(self._library.substitute(*numbers))
 
         if workers == 1:
             done = [part(0)]

@@ -29,6 +29,7 @@ HEADERS = Path(__file__).with_name("c")
 _FLAGS = "-O3 -std=gnu11 -fPIC -shared -fno-math-errno -fno-trapping-math".split()
 _FLAGS += "-fno-signed-zeros -fassociative-math -ffp-contract=fast".split()
 _NATIVE = "-march=native"
+_VECTORS = {"__AVX512F__": 64, "__AVX__": 32}  # bytes; wider ones than a processor has are slow
 _SECONDS = 120  # until a compiler that hangs is given up
 
 _lock = threading.Lock()
@@ -72,14 +73,20 @@ def lanes(rows: int, itemsize: int) -> int:
     """How many of `rows` a compiled program works on at a time: a processor's vector, or the smallest part of one that
     holds them."""
     compiler = _compiler()
-    wide = 64 if compiler is not None and "__AVX512F__" in compiler.identity else 32
-    full = wide // itemsize
+    predefined = "" if compiler is None else compiler.identity
+    full = next((wide for name, wide in _VECTORS.items() if name in predefined), 16) // itemsize
     return next((n for n in (4, 8) if rows <= n < full), full)
 
 
 def found() -> bool:
     """Whether there is a compiler."""
     return _compiler() is not None
+
+
+def command() -> tuple[str, ...] | None:
+    """What starts the compiler, where there is one."""
+    compiler = _compiler()
+    return None if compiler is None else compiler.command
 
 
 def why_none() -> str:

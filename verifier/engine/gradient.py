@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
 from .engine import Engine
 from .plan import Array
 from .steps import Bend
@@ -12,10 +14,10 @@ Pull = Callable[[Array], Array]
 def outputs_and_gradient(engine: Engine, x: Array) -> tuple[Array, Pull]:
     """The outputs [B, K] at inputs x [B, n], and what takes a form over the outputs of each [B, K] to its gradient
     [B, n] there. At a kink the slope is that of one side."""
-    values = engine.values(x)
+    values = engine.values(np.asfortranarray(x))  # entries of several inputs side by side
 
     def pull(form: Array) -> Array:
-        carried = {engine.output: form}
+        carried = {engine.output: np.asfortranarray(form)}
         for step in reversed(engine.steps):
             coef = carried.pop(step.out, None)
             if coef is None:

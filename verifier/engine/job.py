@@ -1,8 +1,9 @@
 """What a program for rows is asked, and what it answers: `Job`, `Found`."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
+from .ball import CutBall
 from .plan import Array
 
 
@@ -35,8 +36,8 @@ class Job(NamedTuple):
     their weighted sum. linings: by number of the lines; None: no row meets these. box [T] int64: which lines and ends
     [B, n] a row goes by, equal ones best next to each other; None: the first, or all `own_end` centre, radius [T, n].
     look: also `met` and `corner`. flips: numbers of the lining and entry and signs [V, T] of a neuron that each
-    further bound has split. error [B, entries]: as a lining's, of the start value. ball: a `CutBall` that the bounds
-    are taken over in place of the box; the compiled program takes none.
+    further bound has split. error [B, entries]: as a lining's, of the start value. ball: what the bounds are
+    taken over in place of the box; the compiled program takes none.
     """
 
     start: int
@@ -50,7 +51,7 @@ class Job(NamedTuple):
     look: bool = False
     flips: tuple[Array, Array, Array] | None = None
     error: Array | None = None
-    ball: Any = None
+    ball: CutBall | None = None
 
     @property
     def size(self) -> int:

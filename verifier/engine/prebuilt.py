@@ -31,7 +31,7 @@ class Level(NamedTuple):
 LEVELS = (  # the best first
     Level("x86-64-v4", frozenset(f"{_V3} avx512f avx512bw avx512cd avx512dq avx512vl".split()), 64),
     Level("x86-64-v3", frozenset(_V3.split()), 32),
-    Level("x86-64", frozenset(), 32),
+    Level("x86-64", frozenset(), 16),
 )
 
 

@@ -22,9 +22,9 @@ class RowsProgram:
     """A plan and copies of its weights in one dtype, ready for `bounds`. Use `rows_program`."""
 
     def __init__(self, program: compiled.Program, plan: Plan, dtype: np.dtype) -> None:
-        self.dtype, self.lanes, self._library = dtype, program.lanes, program.library
-        self._library.scratch_reals.restype = ctypes.c_long
-        self._library.substitute.restype = ctypes.c_long
+        self.dtype, self._program = dtype, program
+        program.library.scratch_reals.restype = ctypes.c_long
+        program.library.substitute.restype = ctypes.c_long
         self._sizes, self._plan = list(plan.linings), PackedPlan(plan, dtype)
 
     def bounds(self, job: Job, *, steps: int = 0, rate: float = 0.25, decay: float = 0.95) -> Found:
@@ -32,8 +32,8 @@ class RowsProgram:
         where the deadline comes first."""
         if job.size == 0 or job.ball is not None:
             raise ValueError("the compiled program takes rows over boxes, one at least: neurons or with coefficients")
-        call = Call(job, self._sizes, self.lanes, self.dtype)
-        call.run(self._library, self._plan, Ascent(steps, rate, decay))
+        call = Call(job, self._sizes, self._program, self.dtype)
+        call.run(self._plan, Ascent(steps, rate, decay))
         return call.found(steps > 0)
 
 

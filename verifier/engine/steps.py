@@ -10,9 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..functions import Function
-from .plan import COPY, CORRELATE, LINES, Array, Op, Plan, Shape, Taps
-
-_ROOM = 1 << 20  # bytes of what a convolution sees
+from .correlation import Correlation
+from .plan import CORRELATE, LINES, Array, Op, Plan, Shape, Taps
 
 
 class Bend(NamedTuple):
@@ -63,47 +62,49 @@ class Affine:
 
 
 class _Map:
-    """One step of the plan as a linear map."""
+    """One step of the plan as a linear map: by a factor for each entry, by pairs, by a matrix, or by correlations."""
 
     def __init__(self, plan: Plan, op: Op, dtype: np.dtype) -> None:
-        self._op, self._shapes = op, (plan.values[op.into].shape, plan.values[op.out].shape)
-        inner, outer = map(prod, self._shapes)
+        inner, outer = (plan.values[number].shape for number in (op.into, op.out))
         self.matrix: Array | None = None
-        if op.kind == CORRELATE:
-            self._weights = [[each.weight.astype(dtype) for each in way] for way in (op.forth, op.back)]
-            self.terms = max(_terms(op.forth), _terms(op.back))
-            if op.groups == 1 and self._shapes[1][1:] == (1, 1) and len(op.forth[0].tap) * self._shapes[0][0] == inner:
-                self.matrix = np.ascontiguousarray(self._weights[0][0].transpose(1, 2, 0).reshape(outer, inner))
-            self.multiplications = _terms(op.forth) * outer
-            return
-        factor = np.ones(1) if op.factor is None else op.factor
-        self._factor = factor.astype(dtype)
+        self._factor: Array | None = None
         self.multiplications = 0
-        if op.kind == COPY or op.pairs is None:
-            self.terms = 1
+        if op.kind == CORRELATE:
+            self._correlate(op, inner, outer, dtype)
+            return
+        factor = (np.ones(1) if op.factor is None else op.factor).astype(dtype)
+        if op.pairs is None:
+            self.terms, self._factor = 1, factor
             return
         to, source = op.pairs
-        self._gather = _Gather(to, source, self._factor, outer), _Gather(source, to, self._factor, inner)
-        self.terms = max(each.most for each in self._gather)
+        self._ways: Sequence[Way] = _Gather(to, source, factor, prod(outer)), _Gather(source, to, factor, prod(inner))
+        self.terms = max(each.most for each in self._ways if isinstance(each, _Gather))
+
+    def _correlate(self, op: Op, inner: Shape, outer: Shape, dtype: np.dtype) -> None:
+        self.terms = max(_terms(op.forth), _terms(op.back))
+        self.multiplications = _terms(op.forth) * prod(outer)
+        for weight, tap in [(each.weight.astype(dtype), each.tap) for each in op.forth if len(op.forth) == 1]:
+            if op.groups == outer[0] and inner == outer and np.array_equal(tap, [[0, 0]]):
+                self._factor = np.repeat(weight.ravel(), prod(outer[1:]))
+            elif op.groups == 1 and outer[1:] == (1, 1) and np.array_equal(tap, _everywhere(inner)):
+                self.matrix = np.ascontiguousarray(weight.transpose(1, 2, 0).reshape(prod(outer), prod(inner)))
+        if self._factor is None and self.matrix is None:
+            forth = Correlation(op.forth, op.groups, inner, outer, dtype)
+            self._ways = forth, Correlation(op.back, op.groups, outer, inner, dtype)
 
     def forth(self, value: Array, *, absolute: bool = False) -> Array:
-        if self._op.kind == COPY:
+        if self._factor is not None:
             return value * (abs(self._factor) if absolute else self._factor)
-        if self._op.kind != CORRELATE:
-            return self._gather[0](value, absolute)
         if self.matrix is not None:
-            return value @ (abs(self.matrix) if absolute else self.matrix).T
-        return _correlated(self._op.forth, self._weights[0], value, *self._shapes, self._op.groups, absolute)
+            return _times(value, (abs(self.matrix) if absolute else self.matrix).T)
+        return self._ways[0](value, absolute)
 
     def back(self, coef: Array) -> Array:
-        if self._op.kind == COPY:
+        if self._factor is not None:
             return coef * self._factor
-        if self._op.kind != CORRELATE:
-            return self._gather[1](coef, False)
         if self.matrix is not None:
-            return coef @ self.matrix
-        inner, outer = self._shapes
-        return _correlated(self._op.back, self._weights[1], coef, outer, inner, self._op.groups, False)
+            return _times(coef, self.matrix)
+        return self._ways[1](coef, False)
 
 
 class _Gather:
@@ -127,45 +128,17 @@ class _Gather:
         return found
 
 
-def _correlated(
-    phases: Sequence[Taps],
-    weights: Sequence[Array],
-    value: Array,
-    inner: Shape,
-    outer: Shape,
-    groups: int,
-    absolute: bool,
-) -> Array:
-    """to[o, q · step + first] = sum of weight[t, o, i] · from[i, q · stride + tap[t]], zero beyond the map."""
-    count, each = len(value), inner[0] // groups
-    found = np.zeros((count, groups, outer[0] // groups, *outer[1:]), value.dtype)
-    if not phases:  # padding alone is seen
-        return found.reshape(count, -1)
-    low = [max(0, -min(int(phase.tap[:, axis].min()) for phase in phases)) for axis in range(2)]
-    high = [max(_last(phase, outer, axis) for phase in phases) + 1 - inner[1 + axis] for axis in range(2)]
-    pads = [(0, 0), (0, 0), (low[0], max(0, high[0])), (low[1], max(0, high[1]))]
-    source = np.pad(value.reshape(count, *inner), pads).reshape(count, groups, each, -1, inner[2] + sum(pads[3]))
-    for phase, weight in zip(phases, weights, strict=True):
-        (fy, fx), (sy, sx), (dy, dx) = phase.first, phase.step, phase.stride
-        parted = (abs(weight) if absolute else weight).reshape(len(weight), groups, -1, each)
-        matrix = np.ascontiguousarray(parted.transpose(1, 2, 0, 3)).reshape(groups, -1, len(weight) * each)
-        rows, columns = found[0, 0, 0, fy::sy, fx::sx].shape
-        many = max(1, _ROOM // (value.itemsize * inner[0] * len(weight) * rows * columns))
-        for first in range(0, count, many):  # what is seen stays in the cache
-            target = found[first : first + many, :, :, fy::sy, fx::sx]
-            own = source[first : first + many]
-            seen = np.empty((len(own), groups, len(weight), each, rows, columns), value.dtype)
-            for tap, (ty, tx) in enumerate(phase.tap.tolist()):
-                y, x = ty + low[0], tx + low[1]
-                seen[:, :, tap] = own[..., y : y + (rows - 1) * dy + 1 : dy, x : x + (columns - 1) * dx + 1 : dx]
-            target[:] = (matrix @ seen.reshape(len(own), groups, -1, rows * columns)).reshape(target.shape)
-    return found.reshape(count, -1)
+Way = Callable[[Array, bool], Array]  # of values [N, n], with the sizes of factors or with these themselves
 
 
-def _last(phase: Taps, outer: Shape, axis: int) -> int:
-    """The last place that a phase reads along an axis."""
-    places = (outer[1 + axis] - 1 - phase.first[axis]) // phase.step[axis]
-    return int(places * phase.stride[axis] + phase.tap[:, axis].max())
+def _times(value: Array, matrix: Array) -> Array:
+    """value [N, n] times a matrix, in the same order in memory."""
+    return (matrix.T @ value.T).T if value.flags.f_contiguous else value @ matrix
+
+
+def _everywhere(shape: Shape) -> Array:
+    """Every place [height · width, 2] of a map."""
+    return np.argwhere(np.ones(shape[1:], bool))
 
 
 def _terms(phases: Sequence[Taps]) -> int:

@@ -20,6 +20,7 @@ from .bounds import ExactBounds
 from .linear import Linear
 from .program import proves, solved
 from .rational import BeyondExactError, Exact, of_fractions
+from .triangles import Program
 from .triangles import program as program_of
 
 _BUDGET, _BOX_BUDGET = 100_000, 20_000  # entries, of a whole box and of a part
@@ -92,27 +93,24 @@ class Border:
     def refutes_split(self, group: int, clause: int, signs: Mapping[str, list[int]]) -> bool:
         """Where splits gave ReLUs these signs (1, -1, or 0 for none), by the name of their input: over the triangles of
         the others."""
-        bounds = self._root(group)
-        if bounds is None:
-            return False
-        strict = [row.strict for row in self._groups[group].exact[clause]]
-        try:
-            program = program_of(bounds, *self._rows(group, clause), signs)
-        except BeyondExactError:
-            return False
-        return program is not None and proves(program, strict)
+        program = self._program(group, clause, signs)
+        return program is not None and proves(program, [row.strict for row in self._groups[group].exact[clause]])
 
     def kink(self, group: int, clause: int) -> Array | None:
         """Where the linear program of the whole box has its optimum [n], which may be the one point that is unsafe."""
-        bounds = self._root(group)
+        program = self._program(group, clause, {})
+        found = None if program is None else solved(program)
+        return None if found is None else found.point[: self._engine.inputs]
+
+    def _program(self, group: int, clause: int, signs: Mapping[str, list[int]]) -> Program | None:
+        """None of a clause without rows, which nothing refutes."""
+        bounds = self._root(group) if self._groups[group].exact[clause] else None
         if bounds is None:
             return None
         try:
-            program = program_of(bounds, *self._rows(group, clause), {})
+            return program_of(bounds, *self._rows(group, clause), signs)
         except BeyondExactError:
             return None
-        found = solved(program) if program is not None and program.rows else None
-        return None if found is None else found.point[: self._engine.inputs]
 
     def _root(self, group: int) -> ExactBounds | None:
         if group not in self._roots:

@@ -15,7 +15,7 @@ from ..engine.engine import Engine
 from ..engine.plan import CORRELATE, LINES, PAIRS, Array, Op, Plan, Taps
 from ..engine.steps import Affine
 from ..functions import FUNCTIONS
-from .rational import MANTISSA, BeyondExactError, Exact, digits, of_floats, reciprocal
+from .rational import MANTISSA, BeyondExactError, Exact, digits, digits_of_floats, of_floats, reciprocal
 
 _LEAST_DIGIT = 8  # bits; shorter ones would be too many
 _MOST_DIGITS = 1 << 9  # of a number
@@ -33,6 +33,7 @@ class Linear:
             if op.kind != LINES:
                 self._ops[op.out].append(op)
         self._known: dict[int, list[_Whole | _Digits]] = {}
+        self._offsets: dict[int, Exact] = {}
 
     def forward(self, step: Affine, values: Sequence[Exact]) -> list[Exact]:
         """What each of the values [B, n] of the step's inputs adds to L v."""
@@ -48,7 +49,9 @@ class Linear:
 
     def offset(self, step: Affine) -> Exact | None:
         """f(0), [m], or None."""
-        return None if step.offset is None else of_floats(step.offset)  # one of its parts at most has one
+        if step.offset is not None and step.out not in self._offsets:
+            self._offsets[step.out] = of_floats(step.offset)  # one of its parts at most has one
+        return self._offsets.get(step.out)
 
     def _maps(self, step: Affine) -> "list[_Whole | _Digits]":
         if step.out not in self._known:
@@ -95,9 +98,10 @@ class _Digits:
         if self._width < _LEAST_DIGIT:
             raise BeyondExactError("a layer is too large")
         ways = [op.forth, op.back]
-        weights = of_floats(np.concatenate([phase.weight.ravel() for way in ways for phase in way]))
-        self._unit, self._parts = weights.unit, list[Affine]()
-        for digit in digits(weights.numbers, self._width):
+        weights = np.concatenate([phase.weight.ravel() for way in ways for phase in way])
+        found, self._unit = digits_of_floats(weights, self._width)
+        self._parts = list[Affine]()
+        for digit in found:
             forth, back = _replaced(ways, digit)
             part = op._replace(forth=forth, back=back, offset=None)
             self._parts.append(Affine(plan, [part], np.dtype(np.float64)))

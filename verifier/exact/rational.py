@@ -30,17 +30,22 @@ class Exact(NamedTuple):
 
 def of_floats(values: np.ndarray) -> Exact:
     """The float64 (or float32) numbers themselves."""
+    integers, shifts, least = _odd(values)
+    return Exact(objects(integers.astype(object) << shifts.astype(object)), _power(least))
+
+
+def _odd(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Odd integers (or 0), shifts >= 0 and an exponent: integers · 2^(shifts + exponent), some of the shifts 0."""
     values = np.asarray(values, np.float64)
     if not np.isfinite(values).all():
         raise BeyondExactError("a number is not finite")
     mantissas, exponents = np.frexp(values)
-    integers = np.ldexp(mantissas, MANTISSA).astype(np.int64)
+    integers = np.asarray(np.ldexp(mantissas, MANTISSA)).astype(np.int64)
     some = integers != 0
-    if not some.any():
-        return Exact(integers.astype(object), Fraction(1))
-    least = int(exponents[some].min())
-    shifts = np.where(some, exponents - least, 0).astype(object)
-    return _shortened(Exact(objects(integers.astype(object) << shifts), _power(least - MANTISSA)))
+    zeros = np.where(some, np.frexp((integers & -integers).astype(np.float64))[1] - 1, 0)
+    exponents = exponents - MANTISSA + zeros
+    least = int(exponents[some].min()) if some.any() else 0
+    return integers >> zeros, np.where(some, exponents - least, 0), least
 
 
 def of_fractions(values: list[Fraction], shape: tuple[int, ...]) -> Exact:
@@ -96,11 +101,18 @@ def digits(numbers: np.ndarray, width: int) -> np.ndarray:
     return np.stack(parts).astype(np.float64)
 
 
-def _shortened(value: Exact) -> Exact:
-    """Without the zeros at the end of all numbers."""
-    every = int(np.bitwise_or.reduce(value.numbers.ravel()))
-    zeros = (every & -every).bit_length() - 1 if every else 0
-    return Exact(objects(value.numbers >> zeros), value.unit * (1 << zeros)) if zeros else value
+def digits_of_floats(values: np.ndarray, width: int) -> tuple[np.ndarray, Fraction]:
+    """The digits of `of_floats`, and its unit."""
+    integers, shifts, least = _odd(values)
+    signs, mask = np.sign(integers), (1 << width) - 1
+    sizes: Any = abs(integers)
+    lengths = shifts + np.frexp(sizes.astype(np.float64))[1]
+    parts = []
+    for place in range(max(1, -(-int(lengths.max(initial=0)) // width))):
+        above = width * place - shifts  # the integer's lowest bit
+        high, low = sizes >> np.clip(above, 0, MANTISSA), (sizes & mask) << np.clip(-above, 0, width)
+        parts.append((np.where(above < 0, low, high) & mask) * signs)
+    return np.stack(parts).astype(np.float64), _power(least)
 
 
 def _power(exponent: int) -> Fraction:

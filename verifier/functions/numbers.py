@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
+from numpy import asarray as asarray
 from numpy import exp as exp
 from numpy import expm1 as expm1
 from numpy import finfo as finfo

@@ -33,7 +33,7 @@ class Relu(Function):
         return Lines(lower_slope, None, tilt, -tilt * below)
 
     def slope(self, z: Array) -> Array:
-        return space(z).where(z > 0, space(z).ones_like(z), 0)
+        return space(z).asarray(z > 0, dtype=z.dtype)
 
     def steepest(self, box: Box) -> Array:
         return self.slope(box.upper)

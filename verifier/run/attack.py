@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ..answer import Verdict
+from ..search.falsify import Target
 from .ledger import still_open
 from .run import Ended, Run
 
@@ -13,14 +14,14 @@ _APART = 4  # clauses of a case that are each descended by themselves from the b
 
 def attack(run: Run) -> Iterator[Ended]:
     """The first, short one: each region once, towards whatever clause is nearest; a few clauses each by themselves."""
-    targets: list[tuple[int, int | None]] = []
+    targets: list[Target] = []
     for case in still_open(run.cases):
         clauses = run.alive(case)
         targets += clauses if len(clauses) <= _APART else [(number, None) for number in dict(clauses)]
     yield from descents(run, targets, SHORT)
 
 
-def descents(run: Run, targets: list[tuple[int, int | None]], effort: tuple[int, int]) -> Iterator[Ended]:
+def descents(run: Run, targets: list[Target], effort: tuple[int, int]) -> Iterator[Ended]:
     """On clauses, each by the number of its group and its own within that, None for the nearest of them."""
     if not targets:
         return

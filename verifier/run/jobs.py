@@ -9,7 +9,8 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from ..engine.threads import set_threads
 from ..errors import GlscertError, InputError
@@ -21,7 +22,8 @@ Part = TypeVar("Part")
 Found = TypeVar("Found")
 
 
-class Jobs(NamedTuple):
+@dataclass(frozen=True)
+class Jobs:
     """count: processes. ray: the address of a cluster whose processes they are, "auto" or "local" among them; None:
     this machine's own."""
 
@@ -31,6 +33,9 @@ class Jobs(NamedTuple):
     @property
     def several(self) -> bool:
         return self.count > 1 or self.ray is not None
+
+
+ALONE = Jobs()
 
 
 def spread(work: Callable[[Part], Found], parts: Sequence[Part], jobs: Jobs) -> Iterator[Found]:
@@ -102,9 +107,9 @@ def _on_cluster(work: Callable[[Part], Found], parts: Sequence[Part], jobs: Jobs
         running = [remote.remote(work, part) for part in parts]
         while running:
             done, running = ray.wait(running)
-            found, error = ray.get(done[0])
-            if error is not None:
-                raise error
+            found, wrong = ray.get(done[0])
+            if wrong is not None:
+                raise wrong
             yield found
     except ray.exceptions.RayError as error:
         raise GlscertError(f"a part of the work was lost on the Ray cluster: {error}") from None

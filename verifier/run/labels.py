@@ -16,7 +16,7 @@ from ..search.clauses import LabelledInput
 from ..settings import Settings
 from ..task import Task
 from ..tasks import asked
-from .jobs import Jobs, spread
+from .jobs import ALONE, Jobs, spread
 from .labelled import questions
 from .line import answers
 from .question import Question
@@ -46,7 +46,7 @@ def robust(
     *,
     indices: Sequence[int] | None = None,
     report: Report | None = None,
-    jobs: Jobs = Jobs(),
+    jobs: Jobs = ALONE,
 ) -> list[Answer]:
     """Answers in the order of the inputs x [N, *v], numbers in the valid range, with labels y [N]; of a regression
     (`settings.tolerance`) y is [N], [N, K] or None. A counterexample has the input's shape.
@@ -141,8 +141,8 @@ def recheck(
     claims: Mapping[int, Mapping[str, Any]],
     points: Mapping[int, np.ndarray],
 ) -> None:
-    """Asks onnxruntime again what an earlier run claims of the inputs x [N, *v] numbered from `first` on, with labels as
-    the task has them: entries of a record's `images`, and its counterexamples.
+    """Asks onnxruntime again what an earlier run claims of the inputs x [N, *v], numbered from `first` on, with labels
+    as the task has them: entries of a record's `images`, and its counterexamples.
 
     Raises InputError where an input is not classified as its verdict says, or a counterexample is none.
     """

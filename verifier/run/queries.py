@@ -16,7 +16,7 @@ from ..network import Network, loaded
 from ..search.clauses import Group, grouped
 from ..settings import Effort
 from ..spec import Query, check_readable, read_query
-from .jobs import Jobs, spread
+from .jobs import ALONE, Jobs, spread
 from .line import answers
 from .question import Question
 from .run import Progress
@@ -44,7 +44,7 @@ def answered(
     *,
     began: float | None = None,
     progress: Progress | None = None,
-    jobs: Jobs = Jobs(),
+    jobs: Jobs = ALONE,
 ) -> Iterator[Found]:
     """Of each query, or the file that it is in, its place and the answer, or what is wrong with it, as they come:
     decided some together, timeout where that does not end.
@@ -147,7 +147,8 @@ def _told(answer: Answer, query: Query) -> Answer:
     if free:
         part = "it" if len(free) == len(query.clauses) else f"{len(free)} of its {len(query.clauses)} cases"
         which = "that fulfils its comparisons" if any(clause.rows for clause in free) else "of its box"
-        remark = f"{part} states no condition on the outputs, so any input {which} is sat: it says nothing about the network."
+        remark = f"{part} states no condition on the outputs, so any input {which} is sat"
+        remark += ": it says nothing about the network."
     return replace(answer, nearest=query.nearest, remark=remark)
 
 

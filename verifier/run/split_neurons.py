@@ -27,10 +27,10 @@ def split_neurons(run: Run) -> Iterator[Ended]:
         yield from run.closed([case], "DeepPoly")
         yield from run.late([case])
     search = _Searching(run, problems)
-    if search.can_split():
+    if run.engine.bends:
         yield from search.rounds(search.has_roots, lambda case: "alpha-CROWN")
     yield from descents(run, search.left(), LONG)
-    if search.can_split():
+    if run.engine.bends:
         yield from search.rounds(search.is_open, lambda case: f"branch and bound, {case.visited} subdomains")
 
 
@@ -59,9 +59,6 @@ class _Searching:
         self._of = [run.case[problem.owner] for problem in problems]
         self._before = {case: case.visited for case in self._of}  # in earlier searches
         self._reasons: dict[Case, str] = {}  # what keeps cases from being proved
-
-    def can_split(self) -> bool:
-        return self._search.can_split()
 
     def has_roots(self) -> bool:
         return self._search.has_roots()

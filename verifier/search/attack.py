@@ -65,38 +65,26 @@ def pgd(
     return best, best_margin
 
 
-def weakest(rows: Array, offset: Array, targets: Array | None = None) -> Objective:
-    """Margins min over m of row_m · y + offset_m, for rows [B, M, K]. targets [B]: the row that is descended, which
-    often finds what the least does not lead to (Gowal et al. 2019, arXiv:1910.09338); default: whichever is least.
+def disjunction(rows: Array, offset: Array, aims: Array) -> Objective:
+    """Margins min over c of max over m of row_cm · y + offset_cm, for rows [B, C, M, K]: all rows of one clause must
+    become negative together.
+
+    aims [B]: the clause that is descended, which often finds what the least does not lead to (Gowal et al. 2019,
+    arXiv:1910.09338); -1: whichever is least. Of its rows the largest goes down and, so that the others are not
+    forgotten, the sum of the positive ones.
     """
 
     def objective(outputs: Array, which: Array) -> tuple[Array, Array]:
-        own, values = _rows(rows, offset, outputs, which)
-        aim = values.argmin(1) if targets is None else targets[which]
-        return values.min(1), own[np.arange(len(own)), aim]
+        own, every = rows[which], np.arange(len(which))
+        values = np.einsum("bcmk,bk->bcm", own, outputs) + offset[which]
+        margins = values.max(2)
+        aim = np.where(aims[which] < 0, margins.argmin(1), aims[which])
+        chosen = values[every, aim]
+        share = (chosen > 0).astype(own.dtype)
+        share[every, chosen.argmax(1)] += 1
+        return margins.min(1), np.einsum("bm,bmk->bk", share, own[every, aim])
 
     return objective
-
-
-def conjunction(rows: Array, offset: Array) -> Objective:
-    """Margins max over m of row_m · y + offset_m, for rows [B, M, K]: all rows must become negative together.
-
-    What is descended is the largest row and, so that the others are not forgotten, the sum of the positive ones.
-    """
-
-    def objective(outputs: Array, which: Array) -> tuple[Array, Array]:
-        own, values = _rows(rows, offset, outputs, which)
-        share = (values > 0).astype(own.dtype)
-        share[np.arange(len(own)), values.argmax(1)] += 1
-        return values.max(1), np.einsum("bm,bmk->bk", share, own)
-
-    return objective
-
-
-def _rows(rows: Array, offset: Array, outputs: Array, which: Array) -> tuple[Array, Array]:
-    """Those of the outputs [b, M, K], and their values [b, M]."""
-    own = rows[which].astype(outputs.dtype, copy=False)
-    return own, np.einsum("bmk,bk->bm", own, outputs) + offset[which].astype(outputs.dtype, copy=False)
 
 
 def _descend(

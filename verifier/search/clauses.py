@@ -37,9 +37,11 @@ class LabelledInput(Protocol):
 
 @dataclass(frozen=True)
 class Group:
-    """Clauses over one region: a box, or the part of it that a ball is cut to. attack [n] float32: what the inputs are fed (`Clause.fed`), empty where lower > upper
-    somewhere; proof [n] float64 covers that and the exact box. rows [C, M, K], offset [C, M] float64 over the graph's
-    outputs, where each of the C holds unless refuted; one with fewer rows repeats its first, one with none has the row
+    """Clauses over one region: a box, or the part of it that a ball is cut to.
+
+    attack [n], in the runtime's type: what the inputs are fed (`Clause.fed`), empty where lower > upper somewhere;
+    proof [n] float64 covers that and the exact box. rows [C, M, K], offset [C, M] float64 over the graph's outputs,
+    where each of the C holds unless refuted; one with fewer rows repeats its first, one with none has the row
     0 · y - 1, which nothing proves positive. exact: these C in the numbers of the text, none spelled out. clauses: the
     same as the query has them, over the file's inputs and outputs. alive [C]: those that nothing has refuted yet.
     settlers [C]: what moves points of the attack's box to where each one's relations of inputs hold, if it has any.

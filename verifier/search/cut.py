@@ -11,6 +11,7 @@ import numpy as np
 from ..engine.plan import Array
 from .row_lines import RowLines
 
+CUT = 2.0  # how much more than rounding needs a line shows of what is cut away
 _ROUNDS = 2  # over the rows, where there are several
 
 
@@ -24,7 +25,7 @@ def cut(lines: RowLines, lower: Array, upper: Array, alive: Array) -> tuple[Arra
             slope = lines.slopes[:, :, row]
             rises = slope > 0
             least = lines.centre[:, :, row] + (slope * (np.where(rises, low, high) - middle)).sum(2)
-            room = 2 * lines.needed[:, :, row] - least
+            room = CUT * lines.needed[:, :, row] - least
             alive = alive & ~(room < 0)
             reach = np.maximum(room, 0)[:, :, None] / slope  # infinite where the line is flat
             high = np.where(rises, np.fmin(high, low + reach), high)  # fmin passes NaN over

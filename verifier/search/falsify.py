@@ -1,4 +1,4 @@
-"""In search of a point that makes a clause unsafe: random points, descents, and whatever the search proposes.
+"""In search of a point that makes a clause unsafe: descents, and whatever the search proposes.
 
 A candidate counts only once it is confirmed (`confirm`).
 """
@@ -9,18 +9,22 @@ from math import inf
 
 import numpy as np
 
-from ..decision import Witness
+from ..answer import Witness
+from ..engine.ball import stacked
 from ..engine.plan import Array
 from ..functions import Box
 from ..network import Network
-from .attack import Related, conjunction, pgd
+from .attack import Objective, Region, Related, disjunction, pgd
 from .clauses import Group
 from .confirm import Judge
 from .memory import inputs_per_pass
 
 _REPLAYS = 8  # of the most promising candidates of a batch
 _SETTLED = 8  # ways to move points to where relations of inputs hold, of one box
+_MANY = 32  # clauses of a region, beyond which a descent towards one looks at no other
 _NEAR = 1e-4  # a margin in float32 below which a candidate is worth one
+
+Target = tuple[int, int | None]  # number of a group, and within it of the clause, None: whichever is nearest
 
 
 class Falsifier:
@@ -28,7 +32,8 @@ class Falsifier:
         self, network: Network, groups: Sequence[Group], owners: Sequence[int], *, memory: int, seed: int
     ) -> None:
         """owners: of each group whose it is."""
-        self._engine, self._groups, self._owners = network.engine.single, groups, owners
+        self._engine = network.engine.single if network.runtime.dtype == np.float32 else network.engine
+        self._groups, self._owners = groups, owners
         self._judge = Judge(network, groups)
         self._generator = np.random.default_rng(seed)
         self._room = inputs_per_pass(self._engine, memory)
@@ -40,12 +45,12 @@ class Falsifier:
         return next((why for group, why in self._judge.doubts.items() if self._owners[group] == owner), None)
 
     def replay(self, group: int, x: Array) -> Witness | None:
-        """x [n], moved to what the box is fed, where that makes some clause of the group unsafe beyond doubt."""
+        """x [n], moved to what the region is fed, where that makes some clause of the group unsafe beyond doubt."""
         known = self._groups[group]
         if not known.attackable:
             return None
         with np.errstate(over="ignore"):
-            inside = np.minimum(np.maximum(x.astype(np.float32), known.attack.lower), known.attack.upper)
+            inside = x.astype(known.attack.lower.dtype).clip(*known.attack)
         for settle in list(dict.fromkeys(known.settlers))[:_SETTLED]:
             point = inside if settle is None else settle(inside[None])[0]
             found = self._judge.witness(group, point)
@@ -53,58 +58,46 @@ class Falsifier:
                 return found
         return None
 
-    def sample(self, group: int, count: int) -> Witness | None:
-        """Random points of the group's box, its corners among them, judged for all its clauses together."""
-        known = self._groups[group]
-        if not known.attackable:
-            return None
-        box, size = known.attack, min(count, self._room)
-        share = self._generator.random((size, len(box.lower)), np.float32)
-        share[::2] = share[::2].round()
-        with np.errstate(over="ignore", invalid="ignore"):
-            points = np.minimum(box.lower + (box.upper - box.lower) * share, box.upper)
-            settling = list(dict.fromkeys(known.settlers))[:_SETTLED]
-            points = np.concatenate([points if each is None else each(points) for each in settling])
-            rows, offset = (part.astype(np.float32) for part in (known.rows, known.offset))
-            values = np.tensordot(self._engine.evaluate(points), rows, (1, 2)) + offset  # [b, C, M]
-        margin = values.max(2).min(1)
-        return self._confirmed(points, margin, [group] * len(points)).get(self._owners[group])
-
     def descend(
-        self, clauses: Sequence[tuple[int, int]], *, restarts: int, steps: int, stop: Callable[[], bool]
+        self, targets: Sequence[Target], *, restarts: int, steps: int, stop: Callable[[], bool]
     ) -> dict[int, Witness]:
-        """PGD for each clause (number of group, number within it) until its owner has a witness: those found."""
-        clauses = [pair for pair in clauses if self._groups[pair[0]].attackable]
-        widest = max((self._groups[group].rows[0].size for group, _ in clauses), default=1)
+        """PGD for each target until its owner has a witness: those found."""
+        targets = [target for target in targets if self._groups[target[0]].attackable]
+        widest = max((self._groups[group].rows.size for group, _ in targets), default=1)
         size = max(1, min(self._room, 2**24 // max(1, widest)))
         found: dict[int, Witness] = {}
-        for first in range(0, len(clauses), size):
+        for first in range(0, len(targets), size):
             if first and stop():
                 break
-            part = [pair for pair in clauses[first : first + size] if self._owners[pair[0]] not in found]
+            part = [target for target in targets[first : first + size] if self._owners[target[0]] not in found]
             if part:
                 found |= self._descend(part, restarts, steps, stop)
         return found
 
     def _descend(
-        self, clauses: Sequence[tuple[int, int]], restarts: int, steps: int, stop: Callable[[], bool]
+        self, targets: Sequence[Target], restarts: int, steps: int, stop: Callable[[], bool]
     ) -> dict[int, Witness]:
-        groups = [self._groups[group] for group, _ in clauses]
-        box = Box(*(np.stack([group.attack[end] for group in groups]) for end in (0, 1)))
-        settling = tuple(self._groups[group].settlers[clause] for group, clause in clauses)
-        region = Related(*box, settling) if any(settling) else box
-        most = max(group.rows.shape[1] for group in groups)
-        spelled = [np.minimum(np.arange(most), group.rows.shape[1] - 1) for group in groups]
-        together = list(zip(groups, clauses, spelled, strict=True))
-        rows, offset = (
-            np.stack([getattr(group, part)[clause, index] for group, (_, clause), index in together], dtype=np.float32)
-            for part in ("rows", "offset")
-        )
+        groups = [self._groups[group] for group, _ in targets]
         points, margin = pgd(
-            self._engine, region, conjunction(rows, offset), steps=steps, restarts=restarts,
+            self._engine, _region(groups, targets), self._objective(groups, targets), steps=steps, restarts=restarts,
             generator=self._generator, stop=stop,
         )  # fmt: skip
-        return self._confirmed(points, margin, [group for group, _ in clauses])
+        return self._confirmed(points, margin, [group for group, _ in targets])
+
+    def _objective(self, groups: Sequence[Group], targets: Sequence[Target]) -> Objective:
+        """Of all clauses of each region, or where they are many of the target alone."""
+        chosen, aims = [], []
+        for group, (_, clause) in zip(groups, targets, strict=True):
+            alone = clause is not None and len(group.rows) > _MANY
+            chosen.append(np.array([clause]) if alone else np.flatnonzero(group.alive))
+            aims.append(-1 if clause is None else 0 if alone else int(np.searchsorted(chosen[-1], clause)))
+        clauses, most = max(map(len, chosen)), max(group.rows.shape[1] for group in groups)
+        rows, offset = [], []
+        for group, some in zip(groups, chosen, strict=True):
+            every = np.resize(some, clauses)[:, None], np.arange(most).clip(max=group.rows.shape[1] - 1)
+            rows.append(group.rows[every].astype(self._engine.dtype))
+            offset.append(group.offset[every].astype(self._engine.dtype))
+        return disjunction(np.stack(rows), np.stack(offset), np.array(aims))
 
     def _confirmed(self, points: Array, margin: Array, groups: Sequence[int]) -> dict[int, Witness]:
         """Of each owner the first of its most promising points, by margin [B], that onnxruntime confirms."""
@@ -120,3 +113,12 @@ class Falsifier:
             if witness is not None:
                 found[owner] = witness
         return found
+
+
+def _region(groups: Sequence[Group], targets: Sequence[Target]) -> Region:
+    balls = stacked([group.attacked for group in groups if group.attacked is not None])
+    if balls is not None:
+        return balls
+    box = Box(*(np.stack([group.attack[end] for group in groups]) for end in (0, 1)))
+    settling = tuple(group.settlers[clause or 0] for group, (_, clause) in zip(groups, targets, strict=True))
+    return Related(*box, settling) if any(settling) else box

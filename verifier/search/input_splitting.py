@@ -19,7 +19,7 @@ from ..engine.preactivations import Stop
 from ..functions import Box
 from .clauses import Group
 from .cost import box_seconds
-from .cut import cut
+from .cut import CUT, cut
 from .row_lines import Prospect, RowBounder, RowLines
 
 # (group, clause, lower [n], upper [n]) -> whether exact arithmetic refutes the clause on that box
@@ -91,12 +91,15 @@ class InputSplitting:
         self.open = Frontier(lower, upper, np.arange(count), alive, none, share, signs)
         self.visited = [0] * len(each)  # boxes of each owner
         self._growth = [1.0] * len(self.visited)
+        self.dropped: set[int] = set()
+        self.proved = np.full(len(each), np.inf)  # the least bound that closed a box or a part of it, of each owner
         self.stuck: set[int] = set()  # owners of whom a box too narrow to be split was left open
 
     def standing(self) -> Standing:
         owner, count = self._owner[self.open.group], len(self.visited)
         least = np.full(count, np.inf)
-        np.minimum.at(least, owner, self.open.bound)
+        with np.errstate(invalid="ignore"):  # NaN stays
+            np.minimum.at(least, owner, self.open.bound)
         left = np.bincount(owner, self.open.share, count)
         return Standing(self._count(self.open.group), least.tolist(), left.tolist(), list(self._growth))
 
@@ -113,6 +116,7 @@ class InputSplitting:
 
     def drop(self, owner: int) -> None:
         """Forgets the boxes of one owner."""
+        self.dropped.add(owner)
         self.open = self.open.take(self._owner[self.open.group] != owner)
 
     def run_round(self) -> list[tuple[int, int, Array]]:
@@ -121,6 +125,7 @@ class InputSplitting:
         chosen = self._next()
         lines, signs = self._bounder(Box(chosen.lower, chosen.upper), chosen.group, chosen.signs)
         alive = chosen.alive & ~lines.refuted
+        self._note(chosen, lines)
         self._refute_borders(chosen, alive, lines)
         found = self._unsafe(chosen, alive, lines)
         lower, upper, alive = cut(lines, chosen.lower, chosen.upper, alive)
@@ -134,6 +139,11 @@ class InputSplitting:
             self._growth[owner] += min(1.0, served / _LATELY) * (grown - self._growth[owner])
         self._batch = min(self._largest, 2 * self._batch)
         return found
+
+    def _note(self, chosen: Frontier, lines: RowLines) -> None:
+        """What lines prove of boxes: their bound where that closes one, else what a cut takes it to exceed."""
+        bound = np.where(lines.refuted, lines.best, CUT * lines.needed.max(2))
+        np.minimum.at(self.proved, self._owner[chosen.group], np.where(chosen.alive, bound, np.inf).min(1))
 
     def _refute_borders(self, chosen: Frontier, alive: Array, lines: RowLines) -> None:
         """Takes from `alive` what only rounding leaves open."""

@@ -48,7 +48,7 @@ def placed(**entries: str) -> Callable[[TensorProto], object]:
 def same(first: Path, second: Path) -> None:
     one, other = load(first), load(second)
     assert one.graph == other.graph
-    assert all((one.exact[name] == other.exact[name]).all() for name in other.exact)
+    assert all((one.engine.params[name] == other.engine.params[name]).all() for name in other.engine.params)
     np.testing.assert_array_equal(one.runtime.logits(X), other.runtime.logits(X))
 
 

@@ -9,11 +9,22 @@ from engine_cases import engine_case, random_ball
 from glscert.verifier import deadline
 from glscert.verifier.functions import Box
 from glscert.verifier.region import Norm
-from glscert.verifier.search.attack import Related, conjunction, part_of, pgd, weakest
+from glscert.verifier.search.attack import Related, disjunction, part_of, pgd
 from glscert.verifier.spec import Row
 from glscert.verifier.spec.settle import Settler
 
 EASY = {"steps": 10, "restarts": 4}
+
+
+def weakest(rows, offset, targets=None):
+    """Every row by itself, broken where it is negative; targets: the row that each box descends."""
+    aims = np.full(len(rows), -1) if targets is None else targets
+    return disjunction(rows[:, :, None], offset[:, :, None], aims)
+
+
+def conjunction(rows, offset):
+    """All rows must become negative together."""
+    return disjunction(rows[:, None], offset[:, None], np.full(len(rows), -1))
 
 
 def single(box):

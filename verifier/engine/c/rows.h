@@ -660,3 +660,22 @@ long substitute(const struct plan *plan, const struct call *call) {
     }
     return 1;
 }
+
+/* Rows [order [tile, LANES], entry] as tiles [tile, entry, LANES], and back. */
+void to_tiles(long tiles, long entries, const long *order, const real *rows, real *to) {
+    for (long t = 0; t < tiles; t++, order += LANES) {
+        const real *row[LANES];
+        for (int l = 0; l < LANES; l++) row[l] = rows + order[l] * entries;
+        for (long j = 0; j < entries; j++, to += LANES)
+            UNROLL for (int l = 0; l < LANES; l++) to[l] = row[l][j];
+    }
+}
+
+void from_tiles(long tiles, long entries, const long *order, const real *from, real *rows) {
+    for (long t = 0; t < tiles; t++, order += LANES) {
+        real *row[LANES];
+        for (int l = 0; l < LANES; l++) row[l] = rows + order[l] * entries;
+        for (long j = 0; j < entries; j++, from += LANES)
+            UNROLL for (int l = 0; l < LANES; l++) row[l][j] = from[l];
+    }
+}

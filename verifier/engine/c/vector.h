@@ -30,9 +30,12 @@ INLINE vec magnitude(vec a) { return (vec)((bits)a & ~SIGN_BIT); }
 #elif LANES == 8
 #define EVENS 0, 2, 4, 6, 8, 10, 12, 14
 #define ODDS 1, 3, 5, 7, 9, 11, 13, 15
-#else
+#elif LANES == 4
 #define EVENS 0, 2, 4, 6
 #define ODDS 1, 3, 5, 7
+#else
+#define EVENS 0, 2
+#define ODDS 1, 3
 #endif
 #ifdef __clang__
 #define PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)

@@ -67,6 +67,9 @@ class Search(BranchAndBound):
         if self.border is not None:
             reached = [each.domain for each in found if each.optimum.point is not None]
             closed = {id(domain) for domain in reached if self._at_border(self.border, domain)}
+            for domain in rest:
+                if id(domain) in closed:
+                    self.progress[domain.problem].proved = min(self.progress[domain.problem].proved, 0.0)
             rest = [domain for domain in rest if id(domain) not in closed]
         self._programs.learn(len(tried), len(domains) - len(rest))
         left = {id(domain) for domain in rest}

@@ -25,7 +25,7 @@ from .timed import in_time
 Report = Callable[[int, Answer], None]
 
 _AT_ONCE = 1000  # inputs whose predictions are asked together
-_PART = 16  # inputs that are decided together: few, so that hard ones do not leave other processes idle
+_PART = 64  # inputs that are decided together: few, so that hard ones do not leave other processes idle
 _SEEN = 4  # inputs in whose regions the network is compared with its file
 
 

@@ -7,59 +7,59 @@ import torch
 from cases import make_case, numpy_params
 from exact import least
 from glscert.export.onnx import onnx_bytes
-from glscert.verifier.outcome import Verdict
-from glscert.verifier.robustness import Settings, Verifier
+from glscert.verifier import Verdict, load, robustness
 from reference import dense, forward
 
 # Small enough for a mixed-integer program to answer at once.
 NETWORKS = ("gemm_only", "skipped_pixels", "normalised", "dense_residual", "reshaped", "final_relu", "relu_on_input")
 CASES = [(name, eps) for name in NETWORKS for eps in (0.02, 0.1, 0.3)] + [("conv_chain", 0.02), ("odd_conv", 0.1)]
 IMAGES = 6
+LOW, HIGH = -1.0, 1.0
 CLOSE = 1e-4  # a margin so near to zero is left to either side
 
 
-def verifier(name, folder):
+def loaded(name, folder):
     case = make_case(name, 90, dtype=torch.float32)
     path = folder / "model.onnx"
     path.write_bytes(onnx_bytes(case.graph, {key: tensor.numpy() for key, tensor in case.params.items()}, {}))
-    return case, Verifier(path)
+    return case, load(path)
 
 
-def exact_margin(network, x, label, settings):
+def exact_margin(network, x, label, eps):
     """min over the ball and j != label of y_label - y_j."""
-    lower = np.maximum(x.astype(np.float64) - settings.eps, settings.low)
-    upper = np.minimum(x.astype(np.float64) + settings.eps, settings.high)
+    lower = np.maximum(x.astype(np.float64) - eps, LOW)
+    upper = np.minimum(x.astype(np.float64) + eps, HIGH)
     eye = np.eye(network.graph.output_shape[0])
     return min(least(network, lower, upper, eye[label] - row)[0] for j, row in enumerate(eye) if j != label)
 
 
 @pytest.mark.parametrize("name, eps", CASES)
 def test_verdicts_are_the_exact_ones(name, eps, tmp_path):
-    case, asked = verifier(name, tmp_path)
-    params, settings = numpy_params(case), Settings(eps=eps, low=-1.0, high=1.0, timeout=20.0)
+    case, asked = loaded(name, tmp_path)
+    params = numpy_params(case)
     x = np.random.default_rng(91).uniform(-1, 1, size=(IMAGES, *case.graph.input_shape)).astype(np.float32)
     y = forward(case.graph, params, x)[case.graph.output].argmax(1)
     y[-1] = (y[-1] + 1) % case.graph.output_shape[0]  # one label is wrong
 
     network, decided = dense(case.graph, params), 0
-    for image, label, outcome in zip(x, y, asked.verify(x, y, settings), strict=True):
-        margin = exact_margin(network, image, label, settings)
-        if outcome.verdict is Verdict.VERIFIED:
+    for image, label, answer in zip(x, y, robustness(asked, x, y, eps, low=LOW, high=HIGH, timeout=20), strict=True):
+        margin = exact_margin(network, image, label, eps)
+        if answer.verdict is Verdict.VERIFIED:
             assert margin > -CLOSE
-            assert outcome.margin <= margin + CLOSE
-        elif outcome.verdict is Verdict.FALSIFIED:
+            assert answer.margin <= margin + CLOSE
+        elif answer.verdict is Verdict.FALSIFIED:
             assert margin < CLOSE
-            point = outcome.counterexample.astype(np.float64)
+            point = answer.witness.x.astype(np.float64)
             assert np.abs(point - image.astype(np.float64)).max() <= eps
-            assert point.min() >= settings.low
-            assert point.max() <= settings.high
+            assert point.min() >= LOW
+            assert point.max() <= HIGH
             scores = forward(case.graph, params, point[None])[case.graph.output][0]
             assert scores[label] <= np.delete(scores, label).max() + CLOSE
-        elif outcome.verdict is Verdict.MISCLASSIFIED:
+        elif answer.verdict is Verdict.MISCLASSIFIED:
             assert label == y[-1]
         else:
-            assert abs(margin) < CLOSE, f"left undecided ({outcome.reason}) though its margin is {margin:.3g}"
-        decided += outcome.verdict is not Verdict.UNKNOWN
+            assert abs(margin) < CLOSE, f"left undecided ({answer.reason}) though its margin is {margin:.3g}"
+        decided += answer.verdict not in (Verdict.UNKNOWN, Verdict.TIMEOUT)
     assert decided >= IMAGES - 1
 
 

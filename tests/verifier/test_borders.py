@@ -216,7 +216,7 @@ def test_rows_that_only_together_are_refuted(tent):
 
 
 def test_a_clause_without_rows_is_left_alone(tent):
-    """Of labelled inputs equality counts as broken, and exact arithmetic has nothing to add."""
+    """Any input makes it unsafe."""
     border, _ = border_of(tent, clause([-1, 0.5], [1, 0.5], []))
     assert not border.strict(0, 0)
     assert not border.refutes(0, 0)

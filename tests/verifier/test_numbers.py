@@ -5,12 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from glscert.verifier.decide import Answer, decide
+from glscert.verifier import Verdict, load, robustness, verify
 from glscert.verifier.errors import UnsupportedError
-from glscert.verifier.network import load
-from glscert.verifier.outcome import Verdict
-from glscert.verifier.robustness import Settings, Verifier
-from glscert.verifier.settings import Effort
 from glscert.verifier.spec import Clause, Query, Row, read_query
 from onnx_models import make, node
 
@@ -25,22 +21,22 @@ def asked(path, lower, upper, condition):
     network, property = load(path), path.with_suffix(".vnnlib")
     box = f"(assert (>= X_0 {lower})) (assert (<= X_0 {upper}))"
     property.write_text(f"(declare-const X_0 Real) (declare-const Y_0 Real) {box} (assert {condition})")
-    return decide(network, read_query(property, 1, 1), Effort(timeout=5)).verdict
+    return verify(network, read_query(property, 1, 1), timeout=5).verdict
 
 
 def test_a_limit_at_the_end_of_float32_is_one(tmp_path):
     """Clip without a maximum ends at float32's greatest number, 3.403e38."""
     nodes = [node("MatMul", "x w", "z"), node("Clip", "z low", "c"), node("MatMul", "c v", "y")]
     path = saved(tmp_path / "m.onnx", nodes, 1, {"w": [[3e38]], "low": 0, "v": [[0.5]]})
-    assert asked(path, 1.3, 1.4, "(<= Y_0 1.75e38)") is not Answer.UNSAT
-    assert asked(path, 0.5, 1, "(>= Y_0 1.6e38)") is Answer.UNSAT
+    assert asked(path, 1.3, 1.4, "(<= Y_0 1.75e38)") is not Verdict.VERIFIED
+    assert asked(path, 0.5, 1, "(>= Y_0 1.6e38)") is Verdict.VERIFIED
 
 
 def test_coefficients_that_underflow_are_counted(tmp_path):
     nodes = [node("MatMul", "x up", "z"), node("Relu", "z", "v0")]
     nodes += [node("MatMul", f"v{k} down", f"v{k + 1}") for k in range(7)] + [node("MatMul", "v7 down", "y")]
     path = saved(tmp_path / "m.onnx", nodes, 1, {"up": [[1e38]], "down": [[1e-42]]})
-    assert asked(path, 1, 2, "(>= Y_0 1e-300)") is not Answer.UNSAT
+    assert asked(path, 1, 2, "(>= Y_0 1e-300)") is not Verdict.VERIFIED
 
 
 @pytest.mark.parametrize(("large", "small"), ((1e20, 1), (2**24, 2**-31)))
@@ -57,31 +53,31 @@ def test_a_constant_that_is_rounded_confirms_nothing_at_the_border(tmp_path):
     nodes = [node("BatchNormalization", "x s b m v", "y", epsilon=0.0)]
     path = saved(tmp_path / "m.onnx", nodes, 1, {"s": [1], "b": [0], "m": [0], "v": [10 / 7]})
     assert not load(path).graph.rounding == 0
-    assert asked(path, 0.1, 0.1, "(>= Y_0 0.083666001656031103607)") is not Answer.SAT
-    assert asked(path, 0.1, 0.1, "(>= Y_0 0.0836660015)") is Answer.SAT
+    assert asked(path, 0.1, 0.1, "(>= Y_0 0.083666001656031103607)") is not Verdict.FALSIFIED
+    assert asked(path, 0.1, 0.1, "(>= Y_0 0.0836660015)") is Verdict.FALSIFIED
 
 
 def test_a_counterexample_beside_the_ball_has_to_hold_inside(tmp_path):
     """x0 is fixed to 0.1, onnxruntime is fed the float32 next to it, and only there does the label lose."""
     nodes = [node("Sub", "x c", "d"), node("MatMul", "d w", "y")]
     consts = {"c": [[0.1, 0.595]], "w": [[-1e5, 0], [-1, 0]]}
-    verifier = Verifier(saved(tmp_path / "m.onnx", nodes, 2, consts))
+    network = load(saved(tmp_path / "m.onnx", nodes, 2, consts))
     for free, verdict in ((0.09505, Verdict.UNKNOWN), (0.2, Verdict.FALSIFIED)):
-        settings = Settings(np.array([0, free]), 0.0, 1.0, 5.0)
-        (outcome,) = verifier.verify(np.array([[0.1, 0.5]]), np.array([0]), settings)
-        assert outcome.verdict is verdict
+        eps = np.array([0, free])
+        (answer,) = robustness(network, np.array([[0.1, 0.5]]), np.array([0]), eps, timeout=5)
+        assert answer.verdict is verdict
 
 
 def test_a_network_without_weights_at_its_border(tmp_path):
     path = saved(tmp_path / "m.onnx", [node("Softsign", "x", "y")], 1, {})
-    assert asked(path, -1, 1, "(> Y_0 0.5)") is not Answer.SAT
-    assert asked(path, -1, 1, "(> Y_0 0.51)") is Answer.UNSAT
+    assert asked(path, -1, 1, "(> Y_0 0.5)") is not Verdict.FALSIFIED
+    assert asked(path, -1, 1, "(> Y_0 0.51)") is Verdict.VERIFIED
 
 
 def test_a_box_as_narrow_as_float64_has_numbers(tmp_path):
     path = saved(tmp_path / "m.onnx", [node("Relu", "x", "y")], 1, {})
-    assert asked(path, "1e-400", "1e-390", "(< Y_0 -1)") is Answer.UNSAT
-    assert asked(path, "1e-400", "1e-390", "(< Y_0 X_0)") is not Answer.SAT
+    assert asked(path, "1e-400", "1e-390", "(< Y_0 -1)") is Verdict.VERIFIED
+    assert asked(path, "1e-400", "1e-390", "(< Y_0 X_0)") is not Verdict.FALSIFIED
 
 
 def test_a_point_that_only_exact_numbers_break_is_told(tmp_path):
@@ -94,5 +90,5 @@ def test_a_point_that_only_exact_numbers_break_is_told(tmp_path):
     assert Fraction(float(rounded)) != exact
     row = Row(((0, Fraction(-1 if below else 1)),), border)
     query = Query(1, 1, (Clause(*(np.float64([x]),) * 2, (np.float64([x]), np.float64([x])), (row,)),))
-    found = decide(load(path), query, Effort(timeout=5))
-    assert found.verdict is Answer.UNKNOWN and "in exact numbers, and not in onnxruntime" in found.reason
+    found = verify(load(path), query, timeout=5)
+    assert found.verdict is Verdict.UNKNOWN and "in exact numbers, and not in onnxruntime" in found.reason

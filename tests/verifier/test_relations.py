@@ -5,13 +5,12 @@ from itertools import product
 
 import numpy as np
 import pytest
-import torch
 from scipy.optimize import linprog
 
-from glscert.verifier import Answer, Clause, Query, Row, load, verify
+from glscert.verifier import Clause, Query, Row, Verdict, load, verify
+from glscert.verifier.engine.engine import Engine
 from glscert.verifier.errors import UnsupportedError
 from glscert.verifier.graph.extended import extended
-from glscert.verifier.ops import evaluate
 from glscert.verifier.spec import read_query
 from glscert.verifier.spec.judge import unsafe
 from glscert.verifier.spec.relations import narrowed
@@ -38,11 +37,11 @@ def above(path, *, dims=(1, 2), ending=()):
 def asked(folder, network, text, *, seconds=20.0):
     path = folder / "p.vnnlib"
     path.write_text(DECLARED + BOX + text)
-    decision = verify(network, path, timeout=seconds)
-    if decision.witness is not None:
+    answer = verify(network, path, timeout=seconds)
+    if answer.witness is not None:
         query = read_query(path, 2, 1)
-        assert any(unsafe(each, *decision.witness) for each in query.clauses)
-    return decision.verdict.value
+        assert any(unsafe(each, answer.witness.x, answer.witness.y) for each in query.clauses)
+    return answer.verdict.word
 
 
 TRUTHS = {
@@ -141,7 +140,7 @@ def test_behind_an_ending(tmp_path, ending, text, answer):
         with pytest.raises(UnsupportedError, match=r"X_[01]"):
             verify(network, tmp_path / "p.vnnlib", timeout=2)
     else:
-        assert verify(network, tmp_path / "p.vnnlib", timeout=20).verdict.value == answer
+        assert verify(network, tmp_path / "p.vnnlib", timeout=20).verdict.word == answer
 
 
 def related(factors, inputs, offset):
@@ -164,13 +163,13 @@ def test_equals_the_enumeration_of_all_activation_patterns(tmp_path, seed):
     upper = lower + 0.5
     c, a, e = (np.float64(np.float32(rng.normal(size=size))) for size in (2, inputs, inputs))
     level = least((w, b, v), lower, upper, (c, a), e)
-    for gap, answer in ((NEAR, Answer.UNSAT), (-NEAR, Answer.SAT)):
+    for gap, verdict in ((NEAR, Verdict.VERIFIED), (-NEAR, Verdict.FALSIFIED)):
         shift = float(np.float32(gap - level))
         rows = related(c, a, shift), related([], e, shift)
         query = Query(inputs, 2, (Clause(lower, upper, (lower, upper), rows),))
-        decision = verify(load(tmp_path / "m.onnx"), query, timeout=20)
-        assert decision.verdict is answer, decision
-        assert decision.witness is None or unsafe(query.clauses[0], *decision.witness)
+        answer = verify(load(tmp_path / "m.onnx"), query, timeout=20)
+        assert answer.verdict is verdict, answer
+        assert answer.witness is None or unsafe(query.clauses[0], answer.witness.x, answer.witness.y)
 
 
 def least(layers, lower, upper, mixed, only):
@@ -204,18 +203,18 @@ def test_planted_points_are_never_refuted(tmp_path):
             rows.append(related(c, a, -float(c @ y[:outputs] + a @ point) - 1e-7))
         ends = np.zeros(2), np.ones(2)
         query = Query(2, 1, (Clause(*ends, ends, tuple(rows)),))
-        assert verify(network, query, timeout=0.3).verdict is not Answer.UNSAT, seed
+        assert verify(network, query, timeout=0.3).verdict is not Verdict.VERIFIED, seed
 
 
 def test_an_extended_graph_goes_on_with_inputs():
-    graph, params = GRAPHS["conv_chain"](np.random.default_rng(0))
-    x = torch.rand(3, *graph.input_shape, dtype=torch.float64)
-    tensors = {name: torch.from_numpy(array).double() for name, array in params.items()}
-    for entries in ([1], [0, 5, 3], list(range(x[0].numel()))):
-        wide = extended(graph, entries)
-        expected = torch.cat([evaluate(graph, tensors, x), x.flatten(1)[:, entries]], 1)
-        assert wide.output_shape == (expected.shape[1],)
-        assert torch.equal(evaluate(wide, tensors, x), expected)
+    rng = np.random.default_rng(0)
+    engine = Engine(*GRAPHS["conv_chain"](rng))
+    x = rng.random((3, engine.inputs))
+    for entries in ([1], [0, 5, 3], list(range(engine.inputs))):
+        wide = engine.extended(extended(engine.graph, entries))
+        expected = np.concatenate([engine.evaluate(x), x[:, entries]], 1)
+        assert wide.graph.output_shape == (expected.shape[1],)
+        np.testing.assert_array_equal(wide.evaluate(x), expected)
 
 
 SETTLED = {

@@ -8,9 +8,10 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 from glscert.cli.main import app
-from glscert.verifier import Answer, load, verify
+from glscert.verifier import Verdict, load, robustness, verify
 from glscert.verifier.errors import InputError, UnsupportedError
-from glscert.verifier.robustness import Settings, Verifier
+from glscert.verifier.run.labels import task_of
+from glscert.verifier.settings import Settings
 from onnx_models import node, normal
 
 A, B, C = normal(3, 5), normal(4, 5), normal(5, 2)
@@ -80,12 +81,12 @@ def largest(entry):
 @pytest.mark.parametrize("version", [1, 2])
 def test_properties(version, entry, tmp_path):
     path, most = network(tmp_path), largest(entry)
-    for least, answer in ((most * 1.01, Answer.UNSAT), (most * 0.5, Answer.SAT)):
+    for least, answer in ((most * 1.01, Verdict.VERIFIED), (most * 0.5, Verdict.FALSIFIED)):
         bad = f"(assert (>= Y_{2 + entry} {least}))" if version == 1 else f"(assert (>= h[0,{entry},0] {least}))"
         (tmp_path / "p.vnnlib").write_text((VERSION1 if version == 1 else PLAIN) + bad)
         found = verify(path, tmp_path / "p.vnnlib", timeout=10)
         assert found.verdict is answer
-        if answer is Answer.SAT:
+        if answer is Verdict.FALSIFIED:
             np.testing.assert_allclose(run(path, found.witness.x), found.witness.y, atol=1e-6)
             assert found.witness.y[2 + entry] >= least
 
@@ -113,15 +114,15 @@ def test_a_witness_is_written_tensor_by_tensor(tmp_path):
 def test_labelled_inputs_are_rows_of_all_entries(tmp_path):
     path = network(tmp_path)
     with pytest.raises(UnsupportedError, match="outputs scores, hidden; .* one vector of class scores"):
-        Verifier(path).task(Settings(eps=0.1))
+        task_of(load(path), Settings(eps=0.1))
     proto = onnx.load(path)
     proto.graph.output.pop()
     onnx.save(proto, path)
     x = np.random.default_rng(0).random((5, 7)).astype(np.float32)
     y = np.array([int(run(path, row).argmax()) for row in x])
     np.savez(tmp_path / "d.npz", x=x, y=y)
-    outcomes = Verifier(path).verify(x, y, Settings(eps=1e-4, timeout=5))
-    assert {outcome.verdict.value for outcome in outcomes} == {"verified"}
+    answers = robustness(path, x, y, 1e-4, timeout=5)
+    assert {answer.verdict for answer in answers} == {Verdict.VERIFIED}
     done = CliRunner().invoke(app, ["verify", str(path), "--data", str(tmp_path / "d.npz"), "--eps", "1e-4"])
     assert done.exit_code == 0
 
@@ -151,7 +152,7 @@ def test_declarations_that_are_not_the_network_s(name, tmp_path):
 
 def test_names_in_the_file_s_order(tmp_path):
     (tmp_path / "p.vnnlib").write_text(VERSION2.format('"left"', '"right"') + "(assert (>= h[0,0,0] 100))")
-    assert verify(network(tmp_path), tmp_path / "p.vnnlib", timeout=5).verdict is Answer.UNSAT
+    assert verify(network(tmp_path), tmp_path / "p.vnnlib", timeout=5).verdict is Verdict.VERIFIED
 
 
 def test_inspect_names_the_tensors_in_their_order(tmp_path):

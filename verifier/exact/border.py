@@ -73,13 +73,13 @@ class Border:
         self._asked += 1
         if self._asked > _MOST_ASKED:
             return False
-        bounds = self._root(group)
+        bounds = self._root(group, clause)
         return bounds is not None and (self._refuted(bounds, group, clause) or self.refutes_split(group, clause, {}))
 
     def refutes_part(self, group: int, clause: int, lower: Array, upper: Array) -> bool:
         """On a box [n] within the group's own."""
         most = _MOST_BOXES if self.strict(group, clause) else _MOST_OTHERS
-        if not self._fits(group) or self._tried.get(group, 0) >= most:
+        if not self._fits(group) or not self._groups[group].exact[clause] or self._tried.get(group, 0) >= most:
             return False
         self._tried[group] = self._tried.get(group, 0) + 1
         whole = self._groups[group].exact_ends()
@@ -103,8 +103,7 @@ class Border:
         return None if found is None else found.point[: self._engine.inputs]
 
     def _program(self, group: int, clause: int, signs: Mapping[str, list[int]]) -> Program | None:
-        """None of a clause without rows, which nothing refutes."""
-        bounds = self._root(group) if self._groups[group].exact[clause] else None
+        bounds = self._root(group, clause)
         if bounds is None:
             return None
         try:
@@ -112,7 +111,10 @@ class Border:
         except BeyondExactError:
             return None
 
-    def _root(self, group: int) -> ExactBounds | None:
+    def _root(self, group: int, clause: int) -> ExactBounds | None:
+        """Of the whole box; None where that is too much, or the clause has no row to be refuted."""
+        if not self._groups[group].exact[clause]:
+            return None
         if group not in self._roots:
             ends = self._groups[group].exact_ends()
             self._roots[group] = self._bounds(*ends, _BUDGET) if self._fits(group) else None
@@ -134,8 +136,6 @@ class Border:
     def _refuted(self, bounds: ExactBounds, group: int, clause: int) -> bool:
         """By one row, or by the sum of all."""
         strict = [row.strict for row in self._groups[group].exact[clause]]
-        if not strict:
-            return False
         rows, offset = self._rows(group, clause)
         if len(strict) > 1:
             rows = Exact(np.concatenate([rows.numbers, rows.numbers.sum(0, keepdims=True)]), rows.unit)

@@ -90,5 +90,5 @@ def _timed(run: Run, stage: Stage) -> Generator[Ended, None, bool]:
     inside = still_open(run.ledger.shares) or still_open(run.cases)
     run.ledger.bill(dict.fromkeys(inside, 1))
     for case in inside:
-        yield run.timeout(case) if short is None else run.end(case, Verdict.UNKNOWN, f"{short}{case.reached()}")
+        yield run.timeout(case) if short is None else run.stopped(case, Verdict.UNKNOWN, short)
     return True

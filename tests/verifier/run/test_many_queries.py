@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from clauses import clause
-from glscert.verifier.decide import Answer, decide, decide_many
+from glscert.verifier import Verdict, load, verify
 from glscert.verifier.errors import InputError
-from glscert.verifier.network import load
+from glscert.verifier.run.line import answers
+from glscert.verifier.run.queries import answered
+from glscert.verifier.run.question import Question
+from glscert.verifier.search.clauses import grouped
 from glscert.verifier.settings import Effort
 from glscert.verifier.spec import Query
 from onnx_models import make, node
@@ -48,36 +51,36 @@ def queries_of(network, seed, inputs=INPUTS):
 def test_together_as_one_by_one_in_any_order(tmp_path, seed, inputs):
     network = network_of(tmp_path / "net.onnx", seed, inputs)
     queries = queries_of(network, seed, inputs)
-    alone = [decide(network, query, Effort(TIMEOUT)).verdict for query in queries]
-    assert Answer.TIMEOUT not in alone
+    alone = [verify(network, query, timeout=TIMEOUT).verdict for query in queries]
+    assert Verdict.TIMEOUT not in alone
     for order in (range(len(queries)), np.random.default_rng(seed).permutation(len(queries))):
         places = [int(place) for place in order]
-        found = list(decide_many(network, [queries[place] for place in places], Effort(TIMEOUT)))
+        found = list(answered(network, [queries[place] for place in places], Effort(TIMEOUT)))
         assert sorted(place for place, _ in found) == list(range(len(queries)))
-        for place, decision in found:
+        for place, answer in found:
             query = queries[places[place]]
-            assert decision.verdict is alone[places[place]]
-            assert (decision.witness is not None) == (decision.verdict is Answer.SAT)
-            if decision.witness is not None:
-                x = np.float64(decision.witness.x)
+            assert answer.verdict is alone[places[place]]
+            assert (answer.witness is not None) == (answer.verdict is Verdict.FALSIFIED)
+            if answer.witness is not None:
+                x = np.float64(answer.witness.x)
                 assert any(((each.lower <= x) & (x <= each.upper)).all() for each in query.clauses)
 
 
 def test_one_that_is_refused_stops_no_other(tmp_path):
     network = network_of(tmp_path / "net.onnx", 0)
     easy = queries_of(network, 0)[0]
-    found = dict(decide_many(network, [easy, Query(INPUTS + 1, OUTPUTS, ()), easy], Effort(TIMEOUT)))
+    found = dict(answered(network, [easy, Query(INPUTS + 1, OUTPUTS, ()), easy], Effort(TIMEOUT)))
     assert isinstance(found[1], InputError)
-    assert found[0].verdict is found[2].verdict is decide(network, easy, Effort(TIMEOUT)).verdict
+    assert found[0].verdict is found[2].verdict is verify(network, easy, timeout=TIMEOUT).verdict
 
 
 def test_little_memory_parts_them(tmp_path):
     network = network_of(tmp_path / "net.onnx", 2)
     queries = 12 * queries_of(network, 2)
-    found = dict(decide_many(network, queries, Effort(TIMEOUT, memory=2**20)))
+    found = dict(answered(network, queries, Effort(TIMEOUT, memory=2**20)))
     assert sorted(found) == list(range(len(queries)))
     for place, query in enumerate(queries[:9]):
-        assert found[place].verdict is found[place + 99].verdict is decide(network, query, Effort(TIMEOUT)).verdict
+        assert found[place].verdict is found[place + 99].verdict is verify(network, query, timeout=TIMEOUT).verdict
 
 
 @pytest.mark.parametrize("inputs", [INPUTS, 24])
@@ -85,12 +88,16 @@ def test_a_hopeless_one_takes_no_time_of_the_others(tmp_path, inputs):
     """With a timeout of its own that is over at once, beside one that has enough."""
     network = network_of(tmp_path / "net.onnx", 1, inputs)
     queries = queries_of(network, 1, inputs)
-    alone = [decide(network, query, Effort(TIMEOUT)).verdict for query in queries]
-    proved = [query for query, verdict in zip(queries, alone, strict=True) if verdict is Answer.UNSAT and query.clauses]
+    alone = [verify(network, query, timeout=TIMEOUT).verdict for query in queries]
+    proved = [
+        query for query, verdict in zip(queries, alone, strict=True) if verdict is Verdict.VERIFIED and query.clauses
+    ]
     assert proved
-    found = dict(
-        decide_many(network, [*proved, *proved], Effort(TIMEOUT), timeouts=[0.0] * len(proved) + [20.0] * len(proved))
-    )
+    together = [
+        Question(place, grouped(query.clauses, OUTPUTS, None, Effort.memory), 0.0 if place < len(proved) else 20.0)
+        for place, query in enumerate([*proved, *proved])
+    ]
+    found = {question.key: answer for question, answer in answers(network, together, Effort())}
     for place in range(len(proved)):
-        assert found[place].verdict in (Answer.TIMEOUT, Answer.UNSAT)
-        assert found[len(proved) + place].verdict is Answer.UNSAT
+        assert found[place].verdict in (Verdict.TIMEOUT, Verdict.VERIFIED)
+        assert found[len(proved) + place].verdict is Verdict.VERIFIED

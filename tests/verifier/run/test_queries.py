@@ -7,10 +7,8 @@ import pytest
 from scipy.optimize import linprog
 
 from clauses import clause
-from glscert.verifier.decide import Answer, decide
+from glscert.verifier import Verdict, load, verify
 from glscert.verifier.errors import InputError
-from glscert.verifier.network import load
-from glscert.verifier.settings import Effort
 from glscert.verifier.spec import Query
 from onnx_models import make, node
 
@@ -98,17 +96,17 @@ def compare_with_enumeration(tmp_path, seed):
             if abs(level + shift) < NEAR:
                 continue
             query = Query(inputs, outputs, (clause(lower, upper, [(f, shift) for f in factors]),))
-            decision = decide(network, query, Effort(timeout=20))
-            assert decision.verdict is (Answer.UNSAT if gap > 0 else Answer.SAT), (gap, decision)
-            if decision.witness is not None:
-                assert (lower <= decision.witness.x).all() and (decision.witness.x <= upper).all()
-                assert (factors @ np.float64(decision.witness.y) + shift).max() <= 1e-12
+            answer = verify(network, query, timeout=20)
+            assert answer.verdict is (Verdict.VERIFIED if gap > 0 else Verdict.FALSIFIED), (gap, answer)
+            if answer.witness is not None:
+                assert (lower <= answer.witness.x).all() and (answer.witness.x <= upper).all()
+                assert (factors @ np.float64(answer.witness.y) + shift).max() <= 1e-12
 
 
 def test_a_query_for_another_network_is_refused(tmp_path):
     network = relu_network(tmp_path / "net.onnx", random_layers(np.random.default_rng(0), 2, (3,), 2))
     with pytest.raises(InputError, match="3 inputs and 2 outputs, the network 2 and 2"):
-        decide(network, Query(3, 2, ()), Effort())
+        verify(network, Query(3, 2, ()))
 
 
 @pytest.fixture
@@ -122,44 +120,44 @@ def distance(tmp_path):
 
 
 def asked(network, *clauses):
-    return decide(network, Query(2, 2, clauses), Effort(timeout=2)).verdict
+    return verify(network, Query(2, 2, clauses), timeout=2).verdict
 
 
 def test_equality_is_unsafe_unless_strict(distance):
     box = [0, 0], [1, 1]
     at_most = [-1, 0], 1  # 1 - |x0 - x1| <= 0, an equality at two corners
-    assert asked(distance, clause(*box, [at_most])) is Answer.SAT
-    assert asked(distance, clause(*box, [(*at_most, True)])) is not Answer.SAT
-    assert asked(distance, clause(*box, [([-1, 0], 1.01)])) is Answer.UNSAT
+    assert asked(distance, clause(*box, [at_most])) is Verdict.FALSIFIED
+    assert asked(distance, clause(*box, [(*at_most, True)])) is not Verdict.FALSIFIED
+    assert asked(distance, clause(*box, [([-1, 0], 1.01)])) is Verdict.VERIFIED
 
 
 def test_rows_that_only_together_cannot_hold(distance):
     corner = [([0, 1], -0.25), ([0, -1], 0.75)]  # x0 <= 1/4 and x0 >= 3/4
-    assert asked(distance, clause([0, 0], [1, 1], corner)) is Answer.UNSAT
-    assert asked(distance, clause([0, 0], [1, 1], [([0, 1], -0.75), ([0, -1], 0.25)])) is Answer.SAT
+    assert asked(distance, clause([0, 0], [1, 1], corner)) is Verdict.VERIFIED
+    assert asked(distance, clause([0, 0], [1, 1], [([0, 1], -0.75), ([0, -1], 0.25)])) is Verdict.FALSIFIED
 
 
 def test_one_clause_of_many_decides(distance):
     safe = [clause([0, 0], [k / 50, k / 50], [([-1, 0], 1.5)]) for k in range(1, 40)]
-    assert asked(distance, *safe) is Answer.UNSAT
-    assert asked(distance, *safe, clause([0, 0], [1, 1], [([-1, 0], 0.9)])) is Answer.SAT
+    assert asked(distance, *safe) is Verdict.VERIFIED
+    assert asked(distance, *safe, clause([0, 0], [1, 1], [([-1, 0], 0.9)])) is Verdict.FALSIFIED
 
 
 def test_boxes_without_a_point_hold_nothing(distance):
-    assert asked(distance) is Answer.UNSAT
-    assert asked(distance, clause([1, 0], [0, 1], [([0, 0], -1)])) is Answer.UNSAT
+    assert asked(distance) is Verdict.VERIFIED
+    assert asked(distance, clause([1, 0], [0, 1], [([0, 0], -1)])) is Verdict.VERIFIED
 
 
 def test_a_clause_without_rows_is_any_input(distance):
-    assert asked(distance, clause([0, 0], [1, 1], [])) is Answer.SAT
+    assert asked(distance, clause([0, 0], [1, 1], [])) is Verdict.FALSIFIED
 
 
 @pytest.mark.parametrize("x0", [0.5, 0.1])  # 0.1 is no float32, the nearest stands for it
 def test_a_box_without_width(distance, x0):
     always = clause([x0, 0.5], [x0, 0.5], [([0, 1], -1)])  # x0 <= 1
     never = clause([x0, 0.5], [x0, 0.5], [([0, -1], 1)])
-    assert asked(distance, never) is Answer.UNSAT
-    assert asked(distance, always) is Answer.SAT
+    assert asked(distance, never) is Verdict.VERIFIED
+    assert asked(distance, always) is Verdict.FALSIFIED
 
 
 def test_bounds_that_overflow_prove_nothing(tmp_path):
@@ -171,12 +169,12 @@ def test_bounds_that_overflow_prove_nothing(tmp_path):
     network = relu_network(tmp_path / "net.onnx", layers)
     for low in (0.0, -1.0):
         query = Query(1, 1, (clause([low], [1.0], [([-1.0], 0.5)]),))
-        assert decide(network, query, Effort(timeout=10)).verdict is Answer.UNKNOWN
+        assert verify(network, query, timeout=10).verdict is Verdict.UNKNOWN
 
 
 def test_no_time_is_a_timeout(distance):
     hard = clause([0, 0], [1, 1], [([-1, 0], 1, True)])
-    assert decide(distance, Query(2, 2, (hard,)), Effort(timeout=0)).verdict is Answer.TIMEOUT
+    assert verify(distance, Query(2, 2, (hard,)), timeout=0).verdict is Verdict.TIMEOUT
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -191,4 +189,4 @@ def test_planted_counterexamples_are_never_certified(tmp_path, seed):
     y = np.float64(network.runtime.logits(point[None])[0])
     factors = np.float64(np.float32(rng.normal(size=(2, 3))))
     planted = clause(lower, upper, [(f, -(f @ y) - 1e-7) for f in factors])
-    assert decide(network, Query(24, 3, (planted,)), Effort(timeout=2)).verdict is not Answer.UNSAT
+    assert verify(network, Query(24, 3, (planted,)), timeout=2).verdict is not Verdict.VERIFIED

@@ -5,10 +5,8 @@ import pytest
 from scipy import special
 
 from clauses import clause
-from glscert.verifier import pending
-from glscert.verifier.decide import Answer, decide
-from glscert.verifier.network import load
-from glscert.verifier.settings import Effort
+from glscert.verifier import Verdict, load, verify
+from glscert.verifier.run import question
 from glscert.verifier.spec import Query
 from onnx_models import make, node
 
@@ -28,7 +26,7 @@ SEEDS = {"Gelu": 4, "Sigmoid": 8, "Tanh": 8}
 @pytest.fixture(autouse=True)
 def split_neurons(monkeypatch):
     """Two inputs would be split themselves."""
-    monkeypatch.setattr(pending, "FEW_INPUTS", 0)
+    monkeypatch.setattr(question, "FEW_INPUTS", 0)
 
 
 def curved_network(path, kind, weight, bias, last):
@@ -58,5 +56,5 @@ def test_equals_the_grid_with_its_error(tmp_path, kind, seed):
         for gap in (0.05, -0.02):
             shift = np.float64(np.float32(gap + (error if gap > 0 else 0) - level))
             query = Query(2, 3, (clause(lower, upper, [(f, shift) for f in factors]),))
-            decision = decide(network, query, Effort(timeout=20))
-            assert decision.verdict is (Answer.UNSAT if gap > 0 else Answer.SAT), (gap, decision)
+            answer = verify(network, query, timeout=20)
+            assert answer.verdict is (Verdict.VERIFIED if gap > 0 else Verdict.FALSIFIED), (gap, answer)

@@ -44,7 +44,7 @@ class Asked(NamedTuple):
 
     def property(self, folder: Path) -> Answer:
         lines = [f"(declare-const X_{i} Real)" for i in range(self.network.entries)]
-        lines += [f"(declare-const Y_{k} Real)" for k in range(self.network.graph.output_shape[0])]
+        lines += [f"(declare-const Y_{k} Real)" for k in range(self.network.graph.answers)]
         for i, value in enumerate(self.x):
             lines.append(f"(assert (and (>= X_{i} {text(value - self.eps)}) (<= X_{i} {text(value + self.eps)})))")
         path = folder / "p.vnnlib"
@@ -134,7 +134,7 @@ def test_behind_an_ending(tmp_path, ending, seed):
 def test_on_every_family_of_graphs(tmp_path, name):
     case = make_case(name, 13)
     path = tmp_path / "model.onnx"
-    path.write_bytes(onnx_bytes(case.graph, {key: value.numpy() for key, value in case.params.items()}, {}))
+    path.write_bytes(onnx_bytes(case.graph, {key: value.float().numpy() for key, value in case.params.items()}, {}))
     network, rng = load(path), np.random.default_rng(13)
     for eps in (1 / GRID, 8 / GRID):
         same(classified(network, rng.integers(-GRID, GRID + 1, network.entries) / GRID, eps), tmp_path)

@@ -42,7 +42,7 @@ WAYS = {
 def only(way: Way) -> Iterator[None]:
     """Networks loaded inside are searched this way and never attacked."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.delitem(STAGES, "look")
+        patch.setitem(STAGES, "look", lambda run: iter(()))  # its place in the order is kept
         patch.setattr(Falsifier, "descend", lambda self, targets, **options: {})
         patch.setattr(Falsifier, "replay", lambda self, group, x: None)
         if way.neurons:

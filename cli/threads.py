@@ -1,6 +1,6 @@
 """How the commands use the CPU: threads share the chunks of a batch, which gains more than sharing each operator."""
 
-import os
+from glscert.verifier.engine.threads import cores
 
 
 def share_chunks(threads: int | None, device: str, *, processes: int = 1) -> int:
@@ -8,9 +8,4 @@ def share_chunks(threads: int | None, device: str, *, processes: int = 1) -> int
     import torch
 
     torch.set_num_threads(1)
-    return (threads or max(1, _cores() // processes)) if device == "cpu" else 1
-
-
-def _cores() -> int:
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return (threads or max(1, cores() // processes)) if device == "cpu" else 1

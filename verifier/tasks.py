@@ -43,9 +43,7 @@ class Classification(Task):
 
     def exact_rows(self, goal: Any) -> tuple[tuple[Row, ...], ...]:
         one = Fraction(1)
-        return tuple(
-            (Row(((int(goal), one), (j, -one)), Fraction(0)),) for j in range(self.rows + 1) if j != int(goal)
-        )
+        return tuple((Row(((int(goal), one), (j, -one)), Fraction(0)),) for j in range(self.rows + 1) if j != int(goal))
 
     def margins(self, scores: np.ndarray, goals: np.ndarray) -> np.ndarray:
         return margins(scores, goals)

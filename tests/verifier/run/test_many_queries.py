@@ -89,7 +89,9 @@ def test_a_hopeless_one_takes_no_time_of_the_others(tmp_path, inputs):
     network = network_of(tmp_path / "net.onnx", 1, inputs)
     queries = queries_of(network, 1, inputs)
     alone = [verify(network, query, timeout=TIMEOUT).verdict for query in queries]
-    proved = [query for query, verdict in zip(queries, alone, strict=True) if verdict is Verdict.VERIFIED and query.clauses]
+    proved = [
+        query for query, verdict in zip(queries, alone, strict=True) if verdict is Verdict.VERIFIED and query.clauses
+    ]
     assert proved
     together = [
         Question(place, grouped(query.clauses, OUTPUTS, None, Effort.memory), 0.0 if place < len(proved) else 20.0)

@@ -1,6 +1,7 @@
 """What `--out` keeps of properties, and what is believed of it by the next run."""
 
 import hashlib
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def still_open(
-    record: "QueryRecord", digests: "dict[Path, str]", network: "Network"
+    record: "QueryRecord", paths: Sequence[Path], network: "Network"
 ) -> tuple[list[Path], "dict[Path, Answer]"]:
     """The properties to decide, and the answers to the others, whose witnesses onnxruntime is asked for again. Where
     the nearest float32 number stands for an input, sat is decided again: exact arithmetic had confirmed it.
@@ -23,16 +24,17 @@ def still_open(
     graph = network.graph
     todo: list[Path] = []
     known: dict[Path, Answer] = {}
-    for path, digest in digests.items():
-        verdict = record.decided(path.name, digest)
-        if verdict == "sat":
+    for path in paths:
+        entry = record.entries.get(path.name)
+        if entry is not None and entry["verdict"] == "sat":
             query = read_query(path, prod(graph.input_shape), graph.answers, graph.held)
             record.recheck(path.name, query, graph.input_shape, network.runtime)
-            verdict = None if query.nearest else verdict
-        if verdict is None:
-            todo.append(path)
-        else:
+            if query.nearest:
+                del record.entries[path.name]
+        if path.name in record.entries:
             known[path] = record.answer(path.name)
+        else:
+            todo.append(path)
     return todo, known
 
 

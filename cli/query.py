@@ -46,11 +46,10 @@ def run_queries(
         check_target(out)
     network = opened(model, paths[0], effort)
     header = kept.header(model, network.runtime.sha256, effort.timeout, effort.seed)
-    record = QueryRecord(header, [path.name for path in paths], out)
+    record = QueryRecord(header, {path.name: kept.digest(path) for path in paths}, out)
     for remark in record.remarks:
         render.logs().print(remark, markup=False)
-    digests = {path: kept.digest(path) for path in paths}
-    todo, known = kept.still_open(record, digests, network)
+    todo, known = kept.still_open(record, paths, network)
     for path, answer in known.items():
         if result_file is not None:
             _write_result(result_file, path, answer)
@@ -62,7 +61,7 @@ def run_queries(
                 if not vnnlib.is_dir():
                     raise found
                 errors[path] = found
-            record.tell(path.name, digests[path], found)
+            record.tell(path.name, found)
             if isinstance(found, GlscertError):
                 continue
             tell_nearest(path, found)

@@ -2,7 +2,7 @@
 
 import json
 
-from glscert.verifier.record import checksum
+from glscert.verifier.answer.record import checksum
 
 VERDICTS = ("verified", "falsified", "misclassified", "unknown")
 

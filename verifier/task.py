@@ -3,6 +3,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,9 +42,11 @@ class Task(ABC):
     def why_wrong(self, scores: np.ndarray, label: Any) -> str:
         """What is wrong with the prediction [K] for an input of this label."""
 
-    @abstractmethod
     def exact_rows(self, goal: Any) -> tuple[tuple[Row, ...], ...]:
         """Of each row of one goal the clause that it is broken, in exact numbers."""
+        rows, offset = (part[0] for part in self.spec(goal[None]))
+        terms = [tuple((int(k), Fraction(float(row[k]))) for k in np.flatnonzero(row)) for row in rows]
+        return tuple((Row(own, Fraction(end)),) for own, end in zip(terms, offset.tolist(), strict=True))
 
     def goals(self, scores: np.ndarray, labels: list[Any]) -> np.ndarray:
         return np.array(labels, dtype=np.int64)

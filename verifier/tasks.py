@@ -41,10 +41,6 @@ class Classification(Task):
         rows = eye[goals][:, None] - eye[others + (others >= goals[:, None])]
         return Spec(rows, np.zeros(rows.shape[:2]))
 
-    def exact_rows(self, goal: Any) -> tuple[tuple[Row, ...], ...]:
-        one = Fraction(1)
-        return tuple((Row(((int(goal), one), (j, -one)), Fraction(0)),) for j in range(self.rows + 1) if j != int(goal))
-
     def margins(self, scores: np.ndarray, goals: np.ndarray) -> np.ndarray:
         return margins(scores, goals)
 
@@ -75,10 +71,6 @@ class Binary(Task):
     def spec(self, goals: np.ndarray) -> Spec:
         side = (2.0 * goals - 1)[:, None]
         return Spec(side[..., None], -side * self.border)
-
-    def exact_rows(self, goal: Any) -> tuple[tuple[Row, ...], ...]:
-        side = Fraction(2 * int(goal) - 1)
-        return ((Row(((0, side),), -side * Fraction(self.border)),),)
 
     def margins(self, scores: np.ndarray, goals: np.ndarray) -> np.ndarray:
         return (2 * goals - 1) * (scores[:, 0].astype(np.float64) - self.threshold)

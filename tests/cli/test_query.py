@@ -18,7 +18,7 @@ import records
 from glscert.cli import verify
 from glscert.cli.failures import describe
 from glscert.cli.main import app
-from glscert.verifier import decide as search
+from glscert.verifier.run import line
 from onnx_models import make, node
 
 # y = (x0 - x1, |x0 - x1|)
@@ -107,7 +107,7 @@ def test_a_step_without_end_is_a_timeout(folder, monkeypatch):
         except Exception as error:
             raise AssertionError from error
 
-    monkeypatch.setattr(search, "decide_many", endless)
+    monkeypatch.setitem(line.STAGES, "intervals", endless)
     done = invoke(folder / "model.onnx", "--vnnlib", folder / "properties", "--timeout", 0.1, "--json")
     assert done.exit_code == 1
     sat, late = json.loads(done.stdout)["results"]
@@ -129,7 +129,7 @@ def test_ctrl_c_keeps_what_is_known(folder, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(search, "decide_many", interrupted)
+    monkeypatch.setitem(line.STAGES, "intervals", interrupted)
     out = folder / "answers.json"
     done = invoke(folder / "model.onnx", "--vnnlib", folder / "properties", "--json", "--out", out)
     assert done.exit_code == 130
@@ -257,8 +257,8 @@ def test_a_property_of_another_content_is_decided_anew(answers, folder):
         (lambda sat, unsat: sat.update(witness=None), "is sat without a witness"),
         (lambda sat, unsat: unsat.update(witness=sat["witness"]), "is unsat with a witness"),
         (lambda sat, unsat: unsat.update(reason="timeout after 3 s"), "is unsat for the reason"),
-        (lambda sat, unsat: unsat.update(seconds=-1), "holds no answers"),
-        (lambda sat, unsat: unsat.update(verdict="surely"), "holds no answers"),
+        (lambda sat, unsat: unsat.update(seconds=-1), "is not a file of answers of this command"),
+        (lambda sat, unsat: unsat.update(verdict="surely"), "is not a file of answers of this command"),
     ),
 )
 def test_answers_that_cannot_be_true_are_refused(answers, change, sentence):

@@ -75,12 +75,15 @@ def test_exit_codes(files, arguments, code):
 
 
 def test_exit_3_where_something_stays_open(files):
-    consts = {"w": np.zeros((2, 2)), "b": np.array([1 + 2.0**-52, 1.0])}
-    nodes = [node("MatMul", "x w", "m"), node("Add", "m b", "y")]
-    (files / "model.onnx").write_bytes(make(nodes, ("batch", 2), consts, dtype=np.float64).SerializeToString())
-    done = invoke(files, "--eps", "0.1", "--images", "0:2")
+    """Class 0 scores |x0 - 1/2 - 2^-30|, class 1 nothing: they tie between two numbers of float32."""
+    consts = {"w": np.float32([[1, -1], [0, 0]]), "half": np.float32([-0.5, 0.5]), "bit": np.float32([-1, 1]) / 2**30}
+    nodes = [node("MatMul", "x w", "m"), node("Add", "m half", "a"), node("Add", "a bit", "b"), node("Relu", "b", "r")]
+    nodes.append(node("MatMul", "r v", "y"))
+    proto = make(nodes, ("batch", 2), consts | {"v": np.float32([[1, 0], [1, 0]])})
+    (files / "model.onnx").write_bytes(proto.SerializeToString())
+    done = invoke(files, "--eps", "0.1", "--images", "0:2", "--timeout", "0.5")
     assert done.exit_code == 3
-    assert "unknown: 2 ×" in done.stdout
+    assert "unknown: 1 ×" in done.stdout
 
 
 def test_the_object(files):

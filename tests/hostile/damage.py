@@ -18,7 +18,7 @@ from onnx import TensorProto, numpy_helper
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from glscert.verifier import Answer, Clause, Network, Query, Row, load, verify
+from glscert.verifier import Clause, Network, Query, Row, Verdict, load, verify
 from glscert.verifier.errors import GlscertError
 from onnx_models import make, mlp, node, normal
 
@@ -28,7 +28,7 @@ OPERATORS = ["Relu", "Clip", "Pad", "Expand", "Resize", "Gather", "MaxPool", "So
 OPERATORS += ["ConstantOfShape", "Range", "Concat", "ReduceSum", "Selu", "Mul", "MatMul", "Slice", "Dropout", "Pow"]
 ROUNDING = 1e-4  # of the largest output: what float32 may differ by from real arithmetic
 MOST_INPUTS = 10_000
-MEMORY = 12 * 2**30  # addresses, of which torch and onnxruntime alone reserve most
+MEMORY = 12 * 2**30  # addresses, of which onnxruntime alone reserves most
 
 
 def shaped() -> onnx.ModelProto:
@@ -129,11 +129,11 @@ def end(path: Path, random: np.random.Generator) -> tuple[str, bool]:
         if prod(network.graph.input_shape) > MOST_INPUTS or network.graph.ending in ("Softmax", "LogSoftmax"):
             return "left out", True  # more than this process has time for, or to be asked otherwise
         query, points = asked(network, random)
-        decision = verify(network, query, timeout=1)
+        answer = verify(network, query, timeout=1)
     except GlscertError as error:
         return type(error).__name__, len(str(error)) < 2000
-    if decision.verdict is not Answer.UNSAT:
-        return decision.verdict.value, True
+    if answer.verdict is not Verdict.VERIFIED:
+        return answer.verdict.word, True
     outputs = np.concatenate([network.runtime.logits(point[None]) for point in points]).astype(np.float64)
     (row,) = query.clauses[0].rows
     room = ROUNDING * max(1.0, float(np.abs(outputs).max()))

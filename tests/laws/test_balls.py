@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from engine_cases import engine_case, preactivations, random_ball, random_dual, rows_at, values_at
 from glscert.verifier.engine.anchor import Anchor
 from glscert.verifier.engine.ball import cut_ball
-from glscert.verifier.engine.dual import dual_bound
+from glscert.verifier.engine.dual import dual_bounds
 from glscert.verifier.engine.gradient import outputs_and_gradient
 from glscert.verifier.engine.plain_rows import PlainRows
 from glscert.verifier.engine.substitution import relax, spec_bound
@@ -57,7 +57,7 @@ def bounds_of(case, anchor):
     pre = preactivations(case.engine, anchor)
     yield spec_bound(case.engine, case.spec, relax(case.engine, pre), anchor), pre
     dual = random_dual(pre, case.spec.rows.shape[1], case.rng)
-    yield dual_bound(case.engine, anchor, case.spec, pre, dual), pre
+    yield dual_bounds(case.engine, case.spec, pre, dual, None, anchor).bound, pre
 
 
 def assert_sound(case, norm):
@@ -153,9 +153,12 @@ def test_the_compiled_program_takes_no_ball(name, norm):
     pre = preactivations(case.engine, Anchor(box))
     dual = random_dual(pre, 3, case.rng)
     expected = spec_bound(case.engine, case.spec, relax(case.engine, pre, dual.slopes), Anchor(box, ball))
-    found = dual_bound(case.engine, Anchor(box, ball), case.spec, pre, dual)
+    found, around = (
+        dual_bounds(case.engine, case.spec, pre, dual, None, anchor).bound
+        for anchor in (Anchor(box, ball), Anchor(box))
+    )
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
-    assert (found > dual_bound(case.engine, Anchor(box), case.spec, pre, dual)).any()
+    assert (found > around).any()
 
 
 @pytest.mark.parametrize("norm", BALLS)
@@ -187,11 +190,14 @@ def test_rows_in_numpy_go_a_part_at_a_time(monkeypatch):
     """Where they would take much memory together, over balls and with all that there is to see."""
     case = engine_case("residual", 18, batch=3)
     box, ball = random_ball(case, Norm.L2)
-    given = (case.engine, Anchor(box, ball), case.spec)
     pre = preactivations(case.engine, Anchor(box, ball))
-    dual = random_dual(pre, 3, case.rng)
-    together = dual_bound(*given, pre, dual)
+    given = (case.engine, case.spec, pre, random_dual(pre, 3, case.rng), None, Anchor(box, ball))
+    together = dual_bounds(*given, steps=2)
     entries = sum(case.engine.size(number) for number in range(len(case.engine.plan.values)))
     monkeypatch.setattr("glscert.verifier.engine.plain_rows._ROOM", 4 * 8 * entries * 2)  # of two rows
     assert PlainRows(case.engine)._most == 2
-    np.testing.assert_allclose(dual_bound(*given, pre, dual), together, rtol=1e-12, atol=1e-12)
+    parts = dual_bounds(*given, steps=2, look=True)
+    np.testing.assert_allclose(parts.bound, together.bound, rtol=1e-12, atol=1e-12)
+    for name in pre:
+        np.testing.assert_allclose(parts.dual.slopes[name], together.dual.slopes[name], rtol=1e-9, atol=1e-9)
+        assert parts.shown().met[name].shape == together.dual.slopes[name].shape

@@ -15,17 +15,10 @@ from engine_cases import (
     values_at,
 )
 from glscert.verifier.engine.anchor import Anchor
-from glscert.verifier.engine.dual import (
-    Cuts,
-    dual_bound,
-    dual_bounds,
-    look,
-    mixed,
-    split_impact,
-    start_dual,
-    tighten,
-)
+from glscert.verifier.engine.dual import Cuts, dual_bounds, mixed, start_dual
+from glscert.verifier.engine.impact import split_impact
 from glscert.verifier.engine.plain_rows import PlainRows
+from glscert.verifier.engine.sides import split_sides
 from glscert.verifier.engine.substitution import relax, spec_bound, substituted
 from glscert.verifier.functions import Box
 from glscert.verifier.region import Norm
@@ -52,6 +45,10 @@ def split_case(name, seed, *, over="box", times=1, share=0.3, **options):
     plain = preactivations(case.engine, anchor)
     pre, cuts = random_splits(case.engine, plain, values, case.rng, times=times, share=share)
     return case, anchor, pre, cuts, values
+
+
+def bound_of(case, anchor, boxes, dual, cuts=None):
+    return dual_bounds(case.engine, case.spec, boxes, dual, cuts, anchor).bound
 
 
 def inside_the_split(values, boxes):
@@ -86,7 +83,7 @@ def test_any_slopes_are_sound(name):
 def test_any_multipliers_are_sound_on_the_split_box(name, scale, over):
     case, anchor, boxes, cuts, values = split_case(name, 81, over=over, times=2)
     dual = random_dual(boxes, 3, case.rng, scale)
-    bound = dual_bound(case.engine, anchor, case.spec, boxes, dual, cuts)
+    bound = bound_of(case, anchor, boxes, dual, cuts)
     assert_no_point_below(rows_at(case, values), bound, inside_the_split(values, boxes))
 
 
@@ -95,14 +92,15 @@ def test_tightening_gains_and_stays_sound(name, over):
     case, anchor, boxes, cuts, values = split_case(name, 82, over=over)
     start = start_dual(case.engine, boxes, 3)
     lines = relax(case.engine, boxes)
-    given = (case.engine, anchor, case.spec, boxes, start)
     plain = spec_bound(case.engine, case.spec, lines, anchor)
-    np.testing.assert_allclose(dual_bound(*given), plain, **CLOSE)  # no multipliers, least-area slopes: DeepPoly
+    np.testing.assert_allclose(
+        bound_of(case, anchor, boxes, start), plain, **CLOSE
+    )  # no multipliers, least-area slopes: DeepPoly
 
-    first = dual_bound(*given, cuts)
-    best, dual = tighten(*given, cuts, steps=10)
+    first = bound_of(case, anchor, boxes, start, cuts)
+    best, dual, _ = dual_bounds(case.engine, case.spec, boxes, start, cuts, anchor, steps=10)
     assert (best >= first - 1e-12).all()
-    np.testing.assert_allclose(dual_bound(*given[:4], dual, cuts), best, **CLOSE)
+    np.testing.assert_allclose(bound_of(case, anchor, boxes, dual, cuts), best, **CLOSE)
     assert all(((slope >= 0) & (slope <= 1)).all() for slope in dual.slopes.values())
     for each, multiplier in dual.multipliers.items():
         assert (cuts[each].upper[:, None] | (multiplier <= 0)).all()
@@ -114,13 +112,14 @@ def test_tightening_gains_and_stays_sound(name, over):
 def test_a_sum_of_rows_with_weights_that_climb(name, over):
     case, anchor, boxes, cuts, values = split_case(name, 83, over=over)
     dual = start_dual(case.engine, boxes, 1)._replace(weights=np.full((2, 3), 1 / 3))
-    given = (case.engine, anchor, case.spec, boxes)
-    first, (best, found) = dual_bound(*given, dual, cuts), tighten(*given, dual, cuts, steps=10)
+    first = bound_of(case, anchor, boxes, dual, cuts)
+    best, found, _ = dual_bounds(case.engine, case.spec, boxes, dual, cuts, anchor, steps=10)
     assert first.shape == best.shape == (2, 1) and (best >= first - 1e-12).all()
     np.testing.assert_allclose(found.weights.sum(1), 1)
     assert (found.weights > 0).all()
-    np.testing.assert_allclose(dual_bound(*given, found, cuts), best, **CLOSE)
-    alone = dual_bound(case.engine, anchor, mixed(case.spec, found.weights), boxes, found._replace(weights=None), cuts)
+    np.testing.assert_allclose(bound_of(case, anchor, boxes, found, cuts), best, **CLOSE)
+    alone = case._replace(spec=mixed(case.spec, found.weights))
+    alone = bound_of(alone, anchor, boxes, found._replace(weights=None), cuts)
     np.testing.assert_allclose(alone, best, **CLOSE)
     rows = (rows_at(case, values) * found.weights).sum(2, keepdims=True)
     assert_no_point_below(rows, best, inside_the_split(values, boxes))
@@ -135,9 +134,10 @@ def test_multipliers_of_a_part_without_points_climb_without_end(name):
     box = pre[value]
     boxes = {**pre, value: Box(box.upper + 0.5, box.upper + 1.0)}
     cuts = {each: Cuts(*(np.full(end.shape, each == value) for end in pre[each])) for each in pre}
-    start = start_dual(case.engine, pre, 1)
-    best, _ = tighten(case.engine, case.anchor, case.spec, boxes, start, cuts, steps=200, decay=1.0)
-    assert best.min() > 0
+    bound, dual = -np.inf, start_dual(case.engine, pre, 1)
+    for _ in range(20):
+        bound, dual, _ = dual_bounds(case.engine, case.spec, boxes, dual, cuts, case.anchor, steps=20)
+    assert bound.min() > 0
 
 
 def test_splitting_every_neuron_leaves_a_linear_network():
@@ -145,7 +145,7 @@ def test_splitting_every_neuron_leaves_a_linear_network():
     enough that it never passes it, and that it is finite."""
     case, anchor, boxes, cuts, values = split_case("gemm_only", 85, share=1.0)
     start = start_dual(case.engine, boxes, 3)
-    best, _ = tighten(case.engine, anchor, case.spec, boxes, start, cuts, steps=50)
+    best = dual_bounds(case.engine, case.spec, boxes, start, cuts, anchor, steps=50).bound
     assert np.isfinite(best).all()
     assert_no_point_below(rows_at(case, values), best, inside_the_split(values, boxes))
 
@@ -154,7 +154,7 @@ def test_splitting_every_neuron_leaves_a_linear_network():
 def test_what_there_is_to_see_of_a_bound(name, over):
     case, anchor, boxes, cuts, _ = split_case(name, 86, over=over)
     dual = random_dual(boxes, 3, case.rng)
-    seen = look(case.engine, anchor, case.spec, boxes, dual, cuts)
+    seen = dual_bounds(case.engine, case.spec, boxes, dual, cuts, anchor, look=True).shown()
     lines = relax(case.engine, boxes, dual.slopes)
     found = substituted(case.engine, case.engine.output, case.spec.rows, lines, anchor, dual.multipliers)
     for each, met in found.met.items():
@@ -172,7 +172,7 @@ def test_impact_is_what_the_lines_of_both_sides_may_win_back(name):
     """Nowhere negative but for rounding, infinite only where a split changes nothing, and 0 where no row looks."""
     case, anchor, boxes, cuts, _ = split_case(name, 87)
     dual = start_dual(case.engine, boxes, 3)
-    seen = look(case.engine, anchor, case.spec, boxes, dual, cuts)
+    seen = dual_bounds(case.engine, case.spec, boxes, dual, cuts, anchor, look=True).shown()
     impact = split_impact(case.engine, boxes, dual, seen.met)
     nothing = split_impact(case.engine, boxes, dual, {n: np.zeros_like(met) for n, met in seen.met.items()})
     for each, box in boxes.items():
@@ -191,7 +191,7 @@ def test_both_sides_of_a_split_are_the_bounds_of_its_parts(name, over):
     splits = [np.flatnonzero(row) for row in np.concatenate(unstable, 1)]
     assert any(map(len, splits))
     neurons = np.array([[each[0], each[-1], -1] if len(each) else [-1, -1, -1] for each in splits])
-    sides = dual_bounds(case.engine, case.spec, boxes, dual, cuts, anchor, neurons=neurons).sides
+    sides = split_sides(case.engine, case.spec, boxes, dual, cuts, anchor, neurons)
     assert sides.shape == (2, 3, 2)
     for b, v, side in np.ndindex(2, 2, 2):
         if neurons[b, v] < 0:
@@ -205,7 +205,7 @@ def test_both_sides_of_a_split_are_the_bounds_of_its_parts(name, over):
                 (high if side else low)[b, at] = True
                 parts[each], moved[each] = Box(lower, upper), Cuts(low, high)
             at -= box.lower.shape[1]
-        expected = dual_bound(case.engine, anchor, case.spec, parts, dual, moved)[b, 0]
+        expected = bound_of(case, anchor, parts, dual, moved)[b, 0]
         np.testing.assert_allclose(sides[b, v, side], expected, **CLOSE)
 
 
@@ -221,11 +221,10 @@ def test_compiled_and_in_numpy_alike(name, weighted, monkeypatch):
         dual = dual._replace(weights=np.full((2, 3), 1 / 3))
     spec = case.spec._replace(offset=case.spec.offset - 100)  # none becomes positive, which ends an ascent
     given = (case.engine, spec, boxes, dual, cuts, anchor)
-    neurons = np.arange(2)[:, None] if weighted else None
-    found = [dual_bounds(*given, look=True, neurons=neurons, steps=5)]
+    one = dual_bounds(*given, look=True, steps=5)
+    sides = split_sides(*given, np.arange(2)[:, None]) if weighted else None
     monkeypatch.setitem(vars(case.engine), "program", PlainRows(case.engine))
-    found.append(dual_bounds(*given, look=True, neurons=neurons, steps=5))
-    one, other = found
+    other = dual_bounds(*given, look=True, steps=5)
     np.testing.assert_allclose(one.bound, other.bound, **CLOSE)
     for each in boxes:
         np.testing.assert_allclose(one.dual.slopes[each], other.dual.slopes[each], **CLOSE)
@@ -233,7 +232,7 @@ def test_compiled_and_in_numpy_alike(name, weighted, monkeypatch):
         np.testing.assert_allclose(one.shown().met[each], other.shown().met[each], **CLOSE)
     if weighted:
         np.testing.assert_allclose(one.dual.weights, other.dual.weights, **CLOSE)
-        np.testing.assert_allclose(one.sides, other.sides, **CLOSE)
+        np.testing.assert_allclose(split_sides(*given, np.arange(2)[:, None]), sides, **CLOSE)
 
 
 def test_what_is_given_stays_as_it_is():
@@ -246,7 +245,7 @@ def test_what_is_given_stays_as_it_is():
     case, anchor, boxes, cuts, _ = split_case("one", 94, batch=16, rows=1, radius=2.0, make=one_neuron)
     dual = of_the_cuts(random_dual(boxes, 1, case.rng), cuts)._replace(weights=np.ones((16, 1)))
     before = {name: (dual.slopes[name].copy(), dual.multipliers[name].copy()) for name in boxes}
-    tighten(case.engine, anchor, case.spec, boxes, dual, cuts, steps=5)
+    dual_bounds(case.engine, case.spec, boxes, dual, cuts, anchor, steps=5)
     for name, (slopes, multipliers) in before.items():
         np.testing.assert_array_equal(dual.slopes[name], slopes)
         np.testing.assert_array_equal(dual.multipliers[name], multipliers)

@@ -1,26 +1,22 @@
 """Time limits are kept in the middle of a step too, and what was reached by then is told."""
 
 import time
-from math import prod
 
 import numpy as np
 import pytest
-import torch
 
-from cases import make_case
 from clauses import clause
-from glscert.verifier import deadline
-from glscert.verifier.bounds.interval import nonlinearities
-from glscert.verifier.bounds.rows import rows_of
-from glscert.verifier.bounds.substitution import input_anchor, relax
-from glscert.verifier.decide import Answer, decide, decide_many
-from glscert.verifier.network import load
-from glscert.verifier.ops import compiled
-from glscert.verifier.outcome import Verdict
-from glscert.verifier.robustness import Settings, Verifier
+from engine_cases import engine_case
+from glscert.verifier import Verdict, deadline, load, robustness, verify
+from glscert.verifier.engine.plain_rows import PlainRows
+from glscert.verifier.engine.threads import set_threads, threads
+from glscert.verifier.run.line import answers
+from glscert.verifier.run.question import Question
+from glscert.verifier.search.clauses import grouped
 from glscert.verifier.search.search import Search
 from glscert.verifier.settings import Effort
 from glscert.verifier.spec import Query
+from jobs import draw_job
 from onnx_models import make, node
 
 SIZES = (30, 40, 40, 3)  # too many inputs and neurons to be decided while a test waits
@@ -71,82 +67,81 @@ def test_a_limit_within_a_limit():
     assert deadline.left() == float("inf")
 
 
-@pytest.mark.skipif(compiled._compiler() is None, reason="no C compiler")
-@pytest.mark.parametrize("threads", (1, 2))
+@pytest.mark.parametrize("count", (1, 2))
 @pytest.mark.parametrize("steps", (0, 5))
-def test_the_compiled_program_ends_with_the_time(threads, steps):
-    case = make_case("conv_chain", 3, batch=1)
-    base = input_anchor(case.graph, case.params, case.box)
-    name = next(iter(nonlinearities(case.graph)))
-    program, count = rows_of(case.graph, case.params, case.graph.input), prod(case.graph.shapes[name])
-    every, one = torch.arange(count), torch.ones(count)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+@pytest.mark.parametrize("plain", (False, True))
+def test_a_program_for_rows_ends_with_the_time(count, steps, plain):
+    case = engine_case("conv_chain", 3)
+    if not plain and not case.engine.compiled:
+        pytest.skip("no C compiler")
+    program = PlainRows(case.engine) if plain else case.engine.program
+    job, before = draw_job(case.engine, case.rng, own=True).job, threads()
+    set_threads(count)
     try:
-        bounds = program.climbed(name, every, one, relax(case.graph, {}), base, {}, steps=steps)[0]
-        assert torch.isfinite(bounds).all()
+        assert np.isfinite(program.bounds(job, steps=steps).bound).all()
         with deadline.within(-1), pytest.raises(deadline.OutOfTime):
-            program.climbed(name, every, one, relax(case.graph, {}), base, {}, steps=steps)
+            program.bounds(job, steps=steps)
     finally:
-        torch.set_num_threads(before)
+        set_threads(before)
 
 
 def test_what_was_reached_is_told_within_a_second_of_the_limit(path):
     network = load(path)
     query = hard(network)
-    decide(network, query, Effort(timeout=0.1))  # whatever is imported or compiled at first use
+    verify(network, query, timeout=0.1)  # whatever is imported or compiled at first use
     began = time.perf_counter()
-    found = decide(network, query, Effort(timeout=1.0))
+    found = verify(network, query, timeout=1.0)
     took = time.perf_counter() - began
-    assert found.verdict is Answer.TIMEOUT
+    assert found.verdict is Verdict.TIMEOUT
     assert 1.0 <= found.seconds <= took < 2.0
     assert found.seconds == pytest.approx(took, abs=0.2)
-    assert found.visited > 0 and found.bound is not None and found.bound < 0
+    assert found.visited > 0 and found.margin is not None and found.margin < 0
     assert found.reason.startswith(f"timeout after 1 s, {found.visited} subdomains bounded, the lowest open bound is -")
 
 
 def test_a_round_cut_short_loses_no_other_round(path, monkeypatch):
     cut_after(monkeypatch, 3)
     network = load(path)
-    found = decide(network, hard(network), Effort(timeout=50.0))
-    assert (found.verdict, found.seconds < 50) == (Answer.TIMEOUT, True)
-    assert found.visited > 0 and found.bound is not None
+    found = verify(network, hard(network), timeout=50.0)
+    assert (found.verdict, found.seconds < 50) == (Verdict.TIMEOUT, True)
+    assert found.visited > 0 and found.margin is not None
 
 
-def test_one_query_out_of_time_leaves_the_others_theirs(path):
-    network = load(path)
+@pytest.mark.parametrize("order", (1, -1))
+def test_one_query_out_of_time_leaves_the_others_theirs(path, order):
+    network, effort = load(path), Effort(50.0)
     ends = [-1] * SIZES[0], [1] * SIZES[0]
     easy = Query(SIZES[0], 3, (clause(*ends, [([1, 0, 0], 1e4)]),))
-    for order in (0, 1):
-        queries, timeouts = [hard(network), easy], [0.0, 50.0]
-        if order:
-            queries, timeouts = queries[::-1], timeouts[::-1]
-        found = dict(decide_many(network, queries, Effort(50.0), timeouts=timeouts))
-        assert [found[place].verdict for place in (order, 1 - order)] == [Answer.TIMEOUT, Answer.UNSAT]
+    asked = [
+        Question(key, grouped(query.clauses, 3, None, effort.memory), seconds)
+        for key, query, seconds in ((0, hard(network), 0.0), (1, easy, 50.0))
+    ]
+    found = {question.key: answer.verdict for question, answer in answers(network, asked[::order], effort)}
+    assert found == {0: Verdict.TIMEOUT, 1: Verdict.VERIFIED}
     assert deadline.left() == float("inf")
 
 
 @pytest.mark.parametrize("rounds", (0, 2))
-def test_inputs_whose_round_is_cut_short_are_unknown(path, monkeypatch, rounds):
+def test_inputs_whose_round_is_cut_short_are_out_of_time(path, monkeypatch, rounds):
     cut_after(monkeypatch, rounds)
-    verifier = Verifier(path)
+    network = load(path)
     x = np.random.default_rng(3).uniform(0, 1, (20, SIZES[0])).astype(np.float32)
-    y = verifier.network.runtime.logits(x).argmax(1)
+    y = network.runtime.logits(x).argmax(1)
     began = time.perf_counter()
-    found = verifier.verify(x, y, Settings(0.12, timeout=50.0))
+    found = robustness(network, x, y, 0.12, timeout=50.0)
     took = time.perf_counter() - began
-    cut = [outcome for outcome in found if outcome.verdict is Verdict.UNKNOWN]
-    assert cut and {outcome.reason for outcome in cut} == {"timeout after 50 s"}
-    assert all(outcome.margin is not None and outcome.margin < 0 for outcome in cut)
-    assert sum(outcome.seconds for outcome in found) == pytest.approx(took, abs=0.3)
+    cut = [answer for answer in found if answer.verdict is Verdict.TIMEOUT]
+    assert cut and all(answer.reason.startswith("timeout after 50 s") for answer in cut)
+    assert all(answer.margin is not None and answer.margin < 0 for answer in cut)
+    assert sum(answer.seconds for answer in found) == pytest.approx(took, abs=0.3)
 
 
 def test_every_input_has_its_share_and_no_more(path):
-    verifier, limit, count = Verifier(path), 0.02, 60
+    network, limit, count = load(path), 0.02, 60
     x = np.random.default_rng(4).uniform(0, 1, (count, SIZES[0])).astype(np.float32)
-    y = verifier.network.runtime.logits(x).argmax(1)
+    y = network.runtime.logits(x).argmax(1)
     began = time.perf_counter()
-    found = verifier.verify(x, y, Settings(0.15, timeout=limit))
+    found = robustness(network, x, y, 0.15, timeout=limit)
     assert time.perf_counter() - began < count * limit + 1
-    late = [outcome for outcome in found if outcome.reason == "timeout after 0.02 s"]
-    assert late and all(outcome.seconds >= limit for outcome in late)
+    late = [answer for answer in found if answer.reason.startswith("timeout after 0.02 s")]
+    assert late and all(answer.seconds >= limit for answer in late)

@@ -7,10 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from glscert.cli.main import app
-from glscert.verifier import Answer, load, verify
+from glscert.verifier import Verdict, load, robustness, verify
 from glscert.verifier.errors import UnsupportedError
-from glscert.verifier.outcome import Verdict
-from glscert.verifier.robustness import Settings, Verifier
 from glscert.verifier.spec import Clause, Row
 from glscert.verifier.spec.judge import unsafe
 from glscert.verifier.spec.logits import MAX_NUMBERS, on_logits
@@ -71,46 +69,46 @@ def asked(tmp_path, ending, bad, box, **options):
     path = network(tmp_path / "net.onnx", ending, **options)
     known = load(path)
     (tmp_path / "p.vnnlib").write_text(text(bad, known.graph.answers, box))
-    decision = verify(known, tmp_path / "p.vnnlib", timeout=5)
-    if decision.witness is not None:
-        x, y = decision.witness
+    answer = verify(known, tmp_path / "p.vnnlib", timeout=5)
+    if answer.witness is not None:
+        x, y, _ = answer.witness
         assert ((x >= box[0]) & (x <= box[1])).all()
         assert np.array_equal(known.runtime.logits(x[None])[0], y)
-    return decision.verdict
+    return answer.verdict
 
 
 @pytest.mark.parametrize("dims", [("batch", 2), (1, 2)], ids=str)
 @pytest.mark.parametrize("ending", PROBABILITIES)
 def test_an_order_of_probabilities_is_that_of_the_logits(tmp_path, ending, dims):
     ask = lambda bad, box: asked(tmp_path, PROBABILITIES[ending], bad, box, dims=dims)  # noqa: E731
-    assert ask("(>= Y[1] Y[0])", NARROW) is Answer.UNSAT
-    assert ask("(>= Y[1] Y[0])", WIDE) is Answer.SAT
-    assert ask("(and (>= Y[1] Y[0]) (<= (* 2 Y[1]) (* 2 Y[2])))", WIDE) is Answer.UNSAT
-    assert ask("(or (>= Y[1] Y[0]) (> Y[2] Y[1]))", NARROW) is Answer.UNSAT
-    assert ask("(or (> Y[0] Y[1]) (> Y[2] Y[1]))", NARROW) is Answer.SAT
+    assert ask("(>= Y[1] Y[0])", NARROW) is Verdict.VERIFIED
+    assert ask("(>= Y[1] Y[0])", WIDE) is Verdict.FALSIFIED
+    assert ask("(and (>= Y[1] Y[0]) (<= (* 2 Y[1]) (* 2 Y[2])))", WIDE) is Verdict.VERIFIED
+    assert ask("(or (>= Y[1] Y[0]) (> Y[2] Y[1]))", NARROW) is Verdict.VERIFIED
+    assert ask("(or (> Y[0] Y[1]) (> Y[2] Y[1]))", NARROW) is Verdict.FALSIFIED
 
 
 def test_a_vector_without_a_batch_axis(tmp_path):
     ask = lambda bad, box: asked(tmp_path, PROBABILITIES["Softmax"], bad, box, dims=(2,))  # noqa: E731
-    assert ask("(>= Y[1] Y[0])", NARROW) is Answer.UNSAT
-    assert ask("(>= Y[1] Y[0])", WIDE) is Answer.SAT
+    assert ask("(>= Y[1] Y[0])", NARROW) is Verdict.VERIFIED
+    assert ask("(>= Y[1] Y[0])", WIDE) is Verdict.FALSIFIED
 
 
 @pytest.mark.parametrize("op", ["Identity", "Relu", "Softmax"])
 def test_a_network_without_weights(tmp_path, op):
     (tmp_path / "net.onnx").write_bytes(make([node(op, "x", "y")], ("batch", 2), {}).SerializeToString())
     apart = "(and (<= X[0] 0.25) (>= X[1] 0.5) (>= Y[0] Y[1]))"
-    for bad, wanted in (("(< Y[0] Y[1])", Answer.SAT), (apart, Answer.UNSAT)):
+    for bad, wanted in (("(< Y[0] Y[1])", Verdict.FALSIFIED), (apart, Verdict.VERIFIED)):
         (tmp_path / "p.vnnlib").write_text(text(bad, 2, WIDE))
         assert verify(tmp_path / "net.onnx", tmp_path / "p.vnnlib", timeout=5).verdict is wanted
 
 
 def test_differences_of_logarithms_are_those_of_the_logits(tmp_path):
     ask = lambda bad: asked(tmp_path, PROBABILITIES["LogSoftmax"], bad, NARROW)  # noqa: E731
-    assert ask("(<= (- Y[0] Y[1]) 0.0624)") is Answer.UNSAT  # 1/4 - 3/16 = 0.0625
-    assert ask("(<= (- Y[0] Y[1]) 0.0626)") is Answer.SAT
-    assert ask("(>= (+ Y[0] Y[1] (* -2 Y[2])) 2.8126)") is Answer.UNSAT  # 1/4 + d + 2 + 2 d
-    assert ask("(>= (+ Y[0] Y[1] (* -2 Y[2])) 2.8124)") is Answer.SAT
+    assert ask("(<= (- Y[0] Y[1]) 0.0624)") is Verdict.VERIFIED  # 1/4 - 3/16 = 0.0625
+    assert ask("(<= (- Y[0] Y[1]) 0.0626)") is Verdict.FALSIFIED
+    assert ask("(>= (+ Y[0] Y[1] (* -2 Y[2])) 2.8126)") is Verdict.VERIFIED  # 1/4 + d + 2 + 2 d
+    assert ask("(>= (+ Y[0] Y[1] (* -2 Y[2])) 2.8124)") is Verdict.FALSIFIED
 
 
 @pytest.mark.parametrize("box", [NARROW, WIDE])
@@ -132,7 +130,7 @@ def test_a_class_is_the_largest_logit(tmp_path, ending, box):
         "(or (<= Y[0] -1) (>= Y[0] 2))": {2},
     }
     for each, classes in bad.items():
-        wanted = Answer.SAT if classes & found else Answer.UNSAT
+        wanted = Verdict.FALSIFIED if classes & found else Verdict.VERIFIED
         assert asked(tmp_path, ANSWERS[ending], each, box) is wanted, each
 
 
@@ -143,7 +141,11 @@ def test_nothing_is_proved_that_a_tie_would_break(tmp_path, last):
     nodes = [node("MatMul", "x w", "m"), node("Add", "m b", "l")]
     nodes += [node("Relu", "l", "r"), node("ArgMax", "r", "y", axis=1, select_last_index=last)]
     (tmp_path / "net.onnx").write_bytes(make(nodes, ("batch", 2), consts, answer=np.int64).SerializeToString())
-    for answer, allowed in ((last, (Answer.SAT,)), (1 - last, (Answer.UNKNOWN, Answer.TIMEOUT)), (2, (Answer.UNSAT,))):
+    for answer, allowed in (
+        (last, (Verdict.FALSIFIED,)),
+        (1 - last, (Verdict.UNKNOWN, Verdict.TIMEOUT)),
+        (2, (Verdict.VERIFIED,)),
+    ):
         (tmp_path / "p.vnnlib").write_text(text(f"(== Y[0] {answer})", 1, WIDE))
         assert verify(tmp_path / "net.onnx", tmp_path / "p.vnnlib", timeout=2).verdict in allowed, answer
 
@@ -151,8 +153,8 @@ def test_nothing_is_proved_that_a_tie_would_break(tmp_path, last):
 def test_a_tie_of_saturated_probabilities_is_a_witness(tmp_path):
     """Logits 250 .. 1000 apart are probabilities of 0 in float32, which the file calls equal."""
     ending = PROBABILITIES["Softmax"]
-    assert asked(tmp_path, ending, "(<= Y[1] Y[2])", (0.5, 0.5), scale=1000.0) is Answer.SAT
-    assert asked(tmp_path, ending, "(< Y[1] Y[2])", WIDE, scale=1000.0) is Answer.UNSAT
+    assert asked(tmp_path, ending, "(<= Y[1] Y[2])", (0.5, 0.5), scale=1000.0) is Verdict.FALSIFIED
+    assert asked(tmp_path, ending, "(< Y[1] Y[2])", WIDE, scale=1000.0) is Verdict.VERIFIED
 
 
 REFUSED = {
@@ -174,17 +176,17 @@ def test_what_the_logits_do_not_tell_is_refused(tmp_path, ending, bad):
 @pytest.mark.parametrize("ending", ALL)
 def test_labelled_inputs(tmp_path, ending):
     """Around (1/2, 1/2) class 0 keeps a margin of 1/4 - 2 eps."""
-    verifier = Verifier(network(tmp_path / "net.onnx", ALL[ending]))
+    known = load(network(tmp_path / "net.onnx", ALL[ending]))
     x, labels = np.full((3, 2), 0.5, np.float32), np.array([0, 1, 2])
-    safe = verifier.verify(x, labels, Settings(eps=0.1))
+    safe = robustness(known, x, labels, 0.1)
     assert [each.verdict for each in safe] == [Verdict.VERIFIED, Verdict.MISCLASSIFIED, Verdict.MISCLASSIFIED]
     assert 0 < safe[0].margin < 0.05 + 1e-6
     assert safe[1].reason == "the network answers 0"
-    (broken,) = verifier.verify(x[:1], labels[:1], Settings(eps=0.2))
+    (broken,) = robustness(known, x[:1], labels[:1], 0.2)
     assert broken.verdict is Verdict.FALSIFIED
-    assert np.abs(broken.counterexample - 0.5).max() <= 0.2
-    answer = verifier.network.runtime.logits(broken.counterexample[None])
-    assert (answer[0, 0] if verifier.graph.ending == "ArgMax" else answer.argmax()) == 1
+    assert np.abs(broken.witness.x - 0.5).max() <= 0.2
+    y = known.runtime.logits(broken.witness.x[None])
+    assert (y[0, 0] if known.graph.ending == "ArgMax" else y.argmax()) == 1
 
 
 def rows_of(*rows):

@@ -5,9 +5,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from glscert.verifier import Answer, load, verify
+from glscert.verifier import Verdict, load, robustness, verify
 from glscert.verifier.errors import InputError, UnsupportedError
-from glscert.verifier.robustness import Settings, Verifier
 from onnx_models import make, node, normal
 
 W1, B1, W2 = normal(4, 6), normal(6), normal(6, 2)
@@ -89,9 +88,9 @@ def saved(tmp_path, proto):
 def test_one_answer_for_every_shape(shape, tmp_path):
     path, low = saved(tmp_path, SHAPES[shape]()), float(SEEN.min())
     corners = gap(np.array(np.meshgrid(*[[0.0, 1.0]] * 4)).reshape(4, -1).T)
-    assert verify(path, asked(tmp_path, low - 3), timeout=10).verdict is Answer.UNSAT
+    assert verify(path, asked(tmp_path, low - 3), timeout=10).verdict is Verdict.VERIFIED
     found = verify(path, asked(tmp_path, max(low, corners.min()) + 0.01), timeout=10)
-    assert found.verdict is Answer.SAT
+    assert found.verdict is Verdict.FALSIFIED
     assert abs(gap(found.witness.x[None])[0] - (found.witness.y[0] - found.witness.y[1])) < 1e-5
 
 
@@ -108,7 +107,7 @@ def test_many_images_are_answered_as_each_alone(shape, tmp_path):
 def test_a_single_number(tmp_path):
     path = saved(tmp_path, make([node("Mul", "x two", "m"), node("Relu", "m", "y")], (), {"two": np.float32(2)}))
     text = "(declare-const X_0 Real)(declare-const Y_0 Real)(assert (>= X_0 -1))(assert (<= X_0 1))(assert (>= Y_0 {}))"
-    for least, answer in (("2.5", Answer.UNSAT), ("1.5", Answer.SAT)):
+    for least, answer in (("2.5", Verdict.VERIFIED), ("1.5", Verdict.FALSIFIED)):
         (tmp_path / "p.vnnlib").write_text(text.format(least))
         assert verify(path, tmp_path / "p.vnnlib", timeout=5).verdict is answer
 
@@ -121,7 +120,7 @@ def test_the_question_tells_a_batch_from_an_axis_of_the_image(tmp_path):
     text = "".join(f"(declare-const X_{i} Real)(assert (>= X_{i} 0))(assert (<= X_{i} 1))" for i in range(12))
     text += "".join(f"(declare-const Y_{i} Real)" for i in range(12)) + "(assert (>= Y_11 1.5))"
     (tmp_path / "p.vnnlib").write_text(text)
-    assert verify(path, tmp_path / "p.vnnlib", timeout=5).verdict is Answer.UNSAT
+    assert verify(path, tmp_path / "p.vnnlib", timeout=5).verdict is Verdict.VERIFIED
 
 
 def test_a_column_holds_numbers_rather_than_images(tmp_path):
@@ -151,8 +150,7 @@ def test_a_batch_of_one_behind_a_symbolic_one(name, tmp_path):
     x = np.random.default_rng(1).random((5, 4)).astype(np.float32)
     np.testing.assert_allclose(network.runtime.logits(x), np.maximum(x @ W1 + B1, 0) @ W2, atol=1e-5)
     y = network.runtime.logits(x).argmax(1)
-    outcomes = Verifier(tmp_path / "net.onnx").verify(x, y, Settings(eps=1e-4, timeout=5))
-    assert {outcome.verdict.value for outcome in outcomes} == {"verified"}
+    assert {answer.verdict for answer in robustness(network, x, y, 1e-4, timeout=5)} == {Verdict.VERIFIED}
 
 
 REFUSED = {

@@ -121,6 +121,9 @@ class InputRecord(Record):
             return f"with the margin {margin}"
         return ""
 
+    def counted(self, earlier: dict[str, Any]) -> bool:
+        return super().counted(earlier) and (not earlier["complete"] or self.complete())
+
     def keep(self, path: Path) -> None:
         """Of the images those that need no second try: unknowns do, and what was falsified where the counterexample is
         gone."""

@@ -12,7 +12,7 @@ else (`record`).
 Schema 1, of earlier versions, had no checksum; what it holds is decided again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -31,26 +31,27 @@ VERDICTS = (*(verdict.word for verdict in _ANSWERS), "error")
 
 
 class QueryRecord(Record):
-    """Results by name of the property; `names` of those that are asked."""
+    """Results by name of the property; digests: SHA-256 of those that are asked."""
 
     schemas, what = (ANSWERED, ANSWERED_BEFORE), "a file of answers of this command"
     listed, proof = "results", "unsat"
 
-    def __init__(self, header: Mapping[str, Any], names: Sequence[str], path: Path | None) -> None:
-        self._names = set(names)
+    def __init__(self, header: Mapping[str, Any], digests: Mapping[str, str], path: Path | None) -> None:
+        self._digests = digests
         super().__init__(header, path)
 
     def key(self, entry: Mapping[str, Any]) -> str:
         return str(entry["property"])
 
     def complete(self) -> bool:
-        return self._names <= set(self.entries)
+        return self._digests.keys() <= self.entries.keys()
 
-    def decided(self, name: str, sha256: str) -> str | None:
-        """sat or unsat, where an earlier run answered this very property so; what stayed open is tried again."""
-        known = self.entries.get(name)
-        same = known is not None and known["sha256"] == sha256 and known["verdict"] in ("sat", "unsat")
-        return known["verdict"] if known is not None and same else None
+    def keep(self, path: Path) -> None:
+        """Not what stayed open, nor answers to a property of another content."""
+        for name, sha256 in self._digests.items():
+            known = self.entries.get(name)
+            if known is not None and (known["sha256"] != sha256 or known["verdict"] not in ("sat", "unsat")):
+                del self.entries[name]
 
     def recheck(self, name: str, query: Query, shape: tuple[int, ...], runtime: Runtime) -> None:
         """Raises InputError where the witness kept for this property is none in onnxruntime; the network takes inputs
@@ -74,10 +75,10 @@ class QueryRecord(Record):
         verdict = next(each for each in _ANSWERS if each.word == known["verdict"])
         return Answer(verdict, known["reason"], known["seconds"], known["bound"], witness, known["visited"])
 
-    def tell(self, name: str, sha256: str, found: Answer | GlscertError) -> None:
+    def tell(self, name: str, found: Answer | GlscertError) -> None:
         """Adds an answer, or what is wrong with the property."""
         told = _refused(found) if isinstance(found, GlscertError) else _entry(found)
-        self.add({"property": name, "sha256": sha256, **told})
+        self.add({"property": name, "sha256": self._digests[name], **told})
         self.save()
 
     def summary(self) -> dict[str, Any]:

@@ -74,6 +74,11 @@ class Record(ABC):
         if earlier["model"]["sha256"] != self.header["model"]["sha256"]:
             raise InputError(f"{path} holds answers for another model. Name another file for --out, or delete it.")
 
+    def counted(self, earlier: dict[str, Any]) -> bool:
+        """Whether an earlier record says of its entries how many they are."""
+        return bool(earlier["summary"] == self.summary())
+
+    @abstractmethod
     def keep(self, path: Path) -> None:
         """Drops the entries that have to be decided again."""
         return
@@ -105,7 +110,7 @@ class Record(ABC):
                 self.remarks.append(f"{path} was written by an older version; all of it is decided again.")
                 return
             entries, made_by = [self.checked(entry) for entry in earlier[self.listed]], earlier["versions"]["glscert"]
-            self.seconds, complete = float(earlier["summary"]["seconds"]), earlier["complete"]
+            self.seconds, _ = float(earlier["summary"]["seconds"]), earlier["complete"]
         except (ValueError, KeyError, TypeError, AttributeError):
             raise InputError(f"{path} is not {self.what}; name another file for --out.") from None
         self.entries = {self.key(entry): entry for entry in entries}
@@ -113,8 +118,7 @@ class Record(ABC):
             why = self.contradiction(entry)
             if why:
                 raise contradicts(path, f"{self.shown(key)} is {entry['verdict']} {why}")
-        counted = earlier["summary"] == self.summary() and len(entries) == len(self.entries)
-        if not counted or (complete and not self.complete()):
+        if len(entries) != len(self.entries) or not self.counted(earlier):
             raise contradicts(path, f"its summary does not count its {self.listed}")
         if earlier.get("checksum") != checksum(earlier):
             raise contradicts(path, "its checksum is another")

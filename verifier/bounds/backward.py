@@ -14,14 +14,12 @@ from collections.abc import Callable, Container, Mapping
 import torch
 from torch import Tensor
 
-from .. import deadline
 from ..graph import Graph, Node
 from ..ops import OPERATORS, Affine, Box, Lines, Params, compiled
 from ..ops.chain import Chain, Step, StepLines, substitution
 from ..ops.forms import Form, Window, dot, look, plus, signed_parts, spread
 from ..ops.linear import window_step
 from ..ops.relaxed_spread import relaxed_spread
-from .ball import CutBall, Extent
 
 
 def lower_bound(
@@ -31,51 +29,21 @@ def lower_bound(
     form: Form,
     lines: Mapping[str, Lines],
     centres: Mapping[str, Tensor],
-    radii: Mapping[str, Extent],
-    multipliers: Mapping[str, Tensor] | None = None,
+    radii: Mapping[str, Tensor],
     until_stable: Mapping[str, Box] | None = None,
 ) -> Tensor:
     """Lower bounds [B, M] of the rows of `form` over the value `start`.
 
     lines: by name of each nonlinearity's input. centres [B, *v]: values below which all is affine, at the centre of
-    the box, or of the ball. radii [B, *v]: values where the box is known, or the input with the ball that it lies in;
-    nothing below them is visited. multipliers [B, 1|M, *v]:
-    added to the coefficients of a nonlinearity's input (a signed Lagrangian of its split, Wang et al. 2021).
-    until_stable: boxes of the nonlinearities' inputs, where `form` is `identity` of a value with one axis and bounds
-    of a neuron that keeps its sign need not be the best as long as they show it (`_until_stable`).
-    """
-    total, forms = carried(graph, params, start, form, lines, centres, radii, multipliers, until_stable)
-    for name, rest in forms.items():
-        extent = radii[name]
-        total = total + extent.least(rest) if isinstance(extent, CutBall) else total - spread(rest, extent.unsqueeze(1))
-    return total
-
-
-def carried(
-    graph: Graph,
-    params: Params,
-    start: str,
-    form: Form,
-    lines: Mapping[str, Lines],
-    centres: Mapping[str, Tensor],
-    radii: Mapping[str, Extent],
-    multipliers: Mapping[str, Tensor] | None = None,
-    until_stable: Mapping[str, Box] | None = None,
-    *,
-    fused: bool = True,
-) -> tuple[Tensor, dict[str, Form]]:
-    """What `lower_bound` knows before it meets the radii: the rows' values [B, M] at the centre, and the forms left.
-
-    fused: parts of the way may be taken in one pass, radius and all; False leaves every form to be seen. Raises
-    `OutOfTime` past the deadline, where one is set.
+    the box. radii [B, *v]: values where the box is known; nothing below them is visited. until_stable: boxes of the
+    nonlinearities' inputs, where `form` is `identity` of a value with one axis and bounds of a neuron that keeps its
+    sign need not be the best as long as they show it (`_until_stable`).
     """
     forms: dict[str, Form] = {start: form}
-    boxed = {name: extent for name, extent in radii.items() if isinstance(extent, Tensor)}  # a ball is met at the end
     total = dot(form, centres[start].unsqueeze(1)) if start in centres else form.coef.new_zeros(())
     for node in reversed(graph.nodes):
         if node.output not in forms or node.output in radii:
             continue
-        deadline.check()
         form, operator = forms.pop(node.output), OPERATORS[node.op]
         settled = node.output in centres
         if isinstance(operator, Affine):
@@ -87,31 +55,26 @@ def carried(
             below = operator.backward(node, params, form, shapes, out)
         else:
             name = node.inputs[0]
-            point = centres.get(name)
-            if fused and compiled.enabled() and not multipliers:
-                bounds = _through_chain(graph, params, form, name, lines, centres, boxed)
-                if bounds is not None and until_stable and form.window is None:
-                    total = _until_stable(total, form, lines[name], until_stable[name], bounds)
-                    continue
-                if bounds is not None:
-                    total = total + bounds(None)
-                    continue
-            total = total + constants(form, lines[name], point)
-            last = None if multipliers or not fused else _last_step(graph, params, form, name, boxed)
+            bounds = _through_chain(graph, params, form, name, lines, centres, radii) if compiled.enabled() else None
+            if bounds is not None and until_stable and form.window is None:
+                total = _until_stable(total, form, lines[name], until_stable[name], bounds)
+                continue
+            if bounds is not None:
+                total = total + bounds(None)
+                continue
+            total = total + constants(form, lines[name], centres.get(name))
+            last = _last_step(graph, params, form, name, radii)
             if last is not None:
                 total = total - _onto_radius(form, lines[name], *last)
                 continue
-            form = slopes(form, lines[name])
-            if multipliers is not None and name in multipliers:
-                extra = Form(look(multipliers[name], None))
-                total = total if point is None else total + dot(extra, point.unsqueeze(1))
-                form = plus(form, extra, graph.shapes[name])
-            below, settled = (form,), True
+            below, settled = (slopes(form, lines[name]),), True
         for name, part in zip(node.inputs, below, strict=True):
             if name in centres and not settled:
                 total = total + dot(part, centres[name].unsqueeze(1))
             forms[name] = plus(forms.get(name), part, graph.shapes[name])
-    return total, forms
+    for name, rest in forms.items():
+        total = total - spread(rest, radii[name].unsqueeze(1))
+    return total
 
 
 def constants(form: Form, lines: Lines, point: Tensor | None) -> Tensor:
@@ -169,7 +132,7 @@ def _through_chain(
 
     As a function of the rows that are wanted, see `substitution`.
     """
-    if form.coef.device.type != "cpu" or (form.window is not None and form.window.chosen is not None):
+    if form.coef.device.type != "cpu":
         return None
     found = _chain(graph, params, name, radii)
     if found is None:

@@ -10,7 +10,6 @@ from ..graph import Graph
 from ..ops import Box, Lines, Params
 from ..ops.forms import identity, identity_bounds
 from .backward import all_compiled, lower_bound
-from .ball import CutBall
 from .extent import coefficients
 from .substitution import Anchor
 
@@ -33,8 +32,7 @@ def neuron_bounds(
     shape, point = graph.shapes[name], base.centres[graph.input]
     total, channels = len(point), shape[0] if len(shape) == 3 else prod(shape)
     size, width = total, channels
-    boxed = [end for end, extent in base.radii.items() if not isinstance(extent, CutBall)]
-    if point.device.type == "cpu" and not (boxed and all_compiled(graph, params, name, boxed)):
+    if point.device.type == "cpu" and not all_compiled(graph, params, name, base.radii):
         room = _CACHE // point.element_size() * channels // coefficients(graph, params, name)  # channels that fit
         size, width = min(total, max(1, room // channels)), min(channels, max(1, room))
     boxes = until_stable if until_stable and len(shape) == 1 else {}
@@ -42,7 +40,7 @@ def neuron_bounds(
     tiles = []
     for here, centres, radii, stop in zip(*cuts, strict=True):
         starts = [identity(shape, point, slice(first, first + width)) for first in range(0, channels, width)]
-        rows = [lower_bound(graph, params, name, start, here, centres, radii, None, stop) for start in starts]
+        rows = [lower_bound(graph, params, name, start, here, centres, radii, stop) for start in starts]
         bounds = [identity_bounds(bound, shape) for bound in rows]
         tiles.append(tuple(torch.cat(ends, 1) if len(ends) > 1 else ends[0] for ends in zip(*bounds, strict=True)))
     lower, upper = (torch.cat(ends) if len(ends) > 1 else ends[0] for ends in zip(*tiles, strict=True))
@@ -53,8 +51,6 @@ def _tiles(values: Mapping[str, Any], size: int, total: int) -> list[dict[str, A
     """Tensors, or tuples of them, cut along the batch axis."""
 
     def cut(value: Any, first: int) -> Any:
-        if isinstance(value, CutBall):
-            return value.each(lambda part: part[first : first + size])
         if hasattr(value, "_make"):  # Lines, Box
             return value._make(None if part is None else part[first : first + size] for part in value)
         return value[first : first + size]

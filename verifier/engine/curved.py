@@ -4,7 +4,7 @@ anywhere."""
 import numpy as np
 
 from ..functions import Box, Lines
-from .ascent import Moving, Weights, ascend
+from .ascent import Moving, ascend, moving_weights
 from .bent_rows import BentRows
 from .dual_job import DualJob
 from .dual_values import Cuts, Dual, held, held_ends
@@ -45,44 +45,37 @@ class _CurvedRows(BentRows):
             found = found - held(multiplier[:, None], self.boxes[name], self.cuts[name])[:, 0]
         return found
 
-    def lines(self, step: Bend, slope: Array) -> Lines:
-        """By slopes [T, n]; its parts are [T, n]."""
-        lines = step.function.lines(self.boxes[step.name], slope[:, None])
-        return Lines(*(None if part is None else part[:, 0] for part in lines))
-
     def moving(self) -> list[Moving]:
         found: list[Moving] = [_Slopes(self, self.engine.bends[name]) for name in self.slopes]
         found += [_Splits(self, self.engine.bends[name]) for name in self.multipliers]
-        if self.weights is not None and self.weights.shape[1] > 1:
-            found.append(Weights(self.weights))
-        return found
+        return found + moving_weights(self)
 
 
 class _Slopes(Moving):
+    """Each with the lines of a slope nearby, whose difference is the gradient."""
+
     def __init__(self, rows: _CurvedRows, step: Bend) -> None:
-        slopes = rows.slopes[step.name]
+        slopes, bent = rows.slopes[step.name], rows.lines_of(step)
         super().__init__(slopes, np.arange(slopes.shape[1]), 1.0)
-        self._rows, self._step, self._move = rows, step, float(np.cbrt(np.finfo(slopes.dtype).eps))
+        self._box, self._step, self._bent = rows.boxes[step.name], step, bent
+        self._move = float(np.cbrt(np.finfo(slopes.dtype).eps))
+        self.changed()
+
+    def changed(self) -> None:
+        there = np.where(self.array + self._move <= 1, self.array + self._move, self.array - self._move)
+        both = self._step.function.lines(self._box, np.stack([self.array, there], 1))
+        here, nearby = (Lines(*(None if part is None else part[:, k] for part in both)) for k in (0, -1))
+        self._bent.low, self._bent.low_start, self._bent.up, self._bent.up_start = here
+        step = there - self.array
+        self._change = Lines(*(None if b is None else (b - a) / step for a, b in zip(here, nearby, strict=True)))
 
     def gradient(self, rows: BentRows, points: dict[int, Array]) -> Array:
-        """By the difference of the lines that a slope nearby gives."""
-        here, bent = self.array, rows.bent[self._step.lines]
-        assert bent is not None
-        there = np.where(here + self._move <= 1, here + self._move, here - self._move)
-        lines, z, coef = self._rows.lines(self._step, there), points[self._step.into], rows.coefs[self._step.out]
-        low = (lines.lower_slope - bent.low) * z
-        if bent.low_start is not None and lines.lower_start is not None:
-            low = low + (lines.lower_start - bent.low_start)
-        up = (lines.upper_slope - bent.up) * z + (lines.upper_start - bent.up_start)
-        return np.asarray(coef * np.where(coef > 0, low, up) / (there - here))
+        z, coef, (low, low_start, up, up_start) = points[self._step.into], rows.coefs[self._step.out], self._change
+        below = low * z if low_start is None else low * z + low_start
+        return np.asarray(coef * np.where(coef > 0, below, up * z + up_start))
 
     def projected(self, moved: Array) -> Array:
         return moved.clip(0, 1)
-
-    def changed(self) -> None:
-        bent, lines = self._rows.bent[self._step.lines], self._rows.lines(self._step, self.array)
-        assert bent is not None
-        bent.low, bent.low_start, bent.up, bent.up_start = lines
 
 
 class _Splits(Moving):

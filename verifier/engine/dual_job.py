@@ -7,7 +7,7 @@ import numpy as np
 
 from ..functions import Box, Lines
 from .anchor import Anchor
-from .dual_values import Cuts, Dual
+from .dual_values import Cuts, Dual, held
 from .engine import Engine
 from .job import Job, Lining
 from .plan import Array
@@ -42,6 +42,13 @@ class DualJob:
     def named(self, values: list[Array]) -> dict[str, Array]:
         """By name of the nonlinearity's input what comes by number of the lines."""
         return {name: self.shaped(values[self.engine.bends[name].lines]) for name in self.pre}
+
+    def held(self, dual: Dual) -> Array:
+        """What a dual's multipliers take off the bounds [B, M], at the ends of boxes that they belong to."""
+        found = np.zeros((self.boxes, 1), self.engine.dtype)
+        for name, cut in (self.cuts or {}).items():
+            found = found + held(dual.multipliers[name], self.pre[name], cut)
+        return found
 
     @cached_property
     def job(self) -> Job:

@@ -1,6 +1,6 @@
 """What α- and β-CROWN are free to choose, and what there is to see of a bound."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,12 @@ class Dual(NamedTuple):
     multipliers: dict[str, Array]
     weights: Array | None = None
 
+    def take(self, index: Any) -> "Dual":
+        """Of some of the boxes."""
+        slopes = {name: value[index] for name, value in self.slopes.items()}
+        multipliers = {name: value[index] for name, value in self.multipliers.items()}
+        return Dual(slopes, multipliers, None if self.weights is None else self.weights[index])
+
 
 class Look(NamedTuple):
     """met [B, M, n]: by name of the nonlinearity's input, the coefficients that met its lines; corner [B, M, inputs]:
@@ -37,13 +43,11 @@ class Look(NamedTuple):
 
 
 class DualBounds(NamedTuple):
-    """bound [B, M], the slopes and multipliers that gave it, and where that was asked for how it came about and the
-    bounds [B, V, 2] of the sides of splits."""
+    """bound [B, M], the slopes and multipliers that gave it, and where that was asked for how it came about."""
 
     bound: Array
     dual: Dual
     look: Look | None = None
-    sides: Array | None = None
 
     def shown(self) -> Look:
         if self.look is None:

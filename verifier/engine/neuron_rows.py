@@ -1,7 +1,7 @@
 """Bounds of neurons: rows v_i or -v_i over the input of a nonlinearity."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,21 +18,30 @@ if TYPE_CHECKING:
 _RATE = 0.25  # of a climb
 
 
+class Neurons(NamedTuple):
+    """Rows sign · v for entries [n] of the nonlinearity's input `name`, sign [n] 1 or -1; box [n]: the number of each
+    one's box among the anchor's, None: there is but one."""
+
+    name: str
+    entry: Array
+    sign: Array
+    box: Array | None = None
+
+
 def neuron_bounds(
     engine: Engine,
-    name: str,
-    box: Array,
-    neuron: Array,
-    sign: Array,
+    neurons: Neurons,
     lines: Mapping[str, Lines],
     anchor: Anchor,
     errors: "Errors | None" = None,
 ) -> Array:
-    """Lower bounds [n] of sign · v, for entries neuron [n] of the nonlinearity's input `name` in boxes number box [n],
-    by lines [B, 1, n] that all rows of a box share; less what rounding may have added, where `errors` are given."""
-    order = _neighbours(engine, name, neuron, box)
-    job = _job(engine, name, _shared(engine, lines, errors), anchor, neuron[order], sign[order], errors)
-    bound = rows_program(engine, anchor).bounds(job._replace(box=box[order])).bound
+    """Lower bounds [n] by lines [B, 1, n] that all rows of a box share; less what rounding may have added, where
+    `errors` are given."""
+    order = _neighbours(engine, neurons)
+    own = Neurons(
+        neurons.name, neurons.entry[order], neurons.sign[order], None if neurons.box is None else neurons.box[order]
+    )
+    bound = rows_program(engine, anchor).bounds(_job(engine, own, _shared(engine, lines, errors), anchor, errors)).bound
     found = np.empty_like(bound)
     found[order] = bound
     return found
@@ -40,9 +49,7 @@ def neuron_bounds(
 
 def climbed(
     engine: Engine,
-    name: str,
-    neuron: Array,
-    sign: Array,
+    neurons: Neurons,
     lines: Mapping[str, Lines],
     anchor: Anchor,
     live: Mapping[str, Array],
@@ -51,10 +58,10 @@ def climbed(
     steps: int = 0,
     errors: "Errors | None" = None,
 ) -> tuple[Array, dict[str, Array]]:
-    """Lower bounds [n] of sign · v in the anchor's one box, every row with lower slopes of its own for the entries
-    live [m]: `slopes` [n, m], or those of `lines` after so many steps of ascent, which come with it. errors: as in
+    """Lower bounds [n] in the anchor's one box, every row with lower slopes of its own for the entries live [m]:
+    `slopes` [n, m], or those of `lines` after so many steps of ascent, which come with it. errors: as in
     `neuron_bounds`. For piecewise linear networks."""
-    count, linings = len(neuron), _shared(engine, lines, errors)
+    count, linings = len(neurons.entry), _shared(engine, lines, errors)
     for each in lines:
         place = engine.bends[each].lines
         lining = linings[place]
@@ -62,8 +69,7 @@ def climbed(
             own = live[each]
             start = np.repeat(lining.low[:1, own], count, 0) if slopes is None else slopes[each]
             linings[place] = lining._replace(slope=start, live=own)
-    job = _job(engine, name, linings, anchor, neuron, sign, errors)
-    found = rows_program(engine, anchor).bounds(job, steps=steps, rate=_RATE)
+    found = rows_program(engine, anchor).bounds(_job(engine, neurons, linings, anchor, errors), steps=steps, rate=_RATE)
     return found.bound, {each: found.low[engine.bends[each].lines] for each in lines}
 
 
@@ -73,19 +79,12 @@ def rows_program(engine: Engine, anchor: Anchor) -> Rows:
 
 
 def _job(
-    engine: Engine,
-    name: str,
-    linings: list[Lining | None],
-    anchor: Anchor,
-    neuron: Array,
-    sign: Array,
-    errors: "Errors | None",
+    engine: Engine, neurons: Neurons, linings: list[Lining | None], anchor: Anchor, errors: "Errors | None"
 ) -> Job:
-    into = engine.bends[name].into
-    sign = sign.astype(engine.dtype, copy=False)
+    into = engine.bends[neurons.name].into
     return Job(
-        into, linings, anchor.centre, anchor.radius, (neuron, sign), ball=anchor.ball,
-        error=None if errors is None else errors.own[into],
+        into, linings, anchor.centre, anchor.radius, (neurons.entry, neurons.sign.astype(engine.dtype, copy=False)),
+        box=neurons.box, ball=anchor.ball, error=None if errors is None else errors.own[into],
     )  # fmt: skip
 
 
@@ -101,7 +100,8 @@ def _shared(engine: Engine, lines: Mapping[str, Lines], errors: "Errors | None")
     return found
 
 
-def _neighbours(engine: Engine, name: str, neuron: Array, box: Array) -> Array:
+def _neighbours(engine: Engine, neurons: Neurons) -> Array:
     """The order [n] that puts entries side by side which see much the same of the values below."""
-    _, height, width = engine.plan.values[engine.bends[name].into].shape
-    return np.argsort(box * (height * width) + neuron % (height * width), kind="stable")
+    _, height, width = engine.plan.values[engine.bends[neurons.name].into].shape
+    spot = neurons.entry % (height * width)
+    return np.argsort(spot if neurons.box is None else neurons.box * (height * width) + spot, kind="stable")

@@ -13,7 +13,7 @@ from .anchor import Anchor
 from .engine import Engine
 from .errors import Errors
 from .images import affine_images, image
-from .neuron_rows import neuron_bounds
+from .neuron_rows import Neurons, neuron_bounds
 from .plan import Array
 from .steps import Bend
 from .zonotope import Zonotope, free, input_zonotope, through
@@ -28,7 +28,7 @@ Stop = Callable[[], bool]
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def unstable_preactivations(
+def relaxed(
     engine: Engine,
     anchor: Anchor,
     errors: Errors,
@@ -36,8 +36,8 @@ def unstable_preactivations(
     memory: int = _MEMORY,
     stop: Stop = lambda: False,
     signs: Mapping[str, Array] | None = None,
-) -> dict[str, Box]:
-    """The box [B, n] of every nonlinearity's input, by its name, whatever rounded.
+) -> tuple[dict[str, Box], dict[str, Lines]]:
+    """The box [B, n] of every nonlinearity's input, by its name, whatever rounded; and its lines there.
 
     errors: at the input; grown on the way up to the output. memory: bytes for coefficients, of a part of the neurons at
     a time. stop: asked before every part; once it says so, what is left keeps the interval image. signs [B, n]: 1 where
@@ -49,7 +49,7 @@ def unstable_preactivations(
     refining = _Refining(engine, anchor, errors, memory, stop)
     last = max((bend.out for bend in engine.bends.values()), default=0)
     for step in engine.steps:
-        box = None
+        box, bounding = None, None
         if isinstance(step, Bend):
             box = errors.widened(step.into, boxes[step.into])
             if step.name not in engine.exact:
@@ -59,18 +59,25 @@ def unstable_preactivations(
                     box = _signed(box, signs[step.name])
                 box = refining(step, box, points[step.into] > 0, lines)
             boxes[step.into] = pre[step.name] = box
-            lines[step.name] = step.function.lines(box, None)
+            lines[step.name] = bounding = step.function.lines(box, None)
         errors.reach(step, box)
         if step.out >= last:
             continue  # of what follows the last nonlinearity nothing more is asked
         inputs = (step.into,) if isinstance(step, Bend) else step.inputs
         if forwards:
             before = [forwards[number] for number in inputs]
-            forwards[step.out] = errors.beyond(step, before, through(step, forwards, box), box)
+            forwards[step.out] = errors.beyond(step, before, through(step, forwards, box, bounding), box)
         values = [points[number] for number in inputs]
         points[step.out] = step.function.forward(*values) if isinstance(step, Bend) else step.forward(*values)
         boxes[step.out] = known.get(step.out) or image(step, boxes)
-    return pre
+    return pre, lines
+
+
+def unstable_preactivations(
+    engine: Engine, anchor: Anchor, errors: Errors, *, memory: int = _MEMORY, stop: Stop = lambda: False
+) -> dict[str, Box]:
+    """The boxes of `relaxed` alone."""
+    return relaxed(engine, anchor, errors, memory=memory, stop=stop)[0]
 
 
 def _zonotopes(engine: Engine, anchor: Anchor, errors: Errors) -> dict[int, Zonotope]:
@@ -112,7 +119,8 @@ class _Refining:
             for _ in range(2):
                 if len(sign) == 0 or self._stop():
                     break
-                found = neuron_bounds(self._engine, bend.name, *at, sign, lines, self._anchor, self._errors)
+                rows = Neurons(bend.name, at[1], sign, at[0])
+                found = neuron_bounds(self._engine, rows, lines, self._anchor, self._errors)
                 lower[at] = np.where(sign > 0, np.fmax(lower[at], found), lower[at])
                 upper[at] = np.where(sign < 0, np.fmin(upper[at], -found), upper[at])
                 rest = found < 0 if bend.function.kinked else np.ones_like(found, bool)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..functions import Box
+from ..functions import Box, Lines
 from .plan import Array
 from .steps import Affine, Bend
 
@@ -48,13 +48,15 @@ def input_zonotope(box: Box) -> Zonotope:
     return Zonotope((box.lower + box.upper) / 2, generators, np.zeros_like(radius))
 
 
-def through(step: Affine | Bend, values: Mapping[int, Zonotope], box: Box | None = None) -> Zonotope:
-    """The zonotope of a step's output; `box` [B, n] is what is known of a nonlinearity's input."""
+def through(
+    step: Affine | Bend, values: Mapping[int, Zonotope], box: Box | None = None, lines: Lines | None = None
+) -> Zonotope:
+    """The zonotope of a step's output; `box` [B, n] is what is known of a nonlinearity's input, `lines` those there."""
     if isinstance(step, Affine):
         return _affine(step, [values[number] for number in step.inputs])
     if box is None:
         raise ValueError("a nonlinearity needs the box of its input")
-    return _bent(step, values[step.into], box)
+    return _bent(step, values[step.into], box, lines or step.function.lines(box, None))
 
 
 def _affine(step: Affine, inputs: list[Zonotope]) -> Zonotope:
@@ -67,8 +69,7 @@ def _affine(step: Affine, inputs: list[Zonotope]) -> Zonotope:
     )
 
 
-def _bent(bend: Bend, value: Zonotope, box: Box) -> Zonotope:
-    lines = bend.function.lines(box, None)
+def _bent(bend: Bend, value: Zonotope, box: Box, lines: Lines) -> Zonotope:
     if bend.function.kinked:
         lines = bend.function.lines(box, lines.upper_slope)  # with a lower line parallel to the upper
     slope, least = lines.upper_slope[:, 0], (lines.lower_slope - lines.upper_slope)[:, 0]

@@ -31,7 +31,9 @@ def program(
     bounds: ExactBounds, rows: Exact, offset: list[Fraction], signs: Mapping[str, list[int]]
 ) -> "Program | None":
     """What is to be refuted of rows [R, K] · y + offset where ReLUs have the signs given (1, -1, 0 for their own,
-    by the name of their input). None where a nonlinearity is not a ReLU or has no box."""
+    by the name of their input). None where there is no row, or a nonlinearity is not a ReLU or has no box."""
+    if not len(rows.numbers):
+        return None
     bounds.begin()
     known, free = _signed(bounds, signs)
     if known is None:

@@ -29,9 +29,6 @@ class Add(Affine):
         constant = _constant(node, params)
         return None if constant is None else self.sign * _spelled(constant, shapes[0])
 
-    def terms(self, node: Node, params: Params, shapes: tuple[Shape, ...], out: Shape) -> int:
-        return len(shapes)
-
     def spread(self, node: Node, params: Params, *radii: Tensor) -> Tensor:
         return radii[0] if len(radii) == 1 else radii[0] + radii[1]
 
@@ -55,9 +52,6 @@ class Mul(Affine):
 
     def offset(self, node: Node, params: Params, shapes: tuple[Shape, ...]) -> Tensor | None:
         return None
-
-    def terms(self, node: Node, params: Params, shapes: tuple[Shape, ...], out: Shape) -> int:
-        return 1
 
     def spread(self, node: Node, params: Params, radius: Tensor) -> Tensor:
         return radius * params[node.params[0]].abs()

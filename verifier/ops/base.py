@@ -9,7 +9,6 @@ Nonlinear operators are functions of single entries (`glscert.verifier.functions
 """
 
 from collections.abc import Callable, Mapping
-from math import prod
 
 import torch
 from torch import Tensor
@@ -34,10 +33,6 @@ class Affine:
         like = next(iter(params.values()))
         return self.forward(node, params, *(like.new_zeros(1, *shape) for shape in shapes))
 
-    def terms(self, node: Node, params: Params, shapes: tuple[Shape, ...], out: Shape) -> int:
-        """Of how many products an entry of f(v), or of a form that is carried back, is the sum at most."""
-        return max(prod(out), *map(prod, shapes))
-
     def interval(self, node: Node, params: Params, *boxes: Box) -> Box:
         """Exact interval image: centre and radius (Gowal et al. 2018, equation 6)."""
         centre = self.forward(node, params, *((box.lower + box.upper) / 2 for box in boxes))
@@ -57,13 +52,12 @@ class Affine:
 
 class Nonlinear:
     """A function of single entries as an operator with one input. What it knows of boxes it has from the function:
-    `kinked`, `lines`, `steepest`, `unstable`, `cut`, `start_slope`, `passes`."""
+    `kinked`, `lines`, `passes`."""
 
     def __init__(self, function: Function) -> None:
         self.kinked = function.kinked
         self._forward, self._interval = function.forward, function.interval
-        self.lines, self.steepest, self.start_slope = function.lines, function.steepest, function.start_slope
-        self.unstable, self.cut, self.passes = function.unstable, function.cut, function.passes
+        self.lines, self.passes = function.lines, function.passes
 
     def forward(self, node: Node, params: Params, value: Tensor) -> Tensor:
         return self._forward(value)

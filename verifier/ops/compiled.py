@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..engine import compiled
-from ..engine.compiled import _compiler, lanes, library  # noqa: F401 -- rows.py, dense.py and their tests, which go
+from ..engine.compiled import lanes as lanes
 
 _HEADERS = Path(__file__).with_name("c")
 _lock = threading.Lock()

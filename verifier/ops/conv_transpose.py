@@ -23,10 +23,6 @@ class ConvTranspose(Affine):
     def offset(self, node: Node, params: Params, shapes: tuple[Shape, ...]) -> Tensor | None:
         return params[node.params[1]][None, :, None, None] if len(node.params) == 2 else None
 
-    def terms(self, node: Node, params: Params, shapes: tuple[Shape, ...], out: Shape) -> int:
-        inputs, outputs, height, width = params[node.params[0]].shape
-        return max(inputs // node.attrs["group"], outputs) * height * width
-
     def spread(self, node: Node, params: Params, radius: Tensor) -> Tensor:
         return self._transposed(node, radius, params[node.params[0]].abs())
 

@@ -18,16 +18,13 @@ Shape = tuple[int, ...]
 
 
 class Window(NamedTuple):
-    """Output position (y, x) sees rows y·stride + start, `size` of them, and columns likewise; (vertical, horizontal).
-
-    chosen [B, L]: only these positions, counted row by row, and for each input its own; None: all of them in order.
-    """
+    """Output position (y, x) sees rows y·stride + start, `size` of them, and columns likewise: (vertical,
+    horizontal)."""
 
     positions: tuple[int, int]
     size: tuple[int, int]
     stride: tuple[int, int]
     start: tuple[int, int]
-    chosen: Tensor | None = None
 
 
 class Form(NamedTuple):
@@ -58,7 +55,6 @@ def widened(
         ((height - 1) * sh + (kh - 1) * dh + 1, (width - 1) * sw + (kw - 1) * dw + 1),
         (down * sh, right * sw),
         (y * sh - top, x * sw - left),
-        window.chosen,
     )
 
 
@@ -68,9 +64,6 @@ def look(value: Tensor, window: Window | None) -> Tensor:
         return value.flatten(2).unsqueeze(1)
     covered = _tile(value.flatten(1, 2), window)
     seen = F.unfold(covered, window.size, stride=window.stride).transpose(-1, -2)
-    if window.chosen is not None:
-        index = window.chosen.unsqueeze(-1).expand(-1, -1, seen.shape[-1])
-        seen = seen.expand(len(index), -1, -1).gather(1, index)
     return seen.contiguous().unsqueeze(2)
 
 
@@ -108,17 +101,6 @@ def identity_bounds(rows: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
     return lower, -minus_upper
 
 
-def neurons(shape: Shape, index: Tensor, like: Tensor) -> Form:
-    """Rows v_i and -v_i for the neurons index [B, n] of a value (flat indices), n · 2 rows for each input."""
-    if len(shape) == 3:
-        spots = shape[1] * shape[2]
-        window = Window((shape[1], shape[2]), (1, 1), (1, 1), (0, 0), index % spots)
-        row = F.one_hot(index // spots, shape[0]).to(like.dtype)
-        return Form(torch.stack([row, -row], 2), window, clean=True)
-    row = F.one_hot(index, int(torch.Size(shape).numel())).to(like.dtype)
-    return Form(torch.stack([row, -row], 2).flatten(1, 2).unsqueeze(1))
-
-
 def whole(form: Form, shape: Shape) -> Form:
     """Spell a form out over the whole value: no window, rows in the same order."""
     if form.window is None:
@@ -149,12 +131,12 @@ def plus(a: Form | None, b: Form, shape: Shape) -> Form:
 def _same(a: Window | None, b: Window | None) -> bool:
     if a is None or b is None:
         return a is b
-    return a[:4] == b[:4] and a.chosen is b.chosen
+    return a[:4] == b[:4]
 
 
 def _around(a: Window | None, b: Window | None) -> Window | None:
     """The least window that covers both; None where they do not move alike."""
-    if a is None or b is None or (a.positions, a.stride) != (b.positions, b.stride) or a.chosen is not b.chosen:
+    if a is None or b is None or (a.positions, a.stride) != (b.positions, b.stride):
         return None
     (y, x), (down, right) = (
         tuple(reach(p, q) for p, q in zip(first, second, strict=True))
@@ -184,7 +166,7 @@ def dot(form: Form, value: Tensor) -> Tensor:
     """A · v for values [B|1, S, *v], S = 1 or M: [B|1, M]. A convolution where a window's coefficients are shared."""
     if form.window is None:
         return _row_sums(form.coef, look(value, None))
-    if not form.shared or form.window.chosen is not None:
+    if not form.shared:
         return _row_sums(form.coef, look(value, form.window))  # entries beside the map meet zeros
     if form.window[:4] == (value.shape[-2:], (1, 1), (1, 1), (0, 0)):
         return (form.coef[0] @ value.flatten(3).squeeze(1)).transpose(1, 2).flatten(1)

@@ -22,9 +22,6 @@ class Gemm(Affine):
     def offset(self, node: Node, params: Params, shapes: tuple[Shape, ...]) -> Tensor | None:
         return params[node.params[1]][None] if len(node.params) == 2 else None
 
-    def terms(self, node: Node, params: Params, shapes: tuple[Shape, ...], out: Shape) -> int:
-        return max(params[node.params[0]].shape)
-
     def spread(self, node: Node, params: Params, radius: Tensor) -> Tensor:
         return F.linear(radius, params[node.params[0]].abs())
 
@@ -54,10 +51,6 @@ class Conv(Affine):
 
     def offset(self, node: Node, params: Params, shapes: tuple[Shape, ...]) -> Tensor | None:
         return params[node.params[1]][None, :, None, None] if len(node.params) == 2 else None
-
-    def terms(self, node: Node, params: Params, shapes: tuple[Shape, ...], out: Shape) -> int:
-        outputs, inputs, height, width = params[node.params[0]].shape
-        return max(inputs, outputs // node.attrs["group"]) * height * width
 
     def spread(self, node: Node, params: Params, radius: Tensor) -> Tensor:
         return self._conv(node, radius, params[node.params[0]].abs())

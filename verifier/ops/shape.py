@@ -1,8 +1,5 @@
 """Operators that only rearrange entries."""
 
-from collections import Counter
-from math import prod
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,9 +11,6 @@ from .forms import Form, Shape, whole
 
 class Reshape(Affine):
     """Row-major change of shape; attrs shape, batch left out."""
-
-    def terms(self, node: Node, params: Params, shapes: tuple[Shape, ...], out: Shape) -> int:
-        return 1
 
     def forward(self, node: Node, params: Params, value: Tensor) -> Tensor:
         return value.reshape(value.shape[0], *node.attrs["shape"])
@@ -43,9 +37,6 @@ class Flatten(Reshape):
 class _Moved(Affine):
     """Base of what puts entries elsewhere: no offset, and a radius goes where its entry goes."""
 
-    def terms(self, node: Node, params: Params, shapes: tuple[Shape, ...], out: Shape) -> int:
-        return 1
-
     def offset(self, node: Node, params: Params, shapes: tuple[Shape, ...]) -> Tensor | None:
         return None
 
@@ -71,9 +62,6 @@ class Gather(_Moved):
     """Entries along one axis by number; attrs axis (of *v), indices, each at least 0 and possibly repeated."""
 
     mixing = True  # entries that are repeated no longer stand apart
-
-    def terms(self, node: Node, params: Params, shapes: tuple[Shape, ...], out: Shape) -> int:
-        return max(Counter(node.attrs["indices"]).values())
 
     def forward(self, node: Node, params: Params, value: Tensor) -> Tensor:
         return value.index_select(node.attrs["axis"] + 1, self._indices(node, value))
@@ -112,9 +100,6 @@ class ReduceSum(_Moved):
     """Sums over some axes, which go; attrs axes (of *v), in order."""
 
     mixing = True
-
-    def terms(self, node: Node, params: Params, shapes: tuple[Shape, ...], out: Shape) -> int:
-        return prod(shapes[0]) // prod(out)
 
     def forward(self, node: Node, params: Params, value: Tensor) -> Tensor:
         return value.sum([axis + 1 for axis in node.attrs["axes"]])

@@ -1,4 +1,4 @@
-"""Labelled inputs as questions: the ball around each, and for every row of the task a clause, that it is not positive."""
+"""Labelled inputs as questions: the ball around each, and for each row of the task a clause: it is not positive."""
 
 import time
 from collections.abc import Iterator, Sequence

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..engine.dual import dual_bound, start_dual
+from ..engine.dual import dual_bounds, start_dual
 from ..engine.errors import Errors
 from ..engine.preactivations import unstable_preactivations
 from ..engine.substitution import Spec
@@ -25,7 +25,8 @@ def lines(run: Run) -> Iterator[Ended]:
         size, found, needed = rows_at_once(engine, len(numbers), memory), [], []
         for first in range(0, rows.shape[1], size):
             spec = Spec(rows[:, first : first + size], offset[:, first : first + size])
-            lower = dual_bound(engine, anchor, spec, pre, start_dual(engine, pre, spec.rows.shape[1]))
+            start = start_dual(engine, pre, spec.rows.shape[1])
+            lower = dual_bounds(engine, spec, pre, start, None, anchor).bound
             found.append(lower)
             needed.append(closer(engine, anchor, spec, pre, errors, lower, memory=memory))
         keep(run, numbers, np.concatenate(found, 1), np.concatenate(needed, 1))

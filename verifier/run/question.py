@@ -53,7 +53,7 @@ class Case:
 
     def end(self, verdict: Verdict, reason: str, witness: Witness | None = None) -> Answer:
         self.decided = True
-        margin = self.proved if verdict is Verdict.VERIFIED else self.bound
+        margin = float(self.proved if verdict is Verdict.VERIFIED else self.bound)
         if witness is not None:
             margin = witness.margin
         return Answer(verdict, reason, self.seconds, float(margin) if isfinite(margin) else None, witness, self.visited)

@@ -54,15 +54,25 @@ class Run:
         doubt = self.falsifier.doubt(self.cases.index(case))
         if doubt is not None and verdict in (Verdict.VERIFIED, Verdict.UNKNOWN):
             verdict, reason = Verdict.UNKNOWN, doubt
-        for number in self.numbers(case):
-            lower, alive = self.lower[number], self.groups[number].alive
-            case.proved = min(case.proved, lower[~alive].min(initial=inf))
-            if not isfinite(case.bound):
-                case.bound = lower[alive].min(initial=inf)
+        self._settle(case)
         return case, case.end(verdict, reason, witness)
 
+    def _settle(self, case: Case) -> None:
+        """What the bounds of whole regions say of it, where no search has said more."""
+        for number in self.numbers(case):
+            lower, alive = self.lower[number], self.groups[number].alive
+            # what only exact arithmetic refuted is not negative, whatever float64 makes of it
+            case.proved = min(case.proved, lower[~alive].clip(0.0).min(initial=inf))
+            if not isfinite(case.bound):
+                case.bound = lower[alive].min(initial=inf)
+
+    def stopped(self, case: Case, verdict: Verdict, why: str) -> Ended:
+        """Ends a case before it is decided; why: what ended it, told with what was reached."""
+        self._settle(case)
+        return self.end(case, verdict, f"{why}{case.reached()}")
+
     def timeout(self, case: Case) -> Ended:
-        return self.end(case, Verdict.TIMEOUT, f"timeout after {self.effort.timeout:g} s{case.reached()}")
+        return self.stopped(case, Verdict.TIMEOUT, f"timeout after {self.effort.timeout:g} s")
 
     def late(self, cases: Iterable[Case]) -> Iterator[Ended]:
         """Ends those whose time is over."""

@@ -11,8 +11,9 @@ from math import inf
 
 import numpy as np
 
-from ..engine.dual import Dual, dual_bounds, split_impact, start_dual
+from ..engine.dual import Dual, dual_bounds, start_dual
 from ..engine.engine import Engine
+from ..engine.impact import split_impact
 from ..engine.plan import Array
 from ..functions import Box
 from .branching import BRANCHING, Undivided

@@ -20,6 +20,7 @@ from ..functions import Box
 from .clauses import Group
 from .cost import box_seconds
 from .cut import CUT, cut
+from .open_boxes import Frontier, OpenBoxes, joined
 from .row_lines import Prospect, RowBounder, RowLines
 
 # (group, clause, lower [n], upper [n]) -> whether exact arithmetic refutes the clause on that box
@@ -31,22 +32,6 @@ _LATELY = 16  # boxes
 _ROW, _LINE = 4, 6  # copies of a box's rows, and of their lines, that are alive together
 _HALVINGS = 3  # of a box, at most, before its parts are bounded
 _BORDERS = 16  # clauses on boxes in one batch, at most, that exact arithmetic looks at
-
-
-class Frontier(NamedTuple):
-    """Open boxes [D, n] float64; group [D]; alive [D, C]: open clauses; bound [D]; share [D] of all there was; signs
-    [D, neurons] int8, as `DenseNetwork.bounds` has them."""
-
-    lower: Array
-    upper: Array
-    group: Array
-    alive: Array
-    bound: Array
-    share: Array
-    signs: Array
-
-    def take(self, index: Array) -> "Frontier":
-        return Frontier(*(part[index] for part in self))
 
 
 class Standing(NamedTuple):
@@ -75,8 +60,8 @@ class InputSplitting:
         exact: Refuter = lambda *_: False,
     ) -> None:
         """owners: of each group, numbered from 0 on; batch: boxes bounded together at most; most: open boxes beyond
-        which the search goes depth first; memory, stop: as in `unstable_preactivations`; exact: asked where a bound is
-        within rounding of zero."""
+        which the search goes depth first; memory, stop: as in `relaxed`; exact: asked where a bound is within rounding
+        of zero."""
         self._exact, self._engine, self._most = exact, engine, most
         self._rows, self._offset, alive = padded(groups)
         lower, upper = (np.stack([group.proof[end] for group in groups]) for end in (0, 1))
@@ -88,7 +73,7 @@ class InputSplitting:
         each = np.bincount(self._owner)
         none, share = np.full(count, -np.inf), 1 / each[self._owner]
         signs = np.zeros((count, self._bounder.neurons), np.int8)
-        self.open = Frontier(lower, upper, np.arange(count), alive, none, share, signs)
+        self.open = OpenBoxes(Frontier(lower, upper, np.arange(count), alive, none, share, signs))
         self.visited = [0] * len(each)  # boxes of each owner
         self._growth = [1.0] * len(self.visited)
         self.dropped: set[int] = set()
@@ -101,7 +86,8 @@ class InputSplitting:
         with np.errstate(invalid="ignore"):  # NaN stays
             np.minimum.at(least, owner, self.open.bound)
         left = np.bincount(owner, self.open.share, count)
-        return Standing(self._count(self.open.group), least.tolist(), left.tolist(), list(self._growth))
+        held = np.bincount(owner, minlength=count).tolist()
+        return Standing(held, least.tolist(), left.tolist(), list(self._growth))
 
     def _count(self, group: Array) -> list[int]:
         """Of boxes of these groups, how many are each owner's."""
@@ -110,14 +96,14 @@ class InputSplitting:
 
     def crowded(self) -> int | None:
         """Who holds the most, where even depth first there is no room for the open boxes."""
-        if len(self.open.bound) <= 2 * self._most:
+        if len(self.open) <= 2 * self._most:
             return None
         return int(np.argmax(self._count(self.open.group)))
 
     def drop(self, owner: int) -> None:
         """Forgets the boxes of one owner."""
         self.dropped.add(owner)
-        self.open = self.open.take(self._owner[self.open.group] != owner)
+        self.open.pop(np.flatnonzero(self._owner[self.open.group] == owner))
 
     def run_round(self) -> list[tuple[int, int, Array]]:
         """Bounds the next boxes. Returns points that float64 finds unsafe: number of group and clause, x [n]; some of
@@ -129,7 +115,8 @@ class InputSplitting:
         self._refute_borders(chosen, alive, lines)
         found = self._unsafe(chosen, alive, lines)
         lower, upper, alive = cut(lines, chosen.lower, chosen.upper, alive)
-        bound = np.where(alive, lines.best, np.inf).min(1)
+        best = np.where(np.isnan(lines.best), -np.inf, lines.best)  # nothing is known
+        bound = np.where(alive, best, np.inf).min(1)
         rest = chosen._replace(lower=lower, upper=upper, alive=alive, bound=bound, signs=signs)
         keep = np.flatnonzero(alive.any(1))
         new = self._split(rest.take(keep), lines.prospect(lower, upper).take(keep))
@@ -143,20 +130,22 @@ class InputSplitting:
     def _note(self, chosen: Frontier, lines: RowLines) -> None:
         """What lines prove of boxes: their bound where that closes one, else what a cut takes it to exceed."""
         bound = np.where(lines.refuted, lines.best, CUT * lines.needed.max(2))
-        np.minimum.at(self.proved, self._owner[chosen.group], np.where(chosen.alive, bound, np.inf).min(1))
+        told = np.where(chosen.alive & ~np.isnan(bound), bound, np.inf).min(1)  # where NaN is needed nothing is cut
+        np.minimum.at(self.proved, self._owner[chosen.group], told)
 
     def _refute_borders(self, chosen: Frontier, alive: Array, lines: RowLines) -> None:
-        """Takes from `alive` what only rounding leaves open."""
+        """Takes from `alive` what only rounding leaves open; exact arithmetic proves of it that it is not negative."""
         near = alive & (lines.best >= -lines.needed.max(2))
         for box, clause in np.argwhere(near)[:_BORDERS].tolist():
             if self._exact(int(chosen.group[box]), clause, chosen.lower[box], chosen.upper[box]):
                 alive[box, clause] = False
+                owner = self._owner[chosen.group[box]]
+                self.proved[owner] = min(self.proved[owner], 0.0)
 
     def _next(self) -> Frontier:
         """Of each owner its share of the places: the boxes with the lowest bounds, or of who holds more than its share
         of too little room the deepest. Where there are more owners than places, those served least come first."""
-        count = len(self.open.bound)
-        held = self._held()
+        count, bound, held = len(self.open), self.open.bound, self._held()
         waiting = sorted(held, key=lambda owner: self.visited[owner])[: self._batch]
         parts, places = [], self._batch
         for others, owner in zip(
@@ -166,13 +155,8 @@ class InputSplitting:
             share = min(len(own), places // others)
             places -= share
             deep = count > self._most and len(own) * len(held) > self._most
-            parts.append(own[len(own) - share :] if deep else own[_lowest(self.open.bound[own], share)])
-        index = np.concatenate(parts)
-        rest = np.ones(count, bool)
-        rest[index] = False
-        chosen = self.open.take(index)
-        self.open = self.open.take(rest)
-        return chosen
+            parts.append(own[len(own) - share :] if deep else own[_lowest(bound[own], share)])
+        return self.open.pop(np.concatenate(parts))
 
     def _held(self) -> dict[int, Array]:
         """Each owner's open boxes, by number, the oldest first."""
@@ -185,14 +169,15 @@ class InputSplitting:
     def _split(self, rest: Frontier, prospect: Prospect) -> Array:
         """Every box cut in two, and these again as long as they are not expected to be closed either: the groups of
         those that are new."""
-        parts = [self.open]
+        parts = list[Frontier]()
         for _ in range(_HALVINGS):
             rest, prospect = self._halved(rest, prospect)
             again = np.asarray(((prospect.expected < 0) & rest.alive).any(1))
             parts.append(rest.take(~again))
             rest, prospect = rest.take(again), prospect.take(again)
-        before, self.open = len(self.open.group), _joined([*parts, rest])
-        return self.open.group[before:]
+        new = joined([*parts, rest])
+        self.open.add(new)
+        return new.group
 
     def _halved(self, rest: Frontier, prospect: Prospect) -> tuple[Frontier, Prospect]:
         """Every box cut across the input where that helps the open clauses most."""
@@ -207,7 +192,7 @@ class InputSplitting:
         below = rest._replace(upper=ends[1], share=rest.share / 2)
         above = rest._replace(lower=ends[0], share=rest.share / 2)
         half = prospect.halved(axis).take(wide)
-        both = _joined([below.take(wide), above.take(wide)])
+        both = joined([below.take(wide), above.take(wide)])
         return both, Prospect(*(np.concatenate([part, part]) for part in half))
 
     def _unsafe(self, chosen: Frontier, alive: Array, lines: RowLines) -> list[tuple[int, int, Array]]:
@@ -238,10 +223,6 @@ def _lowest(bound: Array, count: int) -> Array:
         return np.argsort(bound, kind="stable")
     found = np.sort(np.argpartition(bound, count)[:count])
     return found[np.argsort(bound[found], kind="stable")]
-
-
-def _joined(parts: list[Frontier]) -> Frontier:
-    return Frontier(*(np.concatenate(pieces) for pieces in zip(*parts, strict=True)))
 
 
 def padded(groups: list[Group]) -> tuple[Array, Array, Array]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..engine.anchor import Anchor
-from ..engine.dual import Cuts, Dual, dual_bounds, mixed, start_dual
+from ..engine.dual import Dual, dual_bounds, mixed, start_dual
 from ..engine.engine import Engine
 from ..engine.errors import Errors, analysed
 from ..engine.plan import Array
@@ -13,21 +13,25 @@ from ..engine.substitution import Spec
 from ..functions import Box
 from .domains import Domain, clip
 from .memory import rows_at_once
-from .problem import Batch, Problem, batch
+from .problem import Problem, batch
 
 _TIGHT = 1e-6  # of a bound: below this part of it an error is not worth another pass
+_SHARED = 4  # domains of one region
+_KEPT = 1 << 22  # entries of all values, of the regions whose errors are kept
 
 
 class Prover:
     def __init__(self, engine: Engine, problems: Sequence[Problem], rows: int) -> None:
         """rows: of the problem with the most."""
         self._engine, self._problems, self._rows = engine, problems, rows
+        self._whole: dict[int, tuple[Mapping[str, Box], Errors]] = {}  # of whole regions, by their boxes' id
 
     def bounds(self, domains: list[Domain], dual: Dual, *, tight: bool = False) -> list[tuple[float, float]]:
         """Each domain's bound by its own row of the dual, and what it must exceed to be a proof; `tight`: also of
         bounds below zero, where somebody asks how far.
 
-        At first for all slopes that there may be; where that is too much, for the coefficients that there are.
+        At first for all slopes and points that its problem has; where that is too much, for its own boxes, and then for
+        the coefficients that there are.
         """
         if not domains:
             return []
@@ -36,29 +40,45 @@ class Prover:
         pre, cuts = clip(work.pre, domains)
         some = cuts if any(domain.splits for domain in domains) else None
         found = dual_bounds(self._engine, work.spec, pre, exact, some, work.anchor).bound[:, 0]
-        needed = self._needed(work, pre, exact, some, found, tight)
+
+        def unsure(needed: Array) -> bool:
+            short = (found > 0) & ~(found > needed)
+            return bool((short | ~(needed < _TIGHT * (1 + abs(found))) if tight else short).any())
+
+        row, used = mixed(work.spec, exact.weights), {} if some is None else exact.multipliers
+        needed = self._of_whole(domains, row, used)
+        if unsure(needed):
+            errors = analysed(self._engine, work.anchor, pre)
+            needed = (errors.rows(*row) + errors.multiplied(used, met=False))[:, 0]
+            if unsure(needed):
+                met = dual_bounds(self._engine, work.spec, pre, exact, some, work.anchor, look=True).shown().met
+                needed = np.fmin(needed, (errors.met(*row, met) + errors.multiplied(used, met=True))[:, 0])
         return list(zip(found.tolist(), needed.tolist(), strict=True))
 
-    def _needed(
-        self,
-        work: Batch,
-        pre: Mapping[str, Box],
-        dual: Dual,
-        cuts: Mapping[str, Cuts] | None,
-        found: Array,
-        tight: bool,
-    ) -> Array:
-        errors = analysed(self._engine, work.anchor, pre)
-        row = mixed(work.spec, dual.weights)
-        used = {} if cuts is None else dual.multipliers
-        needed = (errors.rows(*row) + errors.multiplied(used, met=False))[:, 0]
-        unsure = (found > 0) & ~(found > needed)
-        if tight:
-            unsure |= ~(needed < _TIGHT * (1 + abs(found)))
-        if not unsure.any():
-            return needed
-        met = dual_bounds(self._engine, work.spec, pre, dual, cuts, work.anchor, look=True).shown().met
-        return np.fmin(needed, (errors.met(*row, met) + errors.multiplied(used, met=True))[:, 0])
+    def _of_whole(self, domains: Sequence[Domain], row: Spec, used: Mapping[str, Array]) -> Array:
+        """What the bounds of rows [D, 1, K] must exceed [D], whatever part of its problem's region a domain is;
+        infinite where too few share one for that to be less work."""
+        needed, shared = np.full(len(domains), np.inf), dict[int, list[int]]()
+        for place, domain in enumerate(domains):
+            shared.setdefault(id(self._problems[domain.problem].pre), []).append(place)
+        for index in shared.values():
+            if len(index) < _SHARED:
+                continue
+            errors = self._errors(self._problems[domains[index[0]].problem])
+            own = {name: value[index] for name, value in used.items()}
+            rows = errors.rows(row.rows[index], row.offset[index])
+            needed[index] = (rows + errors.multiplied(own, met=False))[:, 0]
+        return needed
+
+    def _errors(self, problem: Problem) -> Errors:
+        known = self._whole.get(id(problem.pre))
+        if known is None:
+            values = sum(self._engine.size(number) for number in range(len(self._engine.plan.values)))
+            if (len(self._whole) + 1) * values > _KEPT:
+                self._whole.clear()
+            known = problem.pre, analysed(self._engine, *problem.region())
+            self._whole[id(problem.pre)] = known
+        return known[1]
 
 
 def double(dual: Dual) -> Dual:

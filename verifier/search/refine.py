@@ -12,9 +12,10 @@ from collections.abc import Generator, Mapping
 import numpy as np
 
 from ..engine.anchor import Anchor
-from ..engine.dual import climbed, dual_bounds, start_dual
+from ..engine.dual import dual_bounds, start_dual
 from ..engine.engine import Engine
 from ..engine.errors import Errors, analysed
+from ..engine.neuron_rows import Neurons, climbed
 from ..engine.plan import Array
 from ..engine.steps import Bend
 from ..engine.substitution import Spec, relax
@@ -60,10 +61,10 @@ def _kinked(
 ) -> Array:
     """The bounds [2, m] of v and of -v for the neurons `part`."""
     single, anchors, boxes = engine.single, anchor.astype(np.float32), _single(known)
-    neuron, sign = np.repeat(part, 2), np.tile([1.0, -1.0], len(part))
+    neurons = Neurons(name, np.repeat(part, 2), np.tile([1.0, -1.0], len(part)))
     live = {each: np.flatnonzero(engine.bends[each].function.unstable(box)[0]) for each, box in known.items()}
-    _, slopes = climbed(single, name, neuron, sign, relax(single, boxes), anchors, live, steps=steps)
-    bound, _ = climbed(engine, name, neuron, sign, relax(engine, known), anchor, live, slopes=slopes, errors=errors)
+    _, slopes = climbed(single, neurons, relax(single, boxes), anchors, live, steps=steps)
+    bound, _ = climbed(engine, neurons, relax(engine, known), anchor, live, slopes=slopes, errors=errors)
     return np.asarray(bound.reshape(-1, 2).T)
 
 

@@ -10,8 +10,8 @@ from ..engine.dense import dense_network
 from ..engine.engine import Engine
 from ..engine.errors import Errors, by_intervals
 from ..engine.plan import Array
-from ..engine.preactivations import Stop, unstable_preactivations
-from ..engine.substitution import relax, substituted
+from ..engine.preactivations import Stop, relaxed
+from ..engine.substitution import substituted
 from ..functions import Box
 from .axes import gains
 from .memory import rows_at_once
@@ -95,7 +95,7 @@ class RowBounder:
     """
 
     def __init__(self, engine: Engine, box: Box, rows: Array, offset: Array, *, memory: int, stop: Stop) -> None:
-        """memory, stop: as in `unstable_preactivations`."""
+        """memory, stop: as in `relaxed`."""
         self._engine, self._rows, self._offset, self._memory, self._stop = engine, rows, offset, memory, stop
         self.neurons = engine.neurons
         directions, index = np.unique(rows.reshape(-1, rows.shape[3]), axis=0, return_inverse=True)
@@ -152,20 +152,20 @@ def row_lines(
     """box [D, n], rows [D, C, M, K], offset [D, C, M]: the lines, the boxes of the nonlinearities' inputs, and what may
     have rounded.
 
-    memory, stop, signs: as in `unstable_preactivations`. gain: with gains, and what is needed by the coefficients that
+    memory, stop, signs: as in `relaxed`. gain: with gains, and what is needed by the coefficients that
     there are.
     """
     count, shape = len(rows), rows.shape[1:3]
     given, starts = rows.reshape(count, -1, rows.shape[3]), offset.reshape(count, -1)
     anchor = Anchor(box)
     errors = Errors(engine, anchor)
-    pre = unstable_preactivations(engine, anchor, errors, memory=memory, stop=stop, signs=signs)
-    lines, needed = relax(engine, pre), errors.rows(given, starts)
+    pre, lines = relaxed(engine, anchor, errors, memory=memory, stop=stop, signs=signs)
+    needed = errors.rows(given, starts)
     size, parts = rows_at_once(engine, count, memory), []
     for first in range(0, given.shape[1], size):
         part = slice(first, first + size)
         own = substituted(engine, engine.output, given[:, part], lines, anchor, keep=gain)
-        gained = gains(engine, box, pre, own.met, own.value.shape[1]) if gain else own.coef[:, :0]
+        gained = gains(engine, box, pre, lines, own.met, own.value.shape[1]) if gain else own.coef[:, :0]
         if gain:
             needed[:, part] = np.fmin(needed[:, part], errors.met(given[:, part], starts[:, part], own.met))
         parts.append((own.value, own.coef, gained))

@@ -6,14 +6,14 @@ the bound is taken. Inputs that stay open get tighter boxes of their neurons, an
 
 import time
 from collections import defaultdict
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from functools import cached_property
 from math import inf
-from typing import Protocol
 
 import numpy as np
 
 from ..engine.dual import Dual
+from ..exact.border import Border
 from ..functions import Box
 from .branch_and_bound import BranchAndBound
 from .domains import Domain
@@ -22,19 +22,11 @@ from .programs import Programs, Solved
 from .refinement import WORTH, Due, Refiner, after
 
 
-class Border(Protocol):
-    """What exact arithmetic says of the groups that own the problems."""
-
-    def strict(self, group: int, clause: int) -> bool: ...
-
-    def refutes_split(self, group: int, clause: int, signs: Mapping[str, list[int]]) -> bool: ...
-
-
 class Search(BranchAndBound):
     """`run_round` bounds a batch of subdomains, or goes a step on with the boxes of an input's neurons."""
 
     _refining: tuple[int, Generator[int, None, dict[str, Box]]] | None = None
-    border: Border | None = None
+    border: Border | None = None  # of the groups that own the problems
 
     @cached_property
     def _programs(self) -> Programs:
@@ -75,6 +67,9 @@ class Search(BranchAndBound):
         if self.border is not None:
             reached = [each.domain for each in found if each.optimum.point is not None]
             closed = {id(domain) for domain in reached if self._at_border(self.border, domain)}
+            for domain in rest:
+                if id(domain) in closed:
+                    self.progress[domain.problem].proved = min(self.progress[domain.problem].proved, 0.0)
             rest = [domain for domain in rest if id(domain) not in closed]
         self._programs.learn(len(tried), len(domains) - len(rest))
         left = {id(domain) for domain in rest}

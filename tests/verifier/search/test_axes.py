@@ -82,10 +82,10 @@ def test_boxes_that_are_halved_more_than_once_lose_no_point(name):
     points = box.lower + (box.upper - box.lower) * case.rng.random((300, len(box.lower)))
     unsafe = ((case.engine.evaluate(points) @ rows[:, 0].T + offset[:, 0]) <= 0).any(1)
     for _ in range(4):
-        if not len(search.open.group):
+        if not len(search.open):
             break
         search.run_round()
-        lower, upper = search.open.lower, search.open.upper
+        lower, upper, *_ = search.open.all
         covered = ((points[:, None] >= lower) & (points[:, None] <= upper)).all(2).any(1)
         assert covered[unsafe].all()
         assert sum(search.standing().left) <= 1 + 1e-12

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from engine_cases import engine_case, preactivations
-from glscert.verifier.engine.dual import Cuts, dual_bounds, split_impact, start_dual
+from glscert.verifier.engine.dual import Cuts, dual_bounds, start_dual
+from glscert.verifier.engine.impact import split_impact
 from glscert.verifier.functions import Box
 from glscert.verifier.search.branch_and_bound import BranchAndBound
 from glscert.verifier.search.branching import BRANCHING, Undivided

@@ -82,7 +82,7 @@ def test_owners_share_the_work_and_each_comes_to_its_end(dense, monkeypatch):
     search = InputSplitting(case.engine, groups, [1, 0], batch=64, most=10**6, memory=2**28, stop=lambda: False)
     assert {group for group, *_ in search.run_round()} == {1}
     search.drop(0)
-    while len(search.open.group):
+    while len(search.open):
         assert search.visited[1] < 2000
         assert not search.run_round()
     standing = search.standing()

@@ -123,7 +123,7 @@ def test_what_does_not_fit_into_the_memory_is_said_with_both_numbers():
     case = engine_case("gemm_only", 60, batch=1, rows=1)
     problem = problem_of(case)
     wide = replace(problem, rows=np.repeat(problem.rows, 4000, 0), offset=np.repeat(problem.offset, 4000))
-    with pytest.raises(TooLarge, match=r"takes [0-9]+ MiB of the 1 allowed; give more with --memory"):
+    with pytest.raises(TooLarge, match=r"takes [0-9.]+ MiB of the 1 allowed; give more with --memory"):
         solved(case.engine, wide, part_of(case, wide, 2.0), memory=2**20)
 
 

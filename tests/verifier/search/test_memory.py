@@ -6,13 +6,10 @@ import pytest
 from clauses import clause
 from engine_cases import engine_case
 from glscert.cli.failures import describe
-from glscert.verifier import stages
-from glscert.verifier.decide import Answer, decide
+from glscert.verifier import Verdict, load, robustness, verify
 from glscert.verifier.errors import UnsupportedError, memory_missing
-from glscert.verifier.network import load
-from glscert.verifier.robustness import Settings, Verifier
+from glscert.verifier.run import lines
 from glscert.verifier.search.memory import inputs_at_once, inputs_per_pass, rows_at_once
-from glscert.verifier.settings import Effort
 from glscert.verifier.spec import Query
 from onnx_models import make, node
 from random_graphs import GRAPHS
@@ -49,16 +46,16 @@ def wide(path, *, hidden, signs, inputs=1):
 @pytest.mark.parametrize("signs", (False, True))
 def test_many_neurons_within_the_memory_that_is_given(tmp_path, inputs, signs):
     network = wide(tmp_path / "m.onnx", hidden=60_000, signs=signs, inputs=inputs)
-    for bound, answer in ((-10.0 * inputs, Answer.UNSAT), (-1e-3, Answer.SAT)):
+    for bound, answer in ((-10.0 * inputs, Verdict.VERIFIED), (-1e-3, Verdict.FALSIFIED)):
         query = Query(inputs, 1, (clause([0] * inputs, [1] * inputs, [([-1], -bound)]),))  # y >= -bound
-        assert decide(network, query, Effort(timeout=60, memory=64 * 2**20)).verdict is answer
+        assert verify(network, query, timeout=60, memory=64 * 2**20).verdict is answer
 
 
 def test_rows_beyond_the_memory_are_refused_by_name(tmp_path):
     network = wide(tmp_path / "m.onnx", hidden=10, signs=True)
     clauses = tuple(clause([0], [1], [([-1], number)]) for number in range(40_000))
     with pytest.raises(UnsupportedError, match="2 MiB of the 1 allowed. Give more with --memory"):
-        decide(network, Query(1, 1, clauses), Effort(memory=2**20))
+        verify(network, Query(1, 1, clauses), memory=2**20)
 
 
 @pytest.mark.parametrize(
@@ -81,26 +78,25 @@ def test_a_machine_without_the_memory_is_a_sentence_and_unknown(tmp_path, monkey
     def refused(*_, **__):
         raise error
 
-    monkeypatch.setattr("glscert.verifier.decide.row_lines", refused)
-    monkeypatch.setattr("glscert.verifier.decide.InputSplitting", refused)
-    found = decide(network, Query(1, 1, (clause([0], [1], [([-1], 0.5)]),)), Effort())
-    assert found.verdict is Answer.UNKNOWN and said in found.reason
+    monkeypatch.setattr("glscert.verifier.run.interval.images", refused)
+    found = verify(network, Query(1, 1, (clause([0], [1], [([-1], 0.5)]),)))
+    assert found.verdict is Verdict.UNKNOWN and said in found.reason
     assert memory_missing(RuntimeError("shape mismatch")) is None
 
 
 def test_many_classes_are_bounded_a_few_rows_at_a_time(tmp_path, monkeypatch):
     """The same outcomes whatever the memory: rows grow with the square of the classes."""
-    rng, classes = np.random.default_rng(0), 40
+    rng, classes = np.random.default_rng(0), 200
     consts = {"w": np.float32(rng.normal(size=(8, 30))), "v": np.float32(rng.normal(size=(30, classes)))}
     nodes = [node("MatMul", "x w", "m"), node("Relu", "m", "r"), node("MatMul", "r v", "y")]
     (tmp_path / "m.onnx").write_bytes(make(nodes, ("batch", 8), consts).SerializeToString())
-    verifier = Verifier(tmp_path / "m.onnx")
+    network = load(tmp_path / "m.onnx")
     x = np.float32(rng.uniform(size=(12, 8)))
-    y = verifier.network.runtime.logits(x).argmax(1)
-    ample, scarce = (verifier.verify(x, y, Settings(0.02, memory=memory)) for memory in (2**28, 2**20))
-    assert [o.verdict for o in ample] == [o.verdict for o in scarce]
-    seen = []
-    whole = stages.spec_bound
-    monkeypatch.setattr(stages, "spec_bound", lambda *a: seen.append(a[3].rows.shape) or whole(*a))
-    verifier.verify(x, y, Settings(0.02, memory=2**14))
-    assert seen and all(rows * 5 * 8 * classes <= 2**14 or rows == 1 for _, rows, _ in seen)
+    y = network.runtime.logits(x).argmax(1)
+    ample, scarce = (robustness(network, x, y, 0.02, memory=memory) for memory in (2**28, 2**20))
+    assert [answer.verdict for answer in ample] == [answer.verdict for answer in scarce]
+    seen, whole = [], lines.dual_bounds
+    monkeypatch.setattr(lines, "dual_bounds", lambda *a: seen.append(a[1].rows.shape) or whole(*a))
+    robustness(network, x, y, 0.02, memory=2**20)
+    assert seen and all(inputs * rows * 5 * 8 * classes <= 2**20 for inputs, rows, _ in seen)
+    assert len({rows for _, rows, _ in seen}) > 1

@@ -7,8 +7,8 @@ parent's slopes, and that is taken whose worse child is best, a little of the be
 
 import numpy as np
 
-from ...engine.dual import dual_bounds
 from ...engine.plan import Array
+from ...engine.sides import split_sides
 from .base import Undivided, highest
 
 CANDIDATES = 4
@@ -23,18 +23,10 @@ def filtered(open_: Undivided) -> Array:
     if count < 2:
         return first
     top = top[:, :count]
-    sides = _sides(open_, top)
-    if not open_.work.engine.piecewise_linear:  # a curve's lines over half of its box may be worse placed
+    work = open_.work
+    sides = split_sides(work.engine, work.spec, open_.pre, open_.dual, open_.cuts, work.anchor, top)
+    if not work.engine.piecewise_linear:  # a curve's lines over half of its box may be worse placed
         sides = np.maximum(sides, open_.known[:, None, None])
     value = sides.min(2) + _BETTER_CHILD * np.minimum(sides.max(2), 0)
     gain = np.where(top >= 0, value, -np.inf)
     return np.where(first < 0, first, top[np.arange(len(top)), gain.argmax(1)])
-
-
-def _sides(open_: Undivided, neurons: Array) -> Array:
-    """The bounds [D, V, 2] of both sides of the splits of neurons [D, V]."""
-    work = open_.work
-    found = dual_bounds(work.engine, work.spec, open_.pre, open_.dual, open_.cuts, work.anchor, neurons=neurons)
-    if found.sides is None:
-        raise ValueError("the bounds of splits were not taken")
-    return found.sides

@@ -7,10 +7,10 @@ import os
 import numpy as np
 import pytest
 
+from glscert.verifier.answer import Answer, Verdict, Witness
+from glscert.verifier.answer.input_record import InputRecord
+from glscert.verifier.answer.record import checksum
 from glscert.verifier.errors import InputError
-from glscert.verifier.outcome import Outcome, Verdict
-from glscert.verifier.record import checksum
-from glscert.verifier.report import Report
 
 HEADER = {
     "model": {"path": "m.onnx", "sha256": "ab"},
@@ -22,19 +22,20 @@ LABELS = [7] * 4
 POINT = np.array([0.25, 0.5], np.float32)
 
 
-def outcome(index, verdict, point=None):
-    return Outcome(index, 7, verdict, 0.25 if verdict is Verdict.VERIFIED else None, 0.5, "why", point)
+def answer(verdict, point=None):
+    witness = None if point is None else Witness(point, np.zeros(2), -1.0)
+    return Answer(verdict, "why", 0.5, 0.25 if verdict is Verdict.VERIFIED else None, witness)
 
 
 def filled(path):
-    report = Report(HEADER, LABELS, path)
-    report.add(outcome(3, Verdict.UNKNOWN))
-    report.add(outcome(0, Verdict.VERIFIED))
-    report.add(outcome(2, Verdict.MISCLASSIFIED))
-    report.add(outcome(1, Verdict.FALSIFIED, POINT))
-    report.seconds = 2.0
-    report.save()
-    return report
+    record = InputRecord(HEADER, LABELS, path)
+    record.tell(3, answer(Verdict.TIMEOUT))
+    record.tell(0, answer(Verdict.VERIFIED))
+    record.tell(2, answer(Verdict.MISCLASSIFIED))
+    record.tell(1, answer(Verdict.FALSIFIED, POINT))
+    record.seconds = 2.0
+    record.save()
+    return record
 
 
 def strict(path):
@@ -57,19 +58,19 @@ def test_schema(tmp_path):
 
 
 def test_nothing_yet_is_strict_json_too(tmp_path):
-    report = Report(HEADER, LABELS, tmp_path / "r.json")
-    report.save()
+    record = InputRecord(HEADER, LABELS, tmp_path / "r.json")
+    record.save()
     found = strict(tmp_path / "r.json")
     assert found["complete"] is False and found["summary"]["certified_accuracy"] is None and found["images"] == []
 
 
 def test_resumed_without_the_unknowns(tmp_path):
     filled(tmp_path / "r.json")
-    again = Report(HEADER, LABELS, tmp_path / "r.json")
-    assert sorted(again.images) == [0, 1, 2]
+    again = InputRecord(HEADER, LABELS, tmp_path / "r.json")
+    assert sorted(again.entries) == [0, 1, 2]
     assert again.seconds == 2.0
     assert np.array_equal(again.counterexamples[1], POINT)
-    again.add(outcome(3, Verdict.VERIFIED))
+    again.tell(3, answer(Verdict.VERIFIED))
     again.save()
     with np.load(tmp_path / "r.counterexamples.npz") as arrays:
         assert arrays["index"].tolist() == [1] and arrays["x"].dtype == np.float32
@@ -78,13 +79,13 @@ def test_resumed_without_the_unknowns(tmp_path):
 def test_falsified_without_its_counterexample_is_tried_again(tmp_path):
     filled(tmp_path / "r.json")
     (tmp_path / "r.counterexamples.npz").unlink()
-    assert sorted(Report(HEADER, LABELS, tmp_path / "r.json").images) == [0, 2]
+    assert sorted(InputRecord(HEADER, LABELS, tmp_path / "r.json").entries) == [0, 2]
 
 
 def test_counterexamples_of_an_older_run_do_not_stay(tmp_path):
     filled(tmp_path / "r.json")
     (tmp_path / "r.json").unlink()
-    Report(HEADER, LABELS, tmp_path / "r.json").save()
+    InputRecord(HEADER, LABELS, tmp_path / "r.json").save()
     with np.load(tmp_path / "r.counterexamples.npz") as arrays:
         assert len(arrays["index"]) == 0
 
@@ -101,14 +102,14 @@ def test_results_of_something_else_are_refused(tmp_path, change, what):
     filled(tmp_path / "r.json")
     before = (tmp_path / "r.json").read_bytes()
     with pytest.raises(InputError, match=what):
-        Report({**HEADER, **change}, LABELS, tmp_path / "r.json")
+        InputRecord({**HEADER, **change}, LABELS, tmp_path / "r.json")
     assert (tmp_path / "r.json").read_bytes() == before
 
 
 def test_a_moved_model_is_the_same_model(tmp_path):
     filled(tmp_path / "r.json")
     moved = {**HEADER, "model": {"path": "elsewhere.onnx", "sha256": "ab"}}
-    assert len(Report(moved, LABELS, tmp_path / "r.json").images) == 3
+    assert len(InputRecord(moved, LABELS, tmp_path / "r.json").entries) == 3
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path, before, after):
     assert before in content
     (tmp_path / "r.json").write_text(content.replace(before, after))
     with pytest.raises(InputError, match="not a result of this command"):
-        Report(HEADER, LABELS, tmp_path / "r.json")
+        InputRecord(HEADER, LABELS, tmp_path / "r.json")
 
 
 @pytest.mark.parametrize(
@@ -156,56 +157,56 @@ def test_a_file_that_was_changed_is_refused(tmp_path, before, after):
     assert before in content
     (tmp_path / "r.json").write_text(content.replace(before, after))
     with pytest.raises(InputError, match="contradicts itself"):
-        Report(HEADER, LABELS, tmp_path / "r.json")
+        InputRecord(HEADER, LABELS, tmp_path / "r.json")
 
 
 @pytest.mark.parametrize("content", (b"", b"\xff\xfe", b"[]", b"3", b"[" * 100_000))
 def test_other_bytes_are_refused(tmp_path, content):
     (tmp_path / "r.json").write_bytes(content)
     with pytest.raises(InputError, match="not a result of this command"):
-        Report(HEADER, LABELS, tmp_path / "r.json")
+        InputRecord(HEADER, LABELS, tmp_path / "r.json")
 
 
 def test_a_damaged_file_of_counterexamples_is_refused(tmp_path):
     filled(tmp_path / "r.json")
     (tmp_path / "r.counterexamples.npz").write_bytes(b"PK nothing")
     with pytest.raises(InputError, match="delete it"):
-        Report(HEADER, LABELS, tmp_path / "r.json")
+        InputRecord(HEADER, LABELS, tmp_path / "r.json")
 
 
 def test_a_folder_that_does_not_exist_is_said_at_once(tmp_path):
     with pytest.raises(InputError, match="not a folder"):
-        Report(HEADER, LABELS, tmp_path / "none" / "r.json")
+        InputRecord(HEADER, LABELS, tmp_path / "none" / "r.json")
 
 
 def test_a_proof_with_a_counterexample_is_refused(tmp_path):
-    report = filled(tmp_path / "r.json")
-    report.counterexamples[0] = POINT
-    report.save()
+    record = filled(tmp_path / "r.json")
+    record.counterexamples[0] = POINT
+    record.save()
     with pytest.raises(InputError, match="input 0 is verified, and has a counterexample in r.counterexamples.npz"):
-        Report(HEADER, LABELS, tmp_path / "r.json")
+        InputRecord(HEADER, LABELS, tmp_path / "r.json")
     other = {**HEADER, "versions": {"glscert": "1.1"}}  # its proofs do not count
-    assert sorted(Report(other, LABELS, tmp_path / "r.json").images) == [1, 2]
+    assert sorted(InputRecord(other, LABELS, tmp_path / "r.json").entries) == [1, 2]
 
 
 def test_another_ending_is_said_at_once(tmp_path):
     with pytest.raises(InputError, match="ends in .json"):
-        Report(HEADER, LABELS, tmp_path / "r.csv")
+        InputRecord(HEADER, LABELS, tmp_path / "r.csv")
 
 
 def test_counterexamples_keep_the_type_of_the_network(tmp_path):
-    report = Report(HEADER, LABELS, tmp_path / "r.json")
-    report.add(outcome(1, Verdict.FALSIFIED, np.array([0.1, 16777217.0])))
-    report.save()
-    again = Report(HEADER, LABELS, tmp_path / "r.json")
+    record = InputRecord(HEADER, LABELS, tmp_path / "r.json")
+    record.tell(1, answer(Verdict.FALSIFIED, np.array([0.1, 16777217.0])))
+    record.save()
+    again = InputRecord(HEADER, LABELS, tmp_path / "r.json")
     assert again.counterexamples[1].tolist() == [0.1, 16777217.0]
 
 
 @pytest.mark.parametrize("full", (".r.json.part", ".r.counterexamples.npz.part"))
 def test_a_full_disk_keeps_the_earlier_file(tmp_path, monkeypatch, full):
-    report = filled(tmp_path / "r.json")
+    record = filled(tmp_path / "r.json")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    report.add(outcome(3, Verdict.FALSIFIED, POINT))
+    record.tell(3, answer(Verdict.FALSIFIED, POINT))
 
     def replace(source, target):
         if source.name == full:
@@ -215,8 +216,8 @@ def test_a_full_disk_keeps_the_earlier_file(tmp_path, monkeypatch, full):
     real = os.replace
     monkeypatch.setattr(os, "replace", replace)
     with pytest.raises(OSError, match="No space left"):
-        report.save()
+        record.save()
     monkeypatch.setattr(os, "replace", real)
     assert (tmp_path / "r.json").read_bytes() == before["r.json"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(before)
-    assert sorted(Report(HEADER, LABELS, tmp_path / "r.json").images) == [0, 1, 2]
+    assert sorted(InputRecord(HEADER, LABELS, tmp_path / "r.json").entries) == [0, 1, 2]

@@ -156,7 +156,7 @@ def relu_network(path: Path, sizes: tuple[int, ...], seed: int) -> Network:
 
 @pytest.mark.parametrize("eps", [6 / GRID, 9 / GRID])
 def test_inputs_of_a_table_are_split_for_both(tmp_path, eps):
-    """A network of four inputs, on which branch and bound on neurons takes minutes."""
+    """A network of four inputs, on which splits of neurons are many times as many as those of inputs."""
     network, rng = relu_network(tmp_path / "m.onnx", (4, 96, 96, 96, 3), 0), np.random.default_rng(5)
     split = 0
     for x in rng.integers(16, 49, (16, 4)) / GRID:

@@ -63,8 +63,8 @@ def _joined(address: str, count: int) -> Iterator[None]:
         )
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         raise InputError(
-            f"cannot reach a Ray cluster at {address}: {' '.join(str(error).split())} Start one with `ray start --head`, "
-            "or give --ray local."
+            f"cannot reach a Ray cluster at {address}: {' '.join(str(error).split())} Start one with "
+            "`ray start --head`, or give --ray local."
         ) from None
     try:
         yield

@@ -39,6 +39,8 @@ def on_cluster(
             done, running = ray.wait(running)
             try:
                 told, error = ray.get(done[0])
+            except ray.exceptions.RayTaskError:
+                raise  # a fault of ours, raised there
             except ray.exceptions.RayError as lost:
                 raise GlscertError(
                     f"a part of the work was lost on the Ray cluster: {str(lost).strip().splitlines()[0]}"

@@ -101,7 +101,12 @@ def network(path, inputs):
 
 def same(one, other):
     """But for the seconds."""
-    assert (one.verdict, one.reason, one.margin, one.visited) == (other.verdict, other.reason, other.margin, other.visited)
+    assert (one.verdict, one.reason, one.margin, one.visited) == (
+        other.verdict,
+        other.reason,
+        other.margin,
+        other.visited,
+    )
     assert (one.witness is None) == (other.witness is None)
     if one.witness is not None:
         assert np.array_equal(one.witness.x, other.witness.x) and np.array_equal(one.witness.y, other.witness.y)

@@ -57,8 +57,8 @@ def run_queries(
     for path, answer in known.items():
         if result_file is not None:
             _write_result(result_file, path, answer)
-    began = None if vnnlib.is_dir() else began
-    errors, interrupted = _run(network, todo, effort, record, began=began, result_file=result_file, jobs=jobs)
+    alone = None if vnnlib.is_dir() else began
+    errors, interrupted = _run(network, todo, effort, record, began=alone, result_file=result_file, jobs=jobs)
     with undisturbed():
         record.save()
         if as_json:

@@ -8,6 +8,7 @@ import typer
 
 from glscert.verifier.errors import InputError, UnsupportedError
 
+from .arithmetic import described
 from .labels import label_option
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _network(model: "Model") -> dict[str, Any]:
 
 
 def _cost(model: "Model", eps: str | None, data: Path | None, range: str | None, label: str | None) -> dict[str, Any]:
-    """Neurons by layer, what the compiled program is not for, and with a radius the neurons that are unstable, the time
+    """Neurons by layer, why there is no compiled program, and with a radius the neurons that are unstable, the time
     of a bound and what to expect."""
     import numpy as np
 
@@ -137,8 +138,7 @@ def _text(summary: dict[str, Any]) -> str:
     for layer in summary["layers"]:
         unstable = "" if layer["unstable"] is None else f", {layer['unstable']} unstable"
         lines.append(f"  {layer['value']} {layer['shape']}: {layer['neurons']}{unstable}")
-    if summary["not_compiled"] is not None:
-        lines.append(f"bounds are computed in numpy, which takes longer, because {summary['not_compiled']}")
+    lines.append(described(summary["not_compiled"]))
     if "expectation" in summary:
         lines.append(f"unstable: {summary['unstable']}; one bound took {summary['seconds_per_bound']} s")
         lines.append(f"to expect: {summary['expectation']}")

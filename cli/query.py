@@ -9,7 +9,8 @@ import typer
 
 from glscert.verifier.errors import GlscertError, InputError
 
-from . import clock, kept, render
+from . import arithmetic, clock, kept, render
+from .interrupt import CODE, say_how_to_go_on, undisturbed
 
 if TYPE_CHECKING:
     from glscert.verifier import Answer, Network
@@ -30,6 +31,7 @@ def run_queries(
     out: Path | None,
     result_file: Path | None,
     as_json: bool,
+    verbose: bool,
     jobs: "Jobs",
 ) -> int:
     """The exit code. A single property has the process's time, each of a folder its own share of the work."""
@@ -45,6 +47,8 @@ def run_queries(
     if out is not None:
         check_target(out)
     network = opened(model, paths[0], effort)
+    if verbose:
+        arithmetic.say(network, jobs)
     header = kept.header(model, network.runtime.sha256, effort.timeout, effort.seed)
     record = QueryRecord(header, {path.name: kept.digest(path) for path in paths}, out)
     for remark in record.remarks:
@@ -53,12 +57,39 @@ def run_queries(
     for path, answer in known.items():
         if result_file is not None:
             _write_result(result_file, path, answer)
+    alone = None if vnnlib.is_dir() else began
+    errors, interrupted = _run(network, todo, effort, record, began=alone, result_file=result_file, jobs=jobs)
+    with undisturbed():
+        record.save()
+        if as_json:
+            render.print_json(record.as_json())
+        elif not interrupted:
+            _show(record, paths)
+    if interrupted:
+        done = sum(path.name in record.entries for path in paths)
+        say_how_to_go_on(done, len(paths), "properties", out)
+        return CODE
+    verdicts = [record.entries[path.name]["verdict"] for path in paths]
+    return _exit_code(verdicts, [errors[path] for path in paths if path in errors])
+
+
+def _run(
+    network: "Network",
+    todo: list[Path],
+    effort: "Effort",
+    record: "QueryRecord",
+    *,
+    began: float | None,
+    result_file: Path | None,
+    jobs: "Jobs",
+) -> tuple[dict[Path, GlscertError], bool]:
+    """Answers what the record lacks, and keeps it as it comes. Returns what is wrong with properties of a folder, and
+    whether Ctrl-C came first. began: of the time of a single one."""
     errors: dict[Path, GlscertError] = {}
-    interrupted = False
     try:
-        for path, found in answered(network, todo, effort, began=None if vnnlib.is_dir() else began, jobs=jobs):
+        for path, found in answered(network, todo, effort, began=began, jobs=jobs):
             if isinstance(found, GlscertError):
-                if not vnnlib.is_dir():
+                if began is not None:
                     raise found
                 errors[path] = found
             record.tell(path.name, found)
@@ -68,18 +99,8 @@ def run_queries(
             if result_file is not None:
                 _write_result(result_file, path, found)
     except KeyboardInterrupt:
-        interrupted = True
-    record.save()
-    if as_json:
-        render.print_json(record.as_json())
-    elif not interrupted:
-        _show(record, paths)
-    if interrupted:
-        where = f", kept in {out}; the same command goes on from there" if out else "; --out keeps them"
-        render.logs().print(f"stopped: {len(record.entries)} of {len(paths)} properties done{where}.", markup=False)
-        return 130
-    verdicts = [record.entries[path.name]["verdict"] for path in paths]
-    return _exit_code(verdicts, [errors[path] for path in paths if path in errors])
+        return errors, True
+    return errors, False
 
 
 def opened(model: Path, first: Path, effort: "Effort") -> "Network":
@@ -104,7 +125,9 @@ def answered(
     name = paths[0].name if len(paths) == 1 else f"{len(paths)} properties"
     with _progress(name) as progress:
         told = answered(network, paths, effort, began=began, progress=progress, jobs=jobs or Jobs())
-        for place, found in told:
+        for count, (place, found) in enumerate(told, 1):
+            if progress is not None and len(paths) > 1:
+                progress(f"{count} decided")
             if not isinstance(found, GlscertError) and found.remark:
                 render.logs().print(f"{paths[place].name}: {found.remark}", markup=False)
             yield paths[place], found

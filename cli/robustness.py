@@ -1,16 +1,14 @@
 """Data-set mode of `glscli verify`: labelled inputs to verdicts, tables and JSON."""
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from glscert.verifier.errors import InputError
 
-from . import render
+from . import arithmetic, render
 from .asked import say_what_is_asked
+from .interrupt import CODE, say_how_to_go_on, undisturbed
 from .parse import parse_eps, parse_norm, parse_range, parse_slice, read_ranges
 
 if TYPE_CHECKING:
@@ -50,6 +48,7 @@ def run(
     *,
     out: Path | None,
     as_json: bool,
+    verbose: bool,
     jobs: "Jobs",
 ) -> int:
     """The exit code, after everything is printed and kept."""
@@ -65,6 +64,8 @@ def run(
     if effort.threads is not None:
         set_threads(effort.threads)
     network = load(model)
+    if verbose:
+        arithmetic.say(network, jobs)
     norm = parse_norm(request.norm, network.metadata.get("norm"))
     inputs, source = _inputs(network, request)
     radius, low, high = _region(network, inputs, request, norm).complete()
@@ -82,14 +83,14 @@ def run(
     _remark(record, inputs, source, request.images)
     say_what_is_asked(task, x)
     interrupted = not _run(network, x, y, first, settings, record, jobs)
-    with _undisturbed():
+    with undisturbed():
         if as_json:
             render.print_json(record.as_json())
         elif not interrupted:
             _show(record, model, settings)
     if interrupted:
-        _say_how_to_go_on(record)
-        return 130
+        say_how_to_go_on(len(record.entries), record.count, "inputs", out)
+        return CODE
     return _exit_code(record.summary(), request.min_certified)
 
 
@@ -126,26 +127,11 @@ def _run(
             finished = True
         except KeyboardInterrupt:
             pass  # what is known by now is kept and told below
-    record.seconds = before + time.monotonic() - began
-    with _undisturbed():
-        record.save()
+        finally:
+            record.seconds = before + time.monotonic() - began
+            with undisturbed():
+                record.save()
     return finished
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ctrl-C waits outside: an object half printed or a file half written helps nobody."""
-    earlier = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, earlier)
-
-
-def _say_how_to_go_on(record: "InputRecord") -> None:
-    known = f"stopped: {len(record.entries)} of {record.count} inputs decided"
-    where = f", kept in {record.path}; the same command goes on from there" if record.path else "; --out keeps them"
-    render.logs().print(f"{known}{where}.", markup=False)
 
 
 def _show(record: "InputRecord", model: Path, settings: "Settings") -> None:
@@ -170,7 +156,8 @@ def _show(record: "InputRecord", model: Path, settings: "Settings") -> None:
     reasons: dict[str, int] = {}
     for image in record.entries.values():
         if image["verdict"] == "unknown":
-            reasons[image["reason"]] = reasons.get(image["reason"], 0) + 1
+            reason = image["reason"].split(", ")[0] if image["reason"].startswith("timeout") else image["reason"]
+            reasons[reason] = reasons.get(reason, 0) + 1
     for reason, count in reasons.items():
         render.results().print(f"unknown: {count} × {reason}", markup=False)
 

@@ -10,7 +10,7 @@ import typer
 
 from glscert.verifier.errors import GlscertError, InputError, UnsupportedError
 
-from . import clock
+from . import arithmetic, clock
 from .query import EXIT_CODES, answered, opened, tell_nearest
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from glscert.verifier.spec import Signature
 
 
-def run_standard(query: Path, networks: list[str], assignments: Path | None, effort: "Effort") -> int:
+def run_standard(query: Path, networks: list[str], assignments: Path | None, effort: "Effort", verbose: bool) -> int:
     """The exit code. Raises `InputError` where networks are missing or too many."""
     from glscert.verifier.spec import assignment, read_signature
 
@@ -29,7 +29,10 @@ def run_standard(query: Path, networks: list[str], assignments: Path | None, eff
     model = _network(networks, declared)
     if declared is not None:
         _check_types(query, declared)
-    ((_, answer),) = answered(opened(model, query, effort), [query], effort, began=began)
+    network = opened(model, query, effort)
+    if verbose:
+        arithmetic.say(network)
+    ((_, answer),) = answered(network, [query], effort, began=began)
     if isinstance(answer, GlscertError):
         raise answer
     tell_nearest(query, answer)

@@ -113,7 +113,7 @@ def command(
     out: Annotated[
         Path | None, typer.Option(help="File .json to keep results in; a stopped run goes on from it.")
     ] = None,
-    memory: Annotated[int, typer.Option(min=1, help="MiB for bounds and open subdomains.")] = 256,
+    memory: Annotated[int, typer.Option(min=1, help="MiB for bounds and open subdomains, of each process.")] = 256,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads.", show_default="all; with --jobs one each")
     ] = None,
@@ -128,6 +128,9 @@ def command(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the attack.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say on stderr what computes the bounds, and why not faster.")
+    ] = False,
 ) -> None:
     """Prove or refute that an ONNX classifier keeps its answer within eps, or decide a property in VNN-LIB.
 
@@ -140,13 +143,18 @@ def command(
     With --vnnlib, or a query and --network, the answer is unsat (proved: no input does what the property describes,
     exit 0), sat (an input that does, confirmed by onnxruntime, exit 1), unknown or timeout (exit 3).
 
-    Ctrl-C keeps what --out holds, and the same command goes on from there; with --json what is known is printed.
+    Ctrl-C keeps what --out holds, and the same command goes on from there; with --json what is known is printed. With
+    --jobs the answers are those of one process.
 
     Example: glscli verify model.onnx --eps 0.1 --images 0:1000 --out results.json
 
     Example: glscli verify model.onnx --eps 0.5 --norm 2 --images 0:1000
 
+    Example: glscli verify model.onnx --eps 0.1 --jobs 8
+
     Example: glscli verify model.onnx --vnnlib property.vnnlib --timeout 60
+
+    Example: glscli verify model.onnx --vnnlib properties --ray head.example.org:6379
     """
     from glscert.verifier.run.jobs import Jobs
     from glscert.verifier.settings import Effort
@@ -167,18 +175,30 @@ def command(
                 f"{model} is a query: its answer goes to stdout. For --vnnlib, --json, --out or --result-file, write "
                 f"glscli verify MODEL.onnx --vnnlib {model}."
             )
-        raise typer.Exit(run_standard(model, network or [], serialise_assignments, effort))
+        raise typer.Exit(run_standard(model, network or [], serialise_assignments, effort, verbose))
     if network or serialise_assignments is not None:
         raise InputError("--network and --serialise-assignments go with a query, glscli verify QUERY.vnnlib.")
     if vnnlib is not None:
         from .query import run_queries
 
+        if several.several and vnnlib.is_file():
+            raise InputError(f"{vnnlib} is a single property; --jobs and --ray share many. Leave them out.")
+
         raise typer.Exit(
-            run_queries(model, vnnlib, effort, out=out, result_file=result_file, as_json=as_json, jobs=several)
+            run_queries(
+                model,
+                vnnlib,
+                effort,
+                out=out,
+                result_file=result_file,
+                as_json=as_json,
+                verbose=verbose,
+                jobs=several,
+            )  # fmt: skip
         )
     if result_file is not None:
         raise InputError("--result-file goes with --vnnlib PROPERTY; --out keeps the results of labelled inputs.")
-    raise typer.Exit(run(model, request, effort, out=out, as_json=as_json, jobs=several))
+    raise typer.Exit(run(model, request, effort, out=out, as_json=as_json, verbose=verbose, jobs=several))
 
 
 def _refuse_ignored(request: Request) -> None:

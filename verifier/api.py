@@ -64,6 +64,7 @@ def robustness(
     seed: int = 0,
     threads: int | None = None,
     jobs: int = 1,
+    ray: str | None = None,
     report: Callable[[int, Answer], None] | None = None,
 ) -> list[Answer]:
     """Whether the network keeps the label y [N] of each input x [N, *v] within eps, in the range from low to high.
@@ -71,7 +72,8 @@ def robustness(
     eps, low, high: one number, or one per entry [*v]. norm: linf, l2 or l1. threshold, tolerance: of a single output
     that tells two classes apart, and of a regression (`Settings`). timeout: seconds for each input, its share of the
     work. jobs: processes that share the inputs, one thread each; a script that asks for several is run again in each,
-    so its own work belongs below `if __name__ == "__main__":`. report: called with the place and the answer of each as
+    so its own work belongs below `if __name__ == "__main__":`. ray: the address of a Ray cluster whose processes they
+    are, as `glscli verify --ray` has it. report: called with the place and the answer of each as
     it comes. Raises `InputError` or `UnsupportedError` where the file cannot be used, or x or y do not fit it.
     """
     if threads is not None:
@@ -81,4 +83,4 @@ def robustness(
     settings = Settings(
         eps, low, high, timeout, memory, seed, Norm(norm), threshold, tolerance,
     )  # fmt: skip
-    return robust(network, x, y, settings, report=report, jobs=Jobs(jobs))
+    return robust(network, x, y, settings, report=report, jobs=Jobs(jobs, ray))

@@ -9,6 +9,7 @@ import numpy as np
 
 from .agreement import check
 from .engine.engine import Engine
+from .engine.threads import threads
 from .graph import Graph, Model, load_model
 from .graph.read import ModelFile, read_model
 from .replay import Runtime, opened
@@ -40,7 +41,7 @@ class Network:
     def __reduce__(self) -> tuple[Any, ...]:
         """For another process: from the same bytes, whatever lies under the path there."""
         model = Model(self.graph, dict(self.engine.params), dict(self.metadata))
-        return _reopened, (model, self.runtime.file)
+        return _opened, (model, self.runtime.file)
 
     def with_graph(self, graph: Graph) -> "Network":
         """Another graph on the same weights."""
@@ -80,11 +81,11 @@ def load(path: Path | str, entries: int | None = None) -> Network:
     """Raises `InputError` or `UnsupportedError` where the file cannot be used. entries: as for `load_model`."""
     file = read_model(path)
     model = load_model(file, entries)
-    return prepared(model, opened(file, model.graph))
+    return _opened(model, file)
 
 
-def _reopened(model: Model, file: ModelFile) -> Network:
-    return prepared(model, opened(file, model.graph))
+def _opened(model: Model, file: ModelFile) -> Network:
+    return prepared(model, opened(file, model.graph, threads()))
 
 
 def prepared(model: Model, runtime: Runtime) -> Network:

@@ -36,8 +36,9 @@ class Runtime:
     the file's, with the weights beside it.
     """
 
-    def __init__(self, file: ModelFile, reading: Reading) -> None:
-        """reading: how the file is fed, as the graph made of it has it."""
+    def __init__(self, file: ModelFile, reading: Reading, threads: int = 0) -> None:
+        """reading: how the file is fed, as the graph made of it has it. threads: 0: as many as onnxruntime takes."""
+        self._threads = threads
         self.file, self.reading, self.sha256 = file, reading, file.sha256
         self.dtype = np.dtype(reading.dtype)  # of what it is fed
         self._session = self._opened(runnable(file))
@@ -134,6 +135,7 @@ class Runtime:
     def _opened(self, data: bytes) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
+        options.intra_op_num_threads = self._threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the processor to the bounds
         # Else products with a quantised weight round the values they meet to 8 bits.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
@@ -143,11 +145,11 @@ class Runtime:
             raise UnsupportedError(f"{self.file.path}: onnxruntime cannot load this model: {error}") from error
 
 
-def opened(file: ModelFile, graph: Graph) -> Runtime:
+def opened(file: ModelFile, graph: Graph, threads: int = 0) -> Runtime:
     """onnxruntime on the file that the graph was read from."""
     if graph.reading is None:
         raise ValueError("this graph was not read from a file")
-    return Runtime(file, graph.reading)
+    return Runtime(file, graph.reading, threads)
 
 
 def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

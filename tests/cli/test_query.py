@@ -136,7 +136,7 @@ def test_ctrl_c_keeps_what_is_known(folder, monkeypatch):
     assert json.loads(done.stdout) == json.loads(out.read_text())
     found = json.loads(done.stdout)
     assert (found["complete"], [result["property"] for result in found["results"]]) == (False, ["a.vnnlib"])
-    assert "1 of 2 properties done" in done.stderr
+    assert "1 of 2 properties decided" in done.stderr
 
 
 @pytest.mark.parametrize(("name", "first", "code"), (("a.vnnlib", "sat", 1), ("b.vnnlib.gz", "unsat", 0)))
@@ -190,6 +190,23 @@ def answers(folder):
     arguments = (folder / "model.onnx", "--vnnlib", folder / "properties", "--out", out)
     assert invoke(*arguments).exit_code == 1
     return arguments, json.loads(out.read_text())
+
+
+def test_what_stayed_open_is_no_answer_to_the_next_run(answers, monkeypatch):
+    """Nor is it told as one where that is interrupted."""
+    arguments, found = answers
+    found["results"][1] |= {"verdict": "unknown", "reason": "of an earlier run"}
+    found["summary"] |= {"unsat": 0, "unknown": 1}
+    records.write(arguments[-1], found)
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(line.STAGES, "intervals", interrupted)
+    done = invoke(*arguments, "--json")
+    told = json.loads(done.stdout)
+    assert done.exit_code == 130
+    assert (told["complete"], [result["verdict"] for result in told["results"]]) == (False, ["sat"])
 
 
 def test_proofs_of_another_version_are_decided_again(answers):
@@ -299,6 +316,13 @@ def test_the_standard_s_command_line(folder):
     lines = done.stdout.splitlines()
     assert (lines[0], lines[1], lines[4]) == ("sat", "X Real [1,2]", "Y Real [1,2]")
     check(dict(zip(("X_0", "X_1", "Y_0", "Y_1"), map(float, lines[2:4] + lines[5:]), strict=True)))
+
+
+def test_what_computes_the_bounds_is_said_where_asked(folder):
+    done = invoke(folder / "model.onnx", "--vnnlib", folder / "properties" / "a.vnnlib", "-v")
+    assert done.stderr.startswith("bounds are computed ") and done.stdout.startswith("sat: ")
+    done = invoke(folder / "new.vnnlib", "--network", f"f={folder / 'model.onnx'}", "-v")
+    assert done.stderr.startswith("bounds are computed ") and done.stdout.startswith("sat\n")
 
 
 def test_a_query_of_version_1(folder):

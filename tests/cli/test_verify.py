@@ -562,6 +562,25 @@ def test_labels_that_are_numbers_need_a_tolerance(tmp_path):
     assert isinstance(done.exception, InputError) and "--tolerance" in str(done.exception)
 
 
+def test_what_computes_the_bounds_is_said_once_where_asked(files, monkeypatch):
+    done = invoke(files, "--eps", "0.05", "--json", "-v")
+    told = done.stderr.splitlines()[0]
+    assert summary(done)["complete"] is True and told.startswith("bounds are computed ")
+    assert done.stderr.count("bounds are computed") == 1 and re.search(r"; \d+ threads?\.$", told)
+    assert "bounds are computed" not in invoke(files, "--eps", "0.05").stderr
+    monkeypatch.setattr("glscert.verifier.engine.engine._MOST_WEIGHTS", 1)
+    why = "in numpy, which takes longer, because the network has 10 weights, and the compiled program takes up to 1"
+    assert why in invoke(files, "--eps", "0.05", "--verbose").stderr
+    inspected = CliRunner().invoke(app, ["inspect", str(files / "model.onnx")])
+    assert why in inspected.stdout
+
+
+def test_timeouts_are_counted_together(tmp_path):
+    arguments = hard(tmp_path, 40)
+    done = CliRunner().invoke(app, ["verify", *arguments[:-1], "0.01"])
+    assert re.search(r"unknown: \d\d × timeout after 0.01 s\n", done.stdout) and done.stdout.count("timeout") == 1
+
+
 def test_a_slice_that_is_cut_is_said(files):
     done = invoke(files, "--eps", "0.01", "--images", "3:100", "--json")
     assert "--images 3:100 goes beyond the 5 inputs of data.npz" in done.stderr

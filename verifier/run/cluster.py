@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -13,6 +14,7 @@ from ..errors import GlscertError, InputError
 from .parts import TRIES, Begin, Common, Found, Part, Work
 
 _AHEAD = 2  # parts for each processor that wait
+_ANSWER = 5.0  # seconds
 LOCAL = "local"
 
 
@@ -37,6 +39,8 @@ def on_cluster(
             done, running = ray.wait(running)
             try:
                 told, error = ray.get(done[0])
+            except ray.exceptions.RayTaskError:
+                raise  # a fault of ours, raised there
             except ray.exceptions.RayError as lost:
                 raise GlscertError(
                     f"a part of the work was lost on the Ray cluster: {str(lost).strip().splitlines()[0]}"
@@ -56,20 +60,28 @@ def _joined(address: str, count: int) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    own = {"address": "local", "num_cpus": count} if address == LOCAL else {"address": address}
+    own: dict[str, Any] = {"address": address} if address != LOCAL else {"address": LOCAL, "num_cpus": count}
     try:
+        _call(address)
         ray.init(
             **own, include_dashboard=False, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR
         )
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
+        why = " ".join(str(error).split()).rstrip(".")
         raise InputError(
-            f"cannot reach a Ray cluster at {address}: {' '.join(str(error).split())} Start one with "
-            "`ray start --head`, or give --ray local."
+            f"cannot reach a Ray cluster at {address}: {why}. Start one with `ray start --head`, or give --ray local."
         ) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _call(address: str) -> None:
+    """Raises OSError where nobody answers at HOST:PORT, for which Ray would wait for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER).close()
 
 
 _latest: dict[str, "Work[Any, Any]"] = {}  # of a process of the cluster, by the run's key

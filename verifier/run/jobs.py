@@ -27,6 +27,14 @@ class Jobs:
 
 
 ALONE = Jobs()
+_PARTS = 8  # at least, where none is smaller than the least
+_LEAST, _MOST = 16, 64  # questions of a part: together they cost half of what four times as many parts do
+
+
+def cuts(count: int) -> list[slice]:
+    """So many questions in parts that are decided together, the same for however many processes."""
+    size = min(_MOST, max(_LEAST, -(-count // _PARTS)))
+    return [slice(first, first + size) for first in range(0, count, size)]
 
 
 def spread(

@@ -16,7 +16,7 @@ from ..search.clauses import LabelledInput
 from ..settings import Settings
 from ..task import Task
 from ..tasks import asked
-from .jobs import ALONE, Jobs, spread
+from .jobs import ALONE, Jobs, cuts, spread
 from .labelled import questions
 from .line import answers
 from .question import Question
@@ -25,7 +25,6 @@ from .timed import in_time
 Report = Callable[[int, Answer], None]
 
 _AT_ONCE = 1000  # inputs whose predictions are asked together
-_PART = 64  # inputs that are decided together: few, so that hard ones do not leave other processes idle
 _SEEN = 4  # inputs in whose regions the network is compared with its file
 
 
@@ -93,8 +92,7 @@ class _Inputs(NamedTuple):
     numbers: Sequence[int]
 
     def parts(self) -> list["_Inputs"]:
-        cuts = [slice(first, first + _PART) for first in range(0, len(self.x), _PART)]
-        return [_Inputs(self.x[cut], self.labels[cut], self.numbers[cut]) for cut in cuts]
+        return [_Inputs(self.x[cut], self.labels[cut], self.numbers[cut]) for cut in cuts(len(self.x))]
 
 
 def _answered(

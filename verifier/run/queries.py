@@ -16,13 +16,12 @@ from ..network import Network
 from ..search.clauses import Group, grouped
 from ..settings import Effort
 from ..spec import Query, Source, check_readable, read_query, read_source
-from .jobs import ALONE, Jobs, spread
+from .jobs import ALONE, Jobs, cuts, spread
 from .line import answers
 from .question import Question
 from .run import Progress
 from .timed import GRACE, in_time
 
-_PART = 16  # queries that are decided together
 _ENDS, _READ = 4 * 8, 0.25  # bytes of a clause for each input; the part of memory for queries that wait
 
 Found = tuple[int, Answer | GlscertError]
@@ -54,7 +53,7 @@ def answered(
     jobs: processes that share them.
     """
     every: _Part = list(enumerate(given))
-    parts = [every[first : first + _PART] for first in range(0, len(every), _PART)]
+    parts = [every[cut] for cut in cuts(len(every))]
     if jobs.several and len(given) > 1:
         yield from spread(_begin, (network, effort), map(_with_texts, parts), jobs)
         return

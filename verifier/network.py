@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .agreement import check
 from .engine.engine import Engine
 from .graph import Graph, Model, load_model
-from .graph.read import read_model
+from .graph.read import ModelFile, read_model
 from .replay import Runtime, opened
 from .spec import Clause
 
@@ -36,6 +36,11 @@ class Network:
     def entries(self) -> int:
         """Of its input."""
         return self.engine.inputs
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process: from the same bytes, whatever lies under the path there."""
+        model = Model(self.graph, dict(self.engine.params), dict(self.metadata))
+        return _reopened, (model, self.runtime.file)
 
     def with_graph(self, graph: Graph) -> "Network":
         """Another graph on the same weights."""
@@ -78,10 +83,8 @@ def load(path: Path | str, entries: int | None = None) -> Network:
     return prepared(model, opened(file, model.graph))
 
 
-@lru_cache(maxsize=1)
-def loaded(path: Path, entries: int | None = None) -> Network:
-    """As `load`, once for all parts of the work that a process of its own does."""
-    return load(path, entries)
+def _reopened(model: Model, file: ModelFile) -> Network:
+    return prepared(model, opened(file, model.graph))
 
 
 def prepared(model: Model, runtime: Runtime) -> Network:

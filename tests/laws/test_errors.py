@@ -9,7 +9,7 @@ from glscert.verifier.engine.ball import cut_ball
 from glscert.verifier.engine.engine import Engine
 from glscert.verifier.engine.errors import Errors, analysed, by_intervals, in_range
 from glscert.verifier.engine.images import affine_images, images
-from glscert.verifier.engine.neuron_rows import neuron_bounds
+from glscert.verifier.engine.neuron_rows import Neurons, neuron_bounds
 from glscert.verifier.engine.steps import Bend
 from glscert.verifier.engine.substitution import Spec, relax, spec_bound, substituted
 from glscert.verifier.engine.zonotope import input_zonotope, through
@@ -110,10 +110,10 @@ def test_neurons_by_the_program(name):
     for value, bend in both.engine.bends.items():
         box, neuron = (part.ravel() for part in np.indices((3, bend.size)))
         for sign in (np.ones(len(box)), -np.ones(len(box))):
-            (single, exact), lines = both.engines, both.lines
-            found = neuron_bounds(single, value, box, neuron, sign, lines[0], both.anchors[0])
-            true = neuron_bounds(exact, value, box, neuron, sign, lines[1], both.anchor)
-            less = neuron_bounds(single, value, box, neuron, sign, lines[0], both.anchors[0], both.errors)
+            (single, exact), lines, neurons = both.engines, both.lines, Neurons(value, neuron, sign, box)
+            found = neuron_bounds(single, neurons, lines[0], both.anchors[0])
+            true = neuron_bounds(exact, neurons, lines[1], both.anchor)
+            less = neuron_bounds(single, neurons, lines[0], both.anchors[0], both.errors)
             assert less.dtype == np.float32 and (less.astype(np.float64) <= true).all()
             differ += covered(found, true, found.astype(np.float64) - less + 1e-12)
     assert differ

@@ -75,17 +75,24 @@ class _Splits(Moving):
 
 
 class Weights(Moving):
-    def __init__(self, weights: Array) -> None:
+    """Of rows [T, M, n] over the start value, offset [T, M]."""
+
+    def __init__(self, weights: Array, rows: Array, offset: Array) -> None:
         super().__init__(weights, np.arange(weights.shape[1]), 0.5)
+        self._rows, self._offset = rows, offset
 
     def gradient(self, rows: BentRows, points: dict[int, Array]) -> Array:
-        assert rows.job.rows is not None
-        given, offset, _ = rows.job.rows
-        return (given @ points[rows.job.start][:, :, None])[:, :, 0] + offset
+        return (self._rows @ points[rows.job.start][:, :, None])[:, :, 0] + self._offset
 
     def projected(self, moved: Array) -> Array:
         least = np.maximum(moved, 1e-6)
         return least / least.sum(1, keepdims=True)
+
+
+def moving_weights(rows: BentRows) -> list[Moving]:
+    """None where there is but one row to a sum."""
+    given = rows.job.rows
+    return [] if given is None or given[2].shape[1] < 2 else [Weights(rows.weights, *given[:2])]
 
 
 def plain_moving(rows: BentRows) -> list[Moving]:
@@ -97,9 +104,7 @@ def plain_moving(rows: BentRows) -> list[Moving]:
             found.append(_Slopes(step, bent))
         if bent is not None and bent.extra is not None and bent.sign is not None:
             found.append(_Splits(step, bent.extra, bent.sign))
-    if rows.weights is not None and rows.weights.shape[1] > 1:
-        found.append(Weights(rows.weights))
-    return found
+    return found + moving_weights(rows)
 
 
 def ascend(rows: BentRows, moving: Sequence[Moving], steps: int, rate: float, decay: float) -> Array:

@@ -50,10 +50,17 @@ class BentRows:
     def __init__(self, engine: "Engine", job: Job) -> None:
         self.engine, self.job = engine, job
         self.bent = [None if lining is None else Bent(lining, job) for lining in job.linings]
-        self.weights = None if job.rows is None else job.rows[2].copy()
+        self.weights = np.ones((job.size, 1), engine.dtype) if job.rows is None else job.rows[2].copy()
         self.ball = job.ball if job.ball is None or job.own_end else job.ball.take(_index(job))
         self.centre, self.radius = (end if job.own_end else _of_boxes(job, end) for end in (job.centre, job.radius))
         self.coefs = dict[int, Array]()
+
+    def lines_of(self, step: Bend) -> Bent:
+        """Raises ValueError where they are not given."""
+        bent = self.bent[step.lines]
+        if bent is None:
+            raise ValueError(f"a row meets the lines of {step.name!r}, which are not given")
+        return bent
 
     def met(self, bent: Bent) -> Array:
         """The coefficients that met these lines."""
@@ -88,21 +95,17 @@ class BentRows:
     def _seed(self) -> tuple[Array, Array, Array]:
         """The rows over the start value [T, n], their own constants and what rounds of them."""
         job, none = self.job, np.zeros(self.job.size, self.engine.dtype)
-        if job.neurons is not None:
-            neuron, sign = job.neurons
-            coef = np.zeros((job.size, self.engine.size(job.start)), self.engine.dtype)
-            coef[np.arange(job.size), neuron] = sign
-            return coef, none, none if job.error is None else job.error[_index(job), neuron]
-        assert job.rows is not None and self.weights is not None
-        rows, offset, _ = job.rows
-        return (self.weights[:, None] @ rows)[:, 0], (self.weights * offset).sum(1), none
+        if job.rows is not None:
+            rows, offset, _ = job.rows
+            return (self.weights[:, None] @ rows)[:, 0], (self.weights * offset).sum(1), none
+        neuron, sign = job.neurons or (none.astype(np.int64), none)
+        coef = np.zeros((job.size, self.engine.size(job.start)), self.engine.dtype)
+        coef[np.arange(job.size), neuron] = sign
+        return coef, none, none if job.error is None else job.error[_index(job), neuron]
 
     def _through(self, step: Bend, coef: Array, flip: tuple[Array, Array, Array] | None) -> tuple[Array, Array, Array]:
         """Constants, errors and rows over z of rows over f(z)."""
-        bent = self.bent[step.lines]
-        if bent is None:
-            raise ValueError(f"a row meets the lines of {step.name!r}, which are not given")
-        positive = np.maximum(coef, 0)
+        bent, positive = self.lines_of(step), np.maximum(coef, 0)
         negative = coef - positive
         constant, row = _dot(negative, bent.up_start), positive * bent.low + negative * bent.up
         if bent.low_start is not None:
@@ -148,8 +151,7 @@ class BentRows:
             if not isinstance(step, Bend):
                 points[step.out] = step.forward(*(points[number] for number in step.inputs))
                 continue
-            bent, z = self.bent[step.lines], points[step.into]
-            assert bent is not None
+            bent, z = self.lines_of(step), points[step.into]
             low = bent.low * z if bent.low_start is None else bent.low * z + bent.low_start
             points[step.out] = np.where(self.coefs[step.out] > 0, low, bent.up * z + bent.up_start)
         return points

@@ -4,7 +4,7 @@ anywhere."""
 import numpy as np
 
 from ..functions import Box, Lines
-from .ascent import Moving, Weights, ascend
+from .ascent import Moving, ascend, moving_weights
 from .bent_rows import BentRows
 from .dual_job import DualJob
 from .dual_values import Cuts, Dual, held, held_ends
@@ -48,17 +48,14 @@ class _CurvedRows(BentRows):
     def moving(self) -> list[Moving]:
         found: list[Moving] = [_Slopes(self, self.engine.bends[name]) for name in self.slopes]
         found += [_Splits(self, self.engine.bends[name]) for name in self.multipliers]
-        if self.weights is not None and self.weights.shape[1] > 1:
-            found.append(Weights(self.weights))
-        return found
+        return found + moving_weights(self)
 
 
 class _Slopes(Moving):
     """Each with the lines of a slope nearby, whose difference is the gradient."""
 
     def __init__(self, rows: _CurvedRows, step: Bend) -> None:
-        slopes, bent = rows.slopes[step.name], rows.bent[step.lines]
-        assert bent is not None
+        slopes, bent = rows.slopes[step.name], rows.lines_of(step)
         super().__init__(slopes, np.arange(slopes.shape[1]), 1.0)
         self._box, self._step, self._bent = rows.boxes[step.name], step, bent
         self._move = float(np.cbrt(np.finfo(slopes.dtype).eps))

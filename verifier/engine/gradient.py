@@ -17,7 +17,7 @@ def outputs_and_gradient(engine: Engine, x: Array) -> tuple[Array, Pull]:
     values = engine.values(np.asfortranarray(x))  # entries of several inputs side by side
 
     def pull(form: Array) -> Array:
-        carried = {engine.output: np.asfortranarray(form)}
+        carried = {engine.output: np.asfortranarray(form, engine.dtype)}
         for step in reversed(engine.steps):
             coef = carried.pop(step.out, None)
             if coef is None:

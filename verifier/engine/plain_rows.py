@@ -46,7 +46,7 @@ class PlainRows:
         extra = [none if bent is None or bent.extra is None else bent.extra for bent in moved]
         flips = None if job.flips is None else zip(*job.flips, strict=True)
         flipped = None if flips is None else np.stack([rows.bound(flip) for flip in flips])
-        return Found(bound, met, corner, low, extra, rows.weights, flipped)
+        return Found(bound, met, corner, low, extra, None if job.rows is None else rows.weights, flipped)
 
 
 def _some(job: Job, part: slice) -> Job:

@@ -1,7 +1,7 @@
 """Labelled inputs of one network, and their answers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from ..answer import Answer, Verdict
 from ..arrays import as_array, exact, laid_out
 from ..errors import GlscertError, InputError
-from ..network import Network, loaded
+from ..network import Network
 from ..region import check_inside
 from ..search.boxes import proof_box
 from ..search.clauses import LabelledInput
@@ -25,7 +25,7 @@ from .timed import in_time
 Report = Callable[[int, Answer], None]
 
 _AT_ONCE = 1000  # inputs whose predictions are asked together
-_PART = 16  # inputs that are decided together: few, so that hard ones do not leave other processes idle
+_PART = 64  # inputs that are decided together: few, so that hard ones do not leave other processes idle
 _SEEN = 4  # inputs in whose regions the network is compared with its file
 
 
@@ -97,30 +97,23 @@ class _Inputs(NamedTuple):
         return [_Inputs(self.x[cut], self.labels[cut], self.numbers[cut]) for cut in cuts]
 
 
-class _Part(NamedTuple):
-    """What a process of its own is told."""
-
-    path: Path
-    inputs: _Inputs
-    settings: Settings
-
-
 def _answered(
     network: Network, task: Task, inputs: _Inputs, settings: Settings, jobs: Jobs
 ) -> Iterator[tuple[int, Answer]]:
     if jobs.several:
-        for found in spread(_alone, [_Part(network.path, part, settings) for part in inputs.parts()], jobs):
-            yield from found
+        yield from spread(_begin, (network, settings), inputs.parts(), jobs)
         return
     for part in inputs.parts():
-        yield from _part(task, part, settings)
+        yield from _part(task, settings, part)
 
 
-def _alone(part: _Part) -> list[tuple[int, Answer]]:
-    return list(_part(task_of(loaded(part.path), part.settings), part.inputs, part.settings))
+def _begin(common: tuple[Network, Settings]) -> Callable[[_Inputs], Iterator[tuple[int, Answer]]]:
+    """In a process of its own."""
+    network, settings = common
+    return partial(_part, task_of(network, settings), settings)
 
 
-def _part(task: Task, inputs: _Inputs, settings: Settings) -> Iterator[tuple[int, Answer]]:
+def _part(task: Task, settings: Settings, inputs: _Inputs) -> Iterator[tuple[int, Answer]]:
     asking: list[Question] = []
     for found in questions(task, *inputs, settings):
         if isinstance(found, Question):

@@ -1,21 +1,21 @@
 """VNN-LIB queries of one network as questions, and their answers in time."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from pathlib import Path
-from typing import NamedTuple
 
 from ..alarm import alarm
 from ..answer import Answer, Verdict
 from ..deadline import OutOfTime
 from ..errors import GlscertError, InputError
 from ..graph.extended import extended
-from ..network import Network, loaded
+from ..network import Network
 from ..search.clauses import Group, grouped
 from ..settings import Effort
-from ..spec import Query, check_readable, read_query
+from ..spec import Query, Source, check_readable, read_query, read_source
 from .jobs import ALONE, Jobs, spread
 from .line import answers
 from .question import Question
@@ -26,6 +26,7 @@ _PART = 16  # queries that are decided together
 _ENDS, _READ = 4 * 8, 0.25  # bytes of a clause for each input; the part of memory for queries that wait
 
 Found = tuple[int, Answer | GlscertError]
+_Part = list[tuple[int, Path | Source | Query | GlscertError]]  # queries with their places among all
 
 
 @dataclass(frozen=True)
@@ -52,37 +53,44 @@ def answered(
     began: of the time of a single one, as `time.perf_counter` has it; each of several has the time of the work on it.
     jobs: processes that share them.
     """
-    places = range(len(given))
-    parts = [
-        _Part(network.path, network.entries, given[first : first + _PART], places[first : first + _PART], effort)
-        for first in places[::_PART]
-    ]
+    every: _Part = list(enumerate(given))
+    parts = [every[first : first + _PART] for first in range(0, len(every), _PART)]
     if jobs.several and len(given) > 1:
-        for found in spread(_alone, parts, jobs):
-            yield from found
+        yield from spread(_begin, (network, effort), map(_with_texts, parts), jobs)
         return
     for part in parts:
-        yield from _part(network, part, began, progress)
+        yield from _part(network, effort, part, began, progress)
 
 
-class _Part(NamedTuple):
-    """What a process of its own is told: queries and their places among all."""
-
-    path: Path
-    entries: int
-    given: Sequence[Path | Query]
-    places: Sequence[int]
-    effort: Effort
+def _with_texts(part: _Part) -> _Part:
+    """For a process that may not see the files, or not as they are here."""
+    return [(place, _text(source) if isinstance(source, Path) else source) for place, source in part]
 
 
-def _alone(part: _Part) -> list[Found]:
-    return list(_part(loaded(part.path, part.entries), part, None, None))
+def _text(path: Path) -> Source | GlscertError:
+    try:
+        return read_source(path)
+    except GlscertError as error:
+        return error
 
 
-def _part(network: Network, part: _Part, began: float | None, progress: Progress | None) -> Iterator[Found]:
+def _begin(common: tuple[Network, Effort]) -> Callable[[_Part], Iterator[Found]]:
+    """In a process of its own."""
+    return partial(_part, *common)
+
+
+def _part(
+    network: Network,
+    effort: Effort,
+    part: _Part,
+    began: float | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Found]:
     asked: list[_Asked] = []
-    effort = part.effort
-    for place, source in zip(part.places, part.given, strict=True):
+    for place, source in part:
+        if isinstance(source, GlscertError):
+            yield place, source
+            continue
         found = _read(network, place, source, effort, began)
         if not isinstance(found, _Asked):
             yield place, found
@@ -96,7 +104,7 @@ def _part(network: Network, part: _Part, began: float | None, progress: Progress
 
 
 def _read(
-    network: Network, place: int, source: Path | Query, effort: Effort, began: float | None
+    network: Network, place: int, source: Path | Source | Query, effort: Effort, began: float | None
 ) -> _Asked | Answer | GlscertError:
     start, graph = time.perf_counter() if began is None else began, network.graph
     try:

@@ -56,8 +56,8 @@ class Prover:
         return list(zip(found.tolist(), needed.tolist(), strict=True))
 
     def _of_whole(self, domains: Sequence[Domain], row: Spec, used: Mapping[str, Array]) -> Array:
-        """What the bounds of rows [D, 1, K] must exceed [D], whatever part of its problem's region a domain is; infinite
-        where too few share one for that to be less work."""
+        """What the bounds of rows [D, 1, K] must exceed [D], whatever part of its problem's region a domain is;
+        infinite where too few share one for that to be less work."""
         needed, shared = np.full(len(domains), np.inf), dict[int, list[int]]()
         for place, domain in enumerate(domains):
             shared.setdefault(id(self._problems[domain.problem].pre), []).append(place)

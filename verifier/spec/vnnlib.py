@@ -21,14 +21,14 @@ Held = tuple[Mapping[str, int], Mapping[str, int]]
 _INPUT = re.compile(r"\(\s*declare-(?:const|fun)\s+X_(\d{1,12})\b")
 
 
-def read_query(path: Path | str, inputs: int, outputs: int, held: Held | None = None) -> Query:
-    """The property in `path` (`.vnnlib`, or gzip'ed) of a network with so many inputs and outputs.
+def read_query(path: Path | str | Source, inputs: int, outputs: int, held: Held | None = None) -> Query:
+    """The property in `path` (`.vnnlib`, or gzip'ed; or its text) of a network with so many inputs and outputs.
 
     held: the sizes of the tensors that hold them, by name, as the network's file has them. Types of version 2 are all
     read as real numbers. Raises `InputError` where there is no property or it does not fit the network,
     `UnsupportedError` where it asks for what is not supported, both with the place.
     """
-    source = read_source(Path(path))
+    source = path if isinstance(path, Source) else read_source(Path(path))
     try:
         return to_query(_assertions(source, inputs, outputs, held), inputs, outputs, source.path)
     except Problem as problem:

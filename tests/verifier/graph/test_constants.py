@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
-from glscert.verifier import Answer, Clause, Query, Row, verify
+from glscert.verifier import Clause, Query, Row, Verdict, verify
 from glscert.verifier.errors import UnsupportedError
 from glscert.verifier.graph.load import from_proto
 from glscert.verifier.network import load
@@ -154,7 +154,7 @@ def test_a_value_of_a_single_number(keep: int, dims: tuple, tmp_path) -> None:
         return  # drops the batch axis of the sum: refused
     path = tmp_path / "m.onnx"
     path.write_bytes(make(nodes, dims, {"w": np.float32([2])}).SerializeToString())
-    for least, answer in ((Fraction(3, 2), Answer.SAT), (Fraction(21, 10), Answer.UNSAT)):
+    for least, answer in ((Fraction(3, 2), Verdict.FALSIFIED), (Fraction(21, 10), Verdict.VERIFIED)):
         lower, upper = np.zeros(3), np.ones(3)
         query = Query(3, 1, (Clause(lower, upper, (lower, upper), (Row(((0, Fraction(-1)),), least),)),))
         assert verify(load(path), query, timeout=10).verdict is answer

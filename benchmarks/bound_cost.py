@@ -31,7 +31,7 @@ from glscert.trainer.initialisation import fast
 from glscert.trainer.losses import nominal_cross_entropy, robust_cross_entropy
 from glscert.trainer.objective import Objective
 from glscert.verifier.bounds import ROWS_ONLY, linf_box, margin_spec
-from glscert.verifier.ops import compiled, evaluate
+from glscert.verifier.ops import evaluate
 
 TABLE_NETS = ("cnn3-tiny", "cnn3", "cnn5")
 
@@ -172,7 +172,6 @@ def main() -> None:
         put(args.table, "bound_cost", "# Performance\n\n## What a bound costs", all_costs(passed))
         return
     keep_freed_memory()
-    compiled.enable()
     torch.set_num_threads(args.threads)
     result = measure(args.net, args.dataset, args.relaxation, args.eps, args.batches, args.seconds)
     if args.json:

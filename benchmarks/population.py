@@ -32,7 +32,6 @@ from glscert.trainer.objective import Objective
 from glscert.trainer.population import MEBIBYTE, Batch, Population
 from glscert.trainer.updates import BUDGET
 from glscert.verifier.bounds import RELAXATIONS
-from glscert.verifier.ops import compiled
 
 EPOCH = 60_000 * 256  # evaluations: MNIST's training images and the paper's population
 
@@ -152,7 +151,6 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     keep_freed_memory()
-    compiled.enable()
     torch.set_num_threads(1)  # the threads share the parts, as in training
     result = measure(args)
     if args.json:

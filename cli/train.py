@@ -152,7 +152,7 @@ def command(
             render.logs().print(f"{'resuming' if resume else 'training'} {folder}{together}", markup=False)
             if resolved.label and not resume:
                 render.logs().print(render.label_column(resolved.label, Path(str(resolved.data)).name), markup=False)
-            if resolved.device == "cpu" and not compiled.enable():
+            if resolved.device == "cpu" and not compiled.enabled():
                 render.logs().print(
                     "no C compiler is found, so bounds are taken without a compiled program, several times slower: "
                     "install gcc or clang, or `pip install ziglang`, if there is much to train.",

@@ -1,8 +1,6 @@
 """Options and fixtures for every test."""
 
 import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,15 +35,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def every_way(request: pytest.FixtureRequest) -> bool:
     """Whether there is time for every way of closing, as with `--graphs 2000`, or for some of them."""
     return request.config.getoption("graphs") >= 2000
-
-
-@pytest.fixture(autouse=True)
-def nothing_compiled_for_the_next_test() -> Iterator[None]:
-    """Training turns the compiler on for its whole process; a verifier's test would wait seconds for each network."""
-    yield
-    compiled = sys.modules.get("glscert.verifier.ops.compiled")
-    if compiled is not None:
-        compiled.enable(False)
 
 
 @pytest.fixture(scope="session")

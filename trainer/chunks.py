@@ -3,21 +3,19 @@
 import torch
 
 from glscert.verifier.bounds.extent import coefficients_of_all
-from glscert.verifier.ops import compiled
 
 from .architectures import Architecture
 from .objective import Objective
 
-ROOM = {"cpu": 1 << 25, "cuda": 1 << 27}  # bytes of forms; autograd keeps some forty times as many (CNN3, DeepPoly)
+ROOM = {"cpu": 1 << 25, "cuda": 1 << 27}  # bytes of forms; autograd keeps four to seven times as many (DeepPoly)
 MOST = {"cpu": 128, "cuda": 1024}  # images: more are no faster
 BY_INTERVALS = ("ibp", "crown-ibp")  # relaxations that back-substitute no neurons
 
 
 def images_kept(objective: Objective, net: Architecture, device: torch.device) -> int:
     """The most images whose bounds autograd may keep at one time."""
-    compiled.enable()
     weights = {name: torch.empty(shape, device="meta") for name, shape in net.parameters.items()}
-    taken = 4 * coefficients_of_all(objective.graph, {**objective.constants, **weights})
+    taken = 4 * coefficients_of_all(objective.graph, {**objective.constants, **weights}, device)
     many = objective.relaxation in BY_INTERVALS or taken == 0
     return 1 << 30 if many else max(1, ROOM[device.type] // taken)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from glscert.verifier.bounds import RELAXATIONS, ROWS_ONLY, Bounds, Box, linf_box, margin_spec
 from glscert.verifier.bounds.interval import image
 from glscert.verifier.graph import Graph
-from glscert.verifier.ops import compiled, evaluate
+from glscert.verifier.ops import evaluate
 
 from . import regulariser
 from .evaluation import Params
@@ -93,7 +93,6 @@ class Objective:
 
         every_box: False where only the margins' bounds count, for speed; stable neurons may have wider boxes then.
         """
-        compiled.enable()  # training lasts long enough for a compiler to pay
         spec = margin_spec(y, self.classes, box.lower.dtype)
         name = relaxation or self.relaxation
         options = self.relaxation_options if name == self.relaxation else {}

@@ -16,7 +16,7 @@ from torch.func import grad
 
 from ..graph import Graph
 from ..ops import Box, Params
-from .deeppoly import preactivations
+from .preactivations import preactivations
 from .specification import Bounds, Spec
 from .substitution import Anchor, anchor, relax, spec_bound
 
@@ -37,7 +37,7 @@ def alpha_crown(
     slope for a row's gradient at 1/2 need not be the best at the end. `every_box` as in `deeppoly`.
     """
     base = anchor(graph, params, box)
-    pre = preactivations(graph, params, base, every_box=every_box)
+    pre, _ = preactivations(graph, params, base, every_box=every_box)
     slopes = climb(graph, params, base, spec, pre, steps=steps, step_size=step_size)
     return Bounds(spec_bound(graph, params, base, spec, relax(graph, pre, slopes)), pre)
 

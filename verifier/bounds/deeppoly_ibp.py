@@ -10,10 +10,10 @@ import torch
 from ..graph import Graph
 from ..ops import Box, Params
 from .ibp import ibp_from_boxes
-from .interval import Intervals, affine_values, below_nonlinear, exact_values
-from .neurons import neuron_bounds
+from .interval import Intervals, affine_values, below_nonlinear
+from .preactivations import preactivations
 from .specification import Bounds, Spec
-from .substitution import anchor_at, relax, spec_bound
+from .substitution import anchor_at, spec_bound
 
 
 def deeppoly_ibp(graph: Graph, params: Params, box: Box, spec: Spec) -> Bounds:
@@ -25,13 +25,7 @@ def deeppoly_ibp(graph: Graph, params: Params, box: Box, spec: Spec) -> Bounds:
     names = below_nonlinear(graph) | affine_values(graph)
     known = Intervals(graph, params, box, names)
     interval = ibp_from_boxes(graph, params, {name: known.box(name) for name in names}, spec)
-    base, exact = anchor_at(graph, known), exact_values(graph)
-    pre: dict[str, Box] = {}
-    for name, wide in interval.pre.items():
-        if name in exact:
-            pre[name] = wide
-            continue
-        found = neuron_bounds(graph, params, base, name, relax(graph, pre))
-        pre[name] = Box(torch.maximum(found.lower, wide.lower), torch.minimum(found.upper, wide.upper))
-    lower = spec_bound(graph, params, base, spec, relax(graph, pre))
+    base = anchor_at(graph, known)
+    pre, lines = preactivations(graph, params, base, within=interval.pre)
+    lower = spec_bound(graph, params, base, spec, lines)
     return Bounds(torch.maximum(lower, interval.lower), pre)

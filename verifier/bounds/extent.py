@@ -2,19 +2,23 @@
 
 from math import prod
 
+import torch
+
 from ..graph import Graph, Node
 from ..ops import OPERATORS, Affine, Params
-from .backward import all_compiled
+from .chains import all_compiled
 from .interval import entry_value, exact_values, nonlinear_inputs
 
 _WHOLE = 1 << 20  # rows or columns of a window that spans any map
 
 
-def coefficients_of_all(graph: Graph, params: Params) -> int:
-    """`coefficients` of all pre-activations together, but for those that the compiled program takes."""
+def coefficients_of_all(graph: Graph, params: Params, device: torch.device) -> int:
+    """`coefficients` of all pre-activations together, but for those that a compiled program takes on such a device."""
     exact, entry = exact_values(graph), entry_value(graph)
     names = (name for name in dict.fromkeys(nonlinear_inputs(graph).values()) if name not in exact)
-    return sum(coefficients(graph, params, name) for name in names if not all_compiled(graph, params, name, {entry}))
+    return sum(
+        coefficients(graph, params, name) for name in names if not all_compiled(graph, params, name, {entry}, device)
+    )
 
 
 def coefficients(graph: Graph, params: Params, name: str) -> int:

@@ -9,7 +9,8 @@ import torch
 from ..graph import Graph
 from ..ops import Box, Lines, Params
 from ..ops.forms import identity, identity_bounds
-from .backward import all_compiled, lower_bound
+from .backward import lower_bound
+from .chains import all_compiled
 from .extent import coefficients
 from .substitution import Anchor
 
@@ -32,7 +33,7 @@ def neuron_bounds(
     shape, point = graph.shapes[name], base.centres[graph.input]
     total, channels = len(point), shape[0] if len(shape) == 3 else prod(shape)
     size, width = total, channels
-    if point.device.type == "cpu" and not all_compiled(graph, params, name, base.radii):
+    if point.device.type == "cpu" and not all_compiled(graph, params, name, base.radii, point.device):
         room = _CACHE // point.element_size() * channels // coefficients(graph, params, name)  # channels that fit
         size, width = min(total, max(1, room // channels)), min(channels, max(1, room))
     boxes = until_stable if until_stable and len(shape) == 1 else {}

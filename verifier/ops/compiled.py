@@ -1,7 +1,4 @@
-"""Training's programs: compiled for a network's shapes, where that is asked for.
-
-Nothing is compiled before `enable`: a bound of a few inputs is there before a compiler would have started.
-"""
+"""Training's programs, compiled for a network's shapes where there is a compiler and nobody said otherwise."""
 
 import ctypes
 import threading
@@ -13,7 +10,7 @@ from ..engine import compiled
 
 _HEADERS = Path(__file__).with_name("c")
 _lock = threading.Lock()
-_enabled = False
+_enabled = True
 
 
 class Source(NamedTuple):
@@ -35,21 +32,20 @@ class Program:
         self.scratch_reals.restype = ctypes.c_long
 
 
-def enable(on: bool = True) -> bool:
-    """Compile from now on where it can be done; returns whether a compiler was found."""
+def enable(on: bool = True) -> None:
+    """Whether to compile from now on: a bound of a few inputs is there before a compiler would have started."""
     global _enabled
-    _enabled = on and compiled.found()
-    return _enabled
+    _enabled = on
 
 
 def enabled() -> bool:
     """Whether programs are compiled."""
-    return _enabled
+    return _enabled and compiled.found()
 
 
 def program(source: Source) -> Program | None:
     """The source compiled and loaded; None where that is not enabled or did not work."""
-    if not _enabled:
+    if not enabled():
         return None
     with _lock:  # a second thread waits for the first one's program
         return _load(source)

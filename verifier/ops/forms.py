@@ -12,8 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .gemm import rows_times_matrix
-
 Shape = tuple[int, ...]
 
 
@@ -212,7 +210,7 @@ class _AbsoluteSums(torch.autograd.Function):
 def _row_sums(coef: Tensor, seen: Tensor) -> Tensor:
     """coef [B|1, L|1, R, q] times seen [B|1, L, S, q], summed over q: [B|1, L·R]."""
     if coef.shape[:2] == (1, 1) and seen.shape[2] == 1:
-        return rows_times_matrix(seen.squeeze(2), coef[0, 0].transpose(-1, -2)).flatten(1)
+        return (seen.squeeze(2) @ coef[0, 0].transpose(-1, -2)).flatten(1)
     return (coef * seen).sum(-1).flatten(1)
 
 

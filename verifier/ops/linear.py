@@ -7,8 +7,6 @@ from torch import Tensor
 from ..graph import Node
 from .base import Affine, Params
 from .forms import Form, Shape, Window, inside, whole, widened
-from .gemm import rows_times_matrix
-from .transposed import transposed_conv
 
 
 class Gemm(Affine):
@@ -28,7 +26,7 @@ class Gemm(Affine):
     def backward(
         self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape
     ) -> tuple[Form, ...]:
-        return (Form(rows_times_matrix(form.coef, params[node.params[0]])),)
+        return (Form(form.coef @ params[node.params[0]]),)
 
 
 class MatMul(Gemm):
@@ -58,34 +56,30 @@ class Conv(Affine):
     def backward(
         self, node: Node, params: Params, form: Form, shapes: tuple[Shape, ...], out: Shape
     ) -> tuple[Form, ...]:
-        weight, (shape,) = params[node.params[0]], shapes
+        weight, (shape,), attrs = params[node.params[0]], shapes, node.attrs
         window = window_below(node, params, form, shape)
-        if node.attrs["group"] > 1 and form.window is not None and window is not None:
-            return (self._grouped(node, weight, inside(form, out), window, (out[0], *form.window.size)),)
-        step = window_step(node, params, form, shape, out)
-        if step is not None:
-            return (Form(rows_times_matrix(inside(form, out).coef, step[0]), step[1]),)
+        if form.window is not None and window is not None:
+            seen = inside(form, out).coef
+            if attrs["group"] > 1:  # a matrix would hold every pair of channels, most apart: as images, then
+                images = self._transposed(node, seen.reshape(-1, out[0], *form.window.size), weight)
+                return (Form(images.reshape(*seen.shape[:3], -1), window),)
+            return (Form(seen @ _through(node, weight, form.window, out), window),)
         coef = whole(form, out).coef
-        back = transposed_conv(
-            coef.reshape(-1, *out),
-            weight,
-            node.attrs["strides"],
-            node.attrs["pads"],
-            node.attrs["dilations"],
-            node.attrs["group"],
-            shape,
-        )
+        full = self._transposed(node, coef.reshape(-1, *out), weight)
+        # rows and columns that the convolution never reached come back as zeros
+        top, left = attrs["pads"][:2]
+        below, beyond = top + shape[1] - full.shape[-2], left + shape[2] - full.shape[-1]
+        full = F.pad(full, (0, max(0, beyond), 0, max(0, below)))
+        back = full[..., top : top + shape[1], left : left + shape[2]]
         return (Form(back.reshape(*coef.shape[:3], -1)),)
 
     @staticmethod
-    def _grouped(node: Node, weight: Tensor, form: Form, window: Window, entries: Shape) -> Form:
-        """Window by window as an image of axes `entries`; a matrix would hold every pair of channels, most apart."""
-        images = form.coef.reshape(-1, *entries)
+    def _transposed(node: Node, rows: Tensor, weight: Tensor) -> Tensor:
+        """rows [N, out, h, w] through the convolution's transpose, padding and all."""
         attrs = node.attrs
-        back = F.conv_transpose2d(
-            images, weight, stride=tuple(attrs["strides"]), dilation=tuple(attrs["dilations"]), groups=attrs["group"]
+        return F.conv_transpose2d(
+            rows, weight, stride=tuple(attrs["strides"]), groups=attrs["group"], dilation=tuple(attrs["dilations"])
         )
-        return Form(back.reshape(*form.coef.shape[:3], -1), window)
 
     @staticmethod
     def _conv(node: Node, value: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -97,17 +91,6 @@ class Conv(Affine):
         return F.conv2d(
             value, weight, bias, node.attrs["strides"], padding, node.attrs["dilations"], node.attrs["group"]
         )
-
-
-def window_step(node: Node, params: Params, form: Form, shape: Shape, out: Shape) -> tuple[Tensor, Window] | None:
-    """The convolution as a matrix from a form's window to the wider one over its input (*v = shape), and that window.
-
-    None where there is no window, where it would be as large as the layer, or where channels come in groups.
-    """
-    window = window_below(node, params, form, shape)
-    if form.window is None or window is None or node.attrs["group"] > 1:
-        return None
-    return _through(node, params[node.params[0]], form.window, out), window
 
 
 def window_below(node: Node, params: Params, form: Form, shape: Shape) -> Window | None:

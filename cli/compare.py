@@ -91,7 +91,7 @@ def _as_json(entry: "Entry", on_front: bool) -> dict[str, Any]:
         "relaxation": config.relaxation,
         "eps": config.eps,
         "epochs": len(entry.epochs),
-        "epochs_planned": config.epochs,
+        "epochs_planned": config.total_epochs,
         "seed": config.seed,
         "natural": entry.natural,
         "certified": entry.certified,

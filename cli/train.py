@@ -76,6 +76,16 @@ def command(
     batch: Annotated[int | None, typer.Option(help="Images per step.", show_default=BY_DATASET)] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate at the start.", show_default=BY_DATASET)] = None,
     seed: Annotated[int | None, typer.Option(help="Decides every random choice.", show_default="0")] = None,
+    restarts: Annotated[
+        int | None,
+        typer.Option(help="Warm-ups from other random weights, the best goes on by training loss.", show_default="1"),
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            help="last epoch, or the best on a tenth of the training images, then held out.", show_default="last"
+        ),
+    ] = None,
     start: Annotated[
         str | None, typer.Option(help="Run, or folder with a network, of the same net: begin with its weights.")
     ] = None,
@@ -125,6 +135,7 @@ def command(
     """
     options: dict[str, Any] = {"dataset": dataset, "net": net, "method": method, "relaxation": relaxation}
     options |= {"warmup_relaxation": warmup_relaxation, "anneal": anneal, "regulariser": regulariser}
+    options |= {"restarts": restarts, "keep": keep}
     options |= {
         "options": parse_options(option) if option else None,
         "data": _absolute(data),

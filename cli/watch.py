@@ -23,7 +23,10 @@ def watch_training(config: "TrainConfig", label: str = "training", done: int = 0
         if isinstance(news, StepReport):
             latest = news
             return
-        text = f"epoch {news.epoch}/{news.epochs}  loss {news.metrics['train_loss']:.4f}  {_accuracies(news.metrics)}"
+        candidate = news.metrics.get("candidate")
+        named = "" if candidate is None else f"  candidate {candidate}/{config.restarts}"
+        text = f"epoch {news.epoch}/{news.epochs}{named}  loss {news.metrics['train_loss']:.4f}"
+        text += f"  {_accuracies(news.metrics)}"
         if latest is not None:
             text += f"  {latest.images_per_s:.0f} images/s, {_duration(latest.seconds_left)} left"
         console.print(text, markup=False)
@@ -32,7 +35,7 @@ def watch_training(config: "TrainConfig", label: str = "training", done: int = 0
         yield line
         return
 
-    with render.progress(label, config.epochs) as step:
+    with render.progress(label, config.total_epochs) as step:
         step(done)
         accuracies = ""
 

@@ -2,7 +2,7 @@
 
     runs/NAME/config.json                    the resolved configuration, with the version that wrote it
               checkpoints/00000230/model/    the network as a bundle (graph.json, params.safetensors)
-                                   state.safetensors   Adam's moments
+                                   state.safetensors   Adam's moments; weights kept to choose from, and their moments
                                    state.json          step, sums of the epoch so far, sizes of the files below
               metrics.jsonl                  one line per epoch, and every few steps
               tensorboard/                   the same as an event file
@@ -30,7 +30,8 @@ from .config import TrainConfig
 
 CONFIG_FILE, METRICS_FILE, CHECKPOINTS, MODEL = "config.json", "metrics.jsonl", "checkpoints", "model"
 FORMAT = 1
-SCALARS = ("step", "seconds", "sums", "metrics", "journal")  # of State, in state.json
+SCALARS = ("step", "seconds", "sums", "metrics", "journal", "choice")  # of State, in state.json
+KEPT, PARAM = "kept/", "param/"  # before the names of what is kept, and of the weights among it
 
 
 @dataclass
@@ -44,6 +45,8 @@ class State:
     sums: dict[str, float] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)  # of the last whole epoch
     journal: dict[str, int] = field(default_factory=dict)  # bytes of metrics.jsonl and the event file
+    kept: dict[str, Tensor] = field(default_factory=dict)  # "param/NAME" and moments, of the best so far
+    choice: dict[str, Any] = field(default_factory=dict)  # what was compared so far
 
 
 def create_run(run: Path, config: TrainConfig) -> None:
@@ -80,7 +83,9 @@ def save(run: Path, state: State, graph: Graph, constants: Mapping[str, Tensor],
         tensors = {**constants, **state.params}
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
         write_bundle(partial / MODEL, graph, arrays, metadata)
-        _put(partial / "state.safetensors", to_bytes({name: m.cpu() for name, m in state.moments.items()}))
+        held = state.moments | {f"{KEPT}{name}": value for name, value in state.kept.items()}
+        # copies: safetensors refuses two names of one memory
+        _put(partial / "state.safetensors", to_bytes({name: value.cpu().clone() for name, value in held.items()}))
         _put(partial / "state.json", json.dumps({name: getattr(state, name) for name in SCALARS}, indent=1) + "\n")
         if folder.exists():  # of a run that resumed and stopped without a step
             shutil.rmtree(folder)
@@ -102,11 +107,15 @@ def load(run: Path, trainable: Mapping[str, tuple[int, ...]]) -> State | None:
         return None
     folder = folders[-1]
     try:
-        values = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        moments = from_bytes((folder / "state.safetensors").read_bytes())
+        values = {"choice": {}, **json.loads((folder / "state.json").read_text(encoding="utf-8"))}
+        held = from_bytes((folder / "state.safetensors").read_bytes())
+        moments = {name: value for name, value in held.items() if not name.startswith(KEPT)}
+        kept = {name.removeprefix(KEPT): value for name, value in held.items() if name.startswith(KEPT)}
         arrays = read_bundle(folder / MODEL).params
         params = {name: torch.tensor(arrays[name]).reshape(shape) for name, shape in trainable.items()}
-        return State(params, moments, **{name: values[name] for name in SCALARS})
+        if kept:
+            kept |= {f"{PARAM}{name}": kept[f"{PARAM}{name}"].reshape(shape) for name, shape in trainable.items()}
+        return State(params, moments, kept=kept, **{name: values[name] for name in SCALARS})
     except (FileNotFoundError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(f"the checkpoint {folder} is damaged ({error}); delete it and start the run anew.") from None
 

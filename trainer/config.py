@@ -4,10 +4,8 @@ Defaults are the paper's (App. E) with the authors' published scripts where the 
 fractions of the schedule, so that --epochs shortens all of it alike.
 """
 
-import sys
 from collections.abc import Collection, Mapping
 from math import ceil, isinf
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -23,11 +21,6 @@ from .initialisation import INITIALISATIONS
 from .methods import METHODS, resolve_options
 from .own_data import OWN, TENSORS, own_values
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 NAMES: dict[str, Collection[str]] = {
     "dataset": (*SOURCES, OWN, TENSORS),
     "net": (*NETS, MODULE),
@@ -37,6 +30,7 @@ NAMES: dict[str, Collection[str]] = {
     "eval_relaxation": RELAXATIONS,
     "init": INITIALISATIONS,
     "crop_mode": MODES,
+    "keep": ("last", "best"),
 }
 
 
@@ -63,6 +57,9 @@ class TrainConfig(BaseModel):
     eps: float = Field(0.1, ge=0)
     eps_columns: tuple[float, ...] | None = None  # of each entry of an input, row-major; the largest is eps
     seed: int = Field(0, ge=0)
+    restarts: int = Field(1, ge=1, le=100)  # candidates that train the warm-up, of which the best goes on
+    keep: str = "last"  # the weights of the last epoch, or of the best on the training images held out
+    held_out: float = Field(0.0, ge=0, lt=1)  # share of the training images that are not trained on
     start: str | None = None  # a run, or a folder with a network of the same shape, whose weights to start from
 
     epochs: int = Field(70, ge=1)
@@ -147,6 +144,17 @@ class TrainConfig(BaseModel):
                 "warmup_relaxation has no warm-up to be used in: let eps grow, with anneal = true and an anneal_end "
                 "above 0, or leave it out",
             )
+        if self.restarts > 1 and (self.start or self.net == MODULE or not self.warmup_epochs):
+            raise PydanticCustomError(
+                "restarts",
+                "restarts = {restarts} compares warm-ups from random weights, and here {lack}; leave it out",
+                {
+                    "restarts": self.restarts,
+                    "lack": "there is no warm-up" if not self.warmup_epochs else "the weights to start from are given",
+                },
+            )
+        if self.keep == "best" and not self.held_out:
+            raise PydanticCustomError("keep", "keep = best compares epochs on held_out images; give it, such as 0.1")
         return self
 
     @model_validator(mode="after")
@@ -177,8 +185,13 @@ class TrainConfig(BaseModel):
         """Whole epochs that hold the warm-up, the steps before `anneal_end`."""
         return ceil(round(self.anneal_end * self.epochs, 9)) if self.anneal else 0
 
+    @property
+    def total_epochs(self) -> int:
+        """Those of the schedule, and the warm-ups of the other candidates."""
+        return self.epochs + (self.restarts - 1) * self.warmup_epochs
 
-WARMUP = ("warmup_relaxation",)  # what means nothing without a warm-up
+
+SHARE_HELD_OUT = 0.1  # where the best epoch is to be kept
 
 _LONG = {  # schedule of CIFAR-10 and TinyImageNet: eps is 0 in the first epoch, and grows over 80
     "epochs": 160,
@@ -244,28 +257,24 @@ def _by_method(dataset: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _staged(values: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` where trained weights are started from: these need no warm-up, unless it is given.
+    """`values` with the defaults that depend on others: weights that are started from need no warm-up.
 
-    A default for the warm-up alone is none where there is no warm-up.
+    Defaults for the warm-up alone are left out where there is none, or nothing to choose.
     """
-    if values.get("start") is not None:
+    started = values.get("start") is not None
+    if started:
         values = {"anneal": False, "regulariser": False, **values}
     no_ramp = values.get("anneal") is False or _given_or_default(values, "anneal_end") == 0
-    return {name: value for name, value in values.items() if name in given or name not in WARMUP or not no_ramp}
+    unused = {"warmup_relaxation"} if no_ramp else set()
+    if no_ramp or started or values.get("net") == MODULE:
+        unused.add("restarts")
+    if values.get("keep") == "best":
+        values = {"held_out": SHARE_HELD_OUT, **values}
+    return {name: value for name, value in values.items() if name in given or name not in unused}
 
 
 def _given_or_default(values: Mapping[str, Any], name: str) -> Any:
     return values.get(name, TrainConfig.model_fields[name].default)
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The table in a configuration file. Raises InputError: no such file, or not TOML."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"there is no configuration file {path}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid TOML: {error}.") from None
 
 
 def _sentence(detail: ErrorDetails, options: Collection[str]) -> str:

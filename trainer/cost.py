@@ -133,7 +133,7 @@ def cost(config: TrainConfig, epochs: Sequence[Mapping[str, Any]]) -> Cost:
         return own * epoch["processes"]
 
     used = sum(map(hours, measured))
-    left = config.epochs - done
+    left = config.total_epochs - done
     rate = sum(epoch["images_per_s"] * epoch["train_seconds"] for epoch in measured) / max(total("train_seconds"), 1e-9)
     return Cost(
         config.dataset,
@@ -144,7 +144,7 @@ def cost(config: TrainConfig, epochs: Sequence[Mapping[str, Any]]) -> Cost:
         last["workers"],
         last["actors"],
         done,
-        config.epochs,
+        config.total_epochs,
         rate,
         total("train_seconds") / len(measured),
         total("evaluation_seconds") / len(measured),

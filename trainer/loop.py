@@ -27,6 +27,7 @@ from .journal import Journal, NoJournal
 from .methods import METHODS
 from .randomness import stream
 from .reports import EpochReport, Report, StepReport
+from .selection import choose_candidate, keep_best
 from .setup import Setup, keep_held_out, prepare
 from .updates import Take, updates
 
@@ -77,6 +78,7 @@ def _run(
 ) -> dict[str, Any]:
     state.params = {name: value.to(setup.device) for name, value in state.params.items()}
     state.moments = {name: value.to(setup.device) for name, value in state.moments.items()}
+    state.kept = {name: value.to(setup.device) for name, value in state.kept.items()}
     with ThreadPoolExecutor(workers) as pool, updates(setup, state, pool, actors) as take:
         if new and setup.group.leads:  # only now, when nothing more can be refused
             checkpoint.create_run(run, setup.config)
@@ -118,7 +120,7 @@ class _Loop:
 
     def run_to_end(self) -> None:
         state, per_epoch = self.state, self.plan.steps_per_epoch
-        while state.step < self.plan.steps:
+        while state.step < self.plan.total_steps:
             for chosen in self.batches_left():
                 began = time.monotonic()
                 loss = self.step(chosen)
@@ -130,20 +132,20 @@ class _Loop:
 
     def batches_left(self) -> Iterator[Tensor]:
         """Indices of the images of each batch that the epoch under way has not seen; the shuffle is the epoch's own."""
-        epoch, done = divmod(self.state.step, self.plan.steps_per_epoch)
+        epoch, done = divmod(self.plan.own_step(self.state.step), self.plan.steps_per_epoch)
         order = torch.randperm(self.plan.images, generator=stream(self.config.seed, "shuffle", epoch))
         return iter(order.to(self.setup.device).split(self.config.batch)[done:])
 
     def step(self, chosen: Tensor) -> float:
         """One update of the parameters from the images `chosen` [B]; returns the loss."""
         plan, state = self.plan, self.state
-        x, y = self.setup.train_images(chosen, state.step), self.setup.train_y[chosen]
+        x, y = self.setup.train_images(chosen, plan.own_step(state.step)), self.setup.train_y[chosen]
         found = self.take(x, y)
         if not (math.isfinite(found.loss) and math.isfinite(found.norm)):
             raise GlscertError(
-                f"training stopped at step {state.step + 1} of {plan.steps}: the loss is {found.loss} and the norm of "
-                f"its gradient {found.norm}. The last checkpoint in {self.run} is kept; start anew with a smaller lr "
-                "or eps."
+                f"training stopped at step {state.step + 1} of {plan.total_steps}: the loss is {found.loss} and the "
+                f"norm of its gradient {found.norm}. The last checkpoint in {self.run} is kept; start anew with a "
+                "smaller lr or eps."
             )
         state.params, state.moments = found.params, found.moments
         state.step += 1
@@ -160,15 +162,16 @@ class _Loop:
         self.step_seconds = seconds if self.step_seconds == 0 else 0.95 * self.step_seconds + 0.05 * seconds
         rate = min(self.config.batch, plan.images) / self.step_seconds
         epoch = (state.step - 1) // plan.steps_per_epoch + 1
-        left = (plan.steps - state.step) * self.step_seconds + (plan.epochs - epoch + 1) * self.evaluation_seconds
-        self.report(StepReport(state.step, plan.steps, epoch, plan.epochs, loss, rate, left))
+        evaluations = plan.total_epochs - epoch + 1
+        left = (plan.total_steps - state.step) * self.step_seconds + evaluations * self.evaluation_seconds
+        self.report(StepReport(state.step, plan.total_steps, epoch, plan.total_epochs, loss, rate, left))
         if state.step % self.config.log_steps == 0:
             record = {"kind": "step", "loss": loss, **self.schedules(), "images_per_s": round(images / seconds, 1)}
             self.journal.write(state.step, record)
 
     def schedules(self) -> dict[str, float]:
         """What the step taken last was taken with; sigma only where the method has noise."""
-        step, method = self.state.step - 1, METHODS[self.config.method]
+        step, method = self.plan.own_step(self.state.step - 1), METHODS[self.config.method]
         found = {"eps": self.plan.eps(step), "lr": self.plan.lr(step)}
         if method.sigma is not None:
             options = method.options(**self.config.options)
@@ -176,27 +179,33 @@ class _Loop:
         return found
 
     def finish_epoch(self) -> None:
-        """Test accuracies, the epoch's line, a checkpoint."""
+        """Which weights go on, their test accuracies, the epoch's line, a checkpoint."""
         state, plan = self.state, self.plan
         began = time.monotonic()
-        accuracies = self.setup.accuracies(state.params, self.pool)
+        schedules, images = self.schedules(), state.sums.pop("images")
+        chosen = choose_candidate(state, plan, state.sums["loss"] / images)
+        accuracies = self.setup.held_accuracies(state.params, self.pool)
+        chosen |= keep_best(state, plan, accuracies)
+        accuracies |= self.setup.accuracies(state.params, self.pool)
         self.evaluation_seconds = time.monotonic() - began
         state.seconds += self.evaluation_seconds
-        images = state.sums.pop("images")
         measured = self.meter.epoch(state.sums, images, self.evaluation_seconds)
         state.metrics = {
             "kind": "epoch",
             "epoch": state.step // plan.steps_per_epoch,
-            **self.schedules(),
+            **chosen,
+            **schedules,
             **{f"train_{name}": total / images for name, total in state.sums.items()},
             **accuracies,
             "seconds": round(state.seconds, 3),
             **measured,
         }
         state.sums = {}
+        if plan.choosing(state.step) and plan.own_step(state.step) == 0:
+            state.params, state.moments = self.setup.initial_params(plan.stage(state.step)), {}
         self.journal.write(state.step, state.metrics)
         self.save()
-        self.report(EpochReport(state.metrics["epoch"], plan.epochs, state.metrics))
+        self.report(EpochReport(state.metrics["epoch"], plan.total_epochs, state.metrics))
 
     def due(self) -> bool:
         """Whether a checkpoint inside an epoch is due."""

@@ -10,9 +10,11 @@ from .schedules import multi_step, smooth_eps
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps are numbered from 0 through the whole run; an epoch has `steps_per_epoch`, the last batch may be short.
+    """Steps are numbered from 0; an epoch has `steps_per_epoch`, and its last batch may be short.
 
-    The warm-up are the steps while eps grows, of which there may be none.
+    With `restarts` candidates the run's steps are those of one warm-up after the other (in whole epochs), then those
+    of the chosen one's schedule that are left. `stage`, `choosing` and `own_step` take the run's step, all else the
+    step within one network's schedule. The warm-up are the steps while eps grows, of which there may be none.
     """
 
     config: TrainConfig
@@ -24,15 +26,41 @@ class Plan:
         return ceil(self.images / self.config.batch)
 
     @property
-    def epochs(self) -> int:
-        return self.config.epochs
-
-    @property
     def steps(self) -> int:
+        """Those of one network's schedule."""
         return self.config.epochs * self.steps_per_epoch
 
+    @property
+    def total_steps(self) -> int:
+        return self.total_epochs * self.steps_per_epoch
+
+    @property
+    def total_epochs(self) -> int:
+        return self.config.total_epochs
+
+    @property
+    def candidate_steps(self) -> int:
+        """Those of one candidate, before the choice."""
+        return self.config.warmup_epochs * self.steps_per_epoch
+
+    def choosing(self, step: int) -> bool:
+        """Whether the run's step is one of a candidate's, of several."""
+        return self.config.restarts > 1 and step < self.config.restarts * self.candidate_steps
+
+    def stage(self, step: int) -> int:
+        """The candidate, from 0, that the run's step belongs to; their number after the choice; 0 without one."""
+        if self.config.restarts == 1:
+            return 0
+        return min(step // self.candidate_steps, self.config.restarts)
+
+    def own_step(self, step: int) -> int:
+        """The run's step within the schedule of the network that takes it."""
+        if self.choosing(step):
+            return step % self.candidate_steps
+        return step - (self.config.restarts - 1) * self.candidate_steps
+
     def at(self, fraction: float) -> int:
-        """The step at which this fraction of the run is done."""
+        """The step at which this fraction of the schedule is done."""
         return round(fraction * self.steps)
 
     def warming(self, step: int) -> bool:

@@ -33,7 +33,7 @@ from .randomness import stream
 
 
 class Bounding(NamedTuple):
-    """The loss by a relaxation: bounds are taken of `chunk` images at a time, autograd keeps those of at most `kept`."""
+    """The loss by a relaxation; bounds are taken of `chunk` images at a time, kept for the gradient of `kept`."""
 
     objective: Objective
     chunk: int
@@ -57,15 +57,18 @@ class Setup:
     given: Params | None = None  # weights to start from, of a network that a user wrote
     group: Group = ALONE  # the processes that share the work
     columns: tuple[str, ...] | None = None  # names of a table's features
+    held: tuple[Tensor | Pixels, Tensor] | None = None  # images and labels that are not trained on
 
     @property
     def chunk(self) -> int:
         return self.bounding[self.config.relaxation].chunk
 
-    def initial_params(self) -> Params:
+    def initial_params(self, candidate: int = 0) -> Params:
         if self.given is not None:
             return self.given
-        return INITIALISATIONS[self.config.init](self.net, stream(self.config.seed, "init"))
+        counters = (candidate,) if candidate else ()
+        drawn = INITIALISATIONS[self.config.init](self.net, stream(self.config.seed, "init", *counters))
+        return {name: value.to(self.device) for name, value in drawn.items()}
 
     def train_images(self, chosen: Tensor, step: int) -> Tensor:
         """The images [B, *v] numbered `chosen` [B], augmented if the configuration says so."""
@@ -76,6 +79,16 @@ class Setup:
 
     def accuracies(self, params: Params, pool: Executor) -> dict[str, float]:
         """Natural and certified accuracy of the test images, at the final eps; the certificate is the relaxation's."""
+        return self._accuracies(params, self.test_x, self.test_y, pool)
+
+    def held_accuracies(self, params: Params, pool: Executor) -> dict[str, float]:
+        """The same of the training images held out, if any are."""
+        if self.held is None:
+            return {}
+        found = self._accuracies(params, *self.held, pool)
+        return {f"held_{name}": value for name, value in found.items()}
+
+    def _accuracies(self, params: Params, x: Tensor | Pixels, y: Tensor, pool: Executor) -> dict[str, float]:
         config = self.config
 
         def count(chunk: tuple[Tensor, Tensor]) -> Tensor:
@@ -84,11 +97,12 @@ class Setup:
                 bounds = self.objective.bounds(params, *chunk, config.eps, config.eval_relaxation, every_box=False)
                 return torch.stack([right.sum(), (bounds.lower > 0).all(1).sum()])
 
-        chunks = list(zip(self.test_x.split(self.chunk), self.test_y.split(self.chunk), strict=True))
-        counts = list(pool.map(count, self.group.share(chunks)))
+        parts = [slice(first, first + self.chunk) for first in range(0, len(y), self.chunk)]
+        chunks = [(x[part], y[part]) for part in self.group.share(parts)]
+        counts = list(pool.map(count, chunks))
         none = torch.zeros(2, dtype=torch.int64, device=self.device)
         natural, certified = self.group.add({"counts": sum(counts, none)})["counts"].tolist()
-        return {"natural": natural / len(self.test_x), "certified": certified / len(self.test_x)}
+        return {"natural": natural / len(y), "certified": certified / len(y)}
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -174,8 +188,7 @@ def assemble(config: TrainConfig, net: Architecture, splits: Splits, given: Para
         high=_on(device, high),
         relaxation_options=config.relaxation_options,
     )
-    stored, train_y = (torch.from_numpy(part).to(device) for part in (splits.train_x, splits.train_y))
-    train_x = Pixels(stored) if stored.dtype == torch.uint8 else stored
+    (train_x, train_y), held = _train_and_held_out(splits, config, device)
     test_x, test_y = (
         torch.from_numpy(part[: config.eval_images]).to(device) for part in (splits.test_x, splits.test_y)
     )
@@ -194,7 +207,27 @@ def assemble(config: TrainConfig, net: Architecture, splits: Splits, given: Para
         {name: _bounding(name, objective, net, config, device) for name in config.relaxations},
         given,
         columns=splits.columns,
+        held=held,
     )
+
+
+def _train_and_held_out(splits: Splits, config: TrainConfig, device: torch.device) -> list[Any]:
+    """The training images and labels, and those held out (None: none are); a function of the seed."""
+    count = len(splits.train_y)
+    held = round(config.held_out * count)
+    if config.held_out > 0 and not 0 < held < count:
+        raise InputError(
+            f"held_out = {config.held_out} of {count} training inputs leaves {held} of them to compare by."
+        )
+    order = torch.randperm(count, generator=stream(config.seed, "held_out")).numpy()
+    found: list[Any] = []
+    for chosen in (np.sort(order[held:]), np.sort(order[:held])) if held else (slice(None), None):
+        if chosen is None:
+            found.append(None)
+            continue
+        x, y = (torch.from_numpy(part[chosen]).to(device) for part in (splits.train_x, splits.train_y))
+        found.append((Pixels(x) if x.dtype == torch.uint8 else x, y))
+    return found
 
 
 def _bounding(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from glscert.verifier.errors import InputError
 
 from .checkpoint import State
-from .evaluation import Update
+from .evaluation import Search, Update
 from .methods import METHODS
 from .minibatch import Minibatch
 from .optimiser import adam, clip
@@ -35,11 +35,21 @@ def updates(setup: Setup, state: State, pool: Executor, actors: int) -> Iterator
         if setup.group.size > 1:
             raise InputError(f"torchrun shares gradients, and {config.method} has none; use --actors instead.")
         options = method.options(**config.options)
-        search = method.search(_fitness(setup, state), state.params, state.moments, options, actors=actors, pool=pool)
-        with closing(search):
+        fitness, begin = _fitness(setup, state), method.search
+        with ExitStack() as opened:
+
+            def of_stage() -> Search:
+                opened.close()
+                search = begin(fitness, state.params, state.moments, options, actors=actors, pool=pool)
+                return opened.enter_context(closing(search))
+
+            search, stage = of_stage(), setup.plan.stage(state.step)
 
             def take(x: Tensor, y: Tensor) -> Update:
-                plan, step = setup.plan, state.step
+                nonlocal search, stage
+                plan, step = setup.plan, setup.plan.own_step(state.step)
+                if plan.stage(state.step) != stage:  # other weights are to be searched from
+                    search, stage = of_stage(), plan.stage(state.step)
                 seed = stream(config.seed, "noise", step).initial_seed()
                 return search.step(
                     Batch(x, y, plan.eps(step), plan.reg_weight(step), plan.relaxation(step)), seed, plan.lr(step)
@@ -52,7 +62,7 @@ def updates(setup: Setup, state: State, pool: Executor, actors: int) -> Iterator
         gradient = method.gradient
 
         def take(x: Tensor, y: Tensor) -> Update:
-            plan, step = setup.plan, state.step
+            plan, step = setup.plan, setup.plan.own_step(state.step)
             evaluate, options = _minibatch(setup, step, pool, x, y), method.options(**config.options)
             noise = stream(config.seed, "noise", step)
             found = gradient(evaluate, state.params, noise, options, plan.decays(step))

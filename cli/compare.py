@@ -83,7 +83,7 @@ def _reports(given: Sequence[str]) -> dict[str, Path]:
 
 
 def _as_json(entry: "Entry", on_front: bool) -> dict[str, Any]:
-    config, found = entry.config, entry.verified
+    config, found, idle = entry.config, entry.verified, entry.idle_channels
     return {
         "run": str(entry.run),
         "net": config.net,
@@ -102,6 +102,9 @@ def _as_json(entry: "Entry", on_front: bool) -> dict[str, Any]:
         "verified_images": None if found is None else found.images,
         "report": None if found is None else str(found.path),
         "seconds": entry.epochs[-1]["seconds"],
+        "dead_channels": None if idle is None else idle[0],
+        "active_channels": None if idle is None else idle[1],
+        "channels": None if idle is None else idle[2],
         "pareto": on_front,
     }
 
@@ -116,9 +119,15 @@ def _show(entries: "Sequence[Entry]", rows: Sequence[dict[str, Any]]) -> None:
         found = "-" if entry.verified is None else f"{_percent(row['verified'])} of {row['verified_images']}"
         accuracies = (_percent(row["natural"]), _percent(row["certified"]), row["certified_by"], found)
         star = " *" if row["pareto"] else ""
-        cells.append((entry.run.name + star, *settings, *accuracies, f"{row['seconds']:.0f}"))
-    title = f"{entries[0].source}, test images; * no other run is as good in both natural and certified"
-    render.results().print(render.table(title, (*columns, "seconds"), cells))
+        idle = (
+            "-" if row["channels"] is None else f"{row['dead_channels']}/{row['active_channels']} of {row['channels']}"
+        )
+        cells.append((entry.run.name + star, *settings, *accuracies, idle, f"{row['seconds']:.0f}"))
+    title = (
+        f"{entries[0].source}, test images; * no other run is as good in both natural and certified; dead/on: channels "
+        "that are 0 on all training images looked at, or always active"
+    )
+    render.results().print(render.table(title, (*columns, "dead/on", "seconds"), cells))
     for entry in entries:
         if entry.verified is not None and abs(entry.verified.natural - entry.natural) > 0.01:
             render.logs().print(

@@ -32,7 +32,7 @@ def test_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     found = blocks("training.md")
-    assert [kind for kind, _ in found] == ["python", "console", "python", "console"]
+    assert [kind for kind, _ in found] == ["python", "console", "python", "console", "console"]
     for kind, text in found:
         if kind == "python":
             exec(compile(text, "docs/training.md", "exec"), {"__name__": "example"})

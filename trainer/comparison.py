@@ -9,6 +9,7 @@ from glscert.verifier.answer.record import VERIFIED, VERIFIED_BEFORE, checksum, 
 from glscert.verifier.errors import InputError
 
 from .architectures import SOURCES
+from .channels import from_record
 from .checkpoint import read_config
 from .config import TrainConfig
 from .journal import read_epochs
@@ -49,6 +50,15 @@ class Entry(NamedTuple):
     def proved(self) -> float:
         """The certified accuracy that is known best: that of `glscli verify`, else the run's own."""
         return self.certified if self.verified is None else self.verified.certified
+
+    @property
+    def idle_channels(self) -> tuple[int, int, int] | None:
+        """How many channels are dead, how many always active, and of how many; None: not looked at yet."""
+        layers = next((found for record in reversed(self.epochs) if (found := from_record(record))), [])
+        if not layers:
+            return None
+        dead, active = sum(len(layer.dead) for layer in layers), sum(len(layer.active) for layer in layers)
+        return dead, active, sum(layer.channels for layer in layers)
 
     @property
     def evaluated_by(self) -> str:

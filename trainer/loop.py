@@ -19,6 +19,7 @@ from torch import Tensor
 from glscert.verifier.errors import GlscertError
 
 from . import checkpoint
+from .channels import as_record, survey
 from .checkpoint import State
 from .config import TrainConfig
 from .cost import Meter
@@ -197,6 +198,7 @@ class _Loop:
             **schedules,
             **{f"train_{name}": total / images for name, total in state.sums.items()},
             **accuracies,
+            **self.channels(),
             "seconds": round(state.seconds, 3),
             **measured,
         }
@@ -206,6 +208,16 @@ class _Loop:
         self.journal.write(state.step, state.metrics)
         self.save()
         self.report(EpochReport(state.metrics["epoch"], plan.total_epochs, state.metrics))
+
+    def channels(self) -> dict[str, Any]:
+        """At the end of the warm-up, after the choice, and of the run: which channels do no work."""
+        state, plan, setup = self.state, self.plan, self.setup
+        warmed = not plan.choosing(state.step) and plan.own_step(state.step) == plan.candidate_steps
+        if not setup.group.leads or not (warmed or state.step == plan.total_steps):
+            return {}
+        return as_record(
+            survey(setup.objective, state.params, setup.train_x, setup.train_y, self.config.eps, setup.chunk)
+        )
 
     def due(self) -> bool:
         """Whether a checkpoint inside an epoch is due."""

@@ -199,3 +199,21 @@ def test_populations_and_starts_that_cannot_be(tmp_path, arguments, sentence):
     done = invoke(*QUICK, "--runs-dir", tmp_path / "runs", *arguments)
     assert isinstance(done.exception, InputError) and sentence in str(done.exception)
     assert not (tmp_path / "runs").exists()
+
+
+def test_stages_from_the_command_line(tmp_path):
+    stages = ["--warmup-relaxation", "crown-ibp", "--restarts", "2", "--keep", "best", "--no-regulariser"]
+    place = ["--runs-dir", tmp_path, "--run"]
+    done = invoke(*QUICK, "--epochs", "3", *stages, *place, "first", "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    expected = {"warmup_relaxation": "crown-ibp", "restarts": 2, "keep": "best", "held_out": 0.1, "regulariser": False}
+    assert expected.items() <= result.items() and result["result"]["epoch"] == 4
+    assert "epoch 1/4  candidate 1/2" in done.stderr and "epoch 4/4  loss" in done.stderr
+    started = invoke(*QUICK, "--start", "first", *place, "second", "--json")
+    assert started.exit_code == 0, started.output
+    assert {"anneal": False, "regulariser": False, "restarts": 1}.items() <= json.loads(started.stdout).items()
+    compared = invoke("compare", "first", "second", "--runs-dir", tmp_path)
+    assert "4" in compared.stdout and "dead/on" in compared.stdout
+    refused = invoke(*QUICK, "--start", "first", "--anneal", "--restarts", "2", *place, "third")
+    assert isinstance(refused.exception, InputError) and "weights to start from are given" in str(refused.exception)

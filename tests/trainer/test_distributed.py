@@ -22,8 +22,9 @@ RUNS = {
     "rgs": {"relaxation": "crown-ibp", "method": "rgs", "robust_weight": 0.5},
     "pgd": {"relaxation": "ibp", "method": "pgd", "augment": True},
     "taps": {"relaxation": "ibp", "method": "taps", "anneal_end": 0.5},
+    "staged": {"method": "grad", "warmup_relaxation": "ibp", "epochs": 2, "restarts": 2, "keep": "best"},
 }
-STOPPED = {"relaxation": "ibp", "method": "rgs", "batch": 500, "epochs": 2, "checkpoint_steps": 1}
+STOPPED = {"relaxation": "ibp", "method": "rgs", "batch": 500, "epochs": 2, "restarts": 2, "checkpoint_steps": 1}
 
 CHILD = """
 import json, sys
@@ -109,7 +110,7 @@ def test_two_processes_equal_one(together, tmp_path, name):
 def test_resumed_together_is_uninterrupted(together):
     files = [model_folder(together / name) / "params.safetensors" for name in ("whole", "stopped")]
     assert files[0].read_bytes() == files[1].read_bytes()
-    assert len((together / "whole" / "metrics.jsonl").read_text().splitlines()) == 2
+    assert len((together / "whole" / "metrics.jsonl").read_text().splitlines()) == 3
 
 
 def test_the_command_line_reports_once(tmp_path):

@@ -55,6 +55,10 @@ def whole(tmp_path, small):
 METHODS = {"rgs": {"method": "rgs"}, "pgpe": {"method": "pgpe", "options": {"population": 8, "sigma_lr": 100.0}}}
 
 
+# Two candidates of six steps each; the kill below is in the middle of the second.
+STAGED = {"staged": {"method": "rgs", "restarts": 2, "warmup_relaxation": "crown-ibp"}}
+
+
 @pytest.mark.parametrize("stopped", [1, 3, 6, 7, 11])
 @pytest.mark.parametrize("method", METHODS)
 def test_resumed_is_uninterrupted(tmp_path, small, method, stopped):
@@ -79,11 +83,12 @@ train(Path(sys.argv[1]), config, report=lambda news: time.sleep(60 if getattr(ne
 """
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS | STAGED)
 def test_killed_and_resumed_is_uninterrupted(tmp_path, small, method):
     whole, run = tmp_path / "whole", tmp_path / "killed"
-    train(whole, small(**METHODS[method]), report=ignore)
-    command = [sys.executable, "-c", CHILD, str(run), json.dumps(METHODS[method])]
+    choices = (METHODS | STAGED)[method]
+    train(whole, small(**choices), report=ignore)
+    command = [sys.executable, "-c", CHILD, str(run), json.dumps(choices)]
     child = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
     deadline = time.monotonic() + 60
     while not (run / "checkpoints" / "00000009" / "state.json").exists() and time.monotonic() < deadline:

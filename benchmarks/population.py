@@ -30,8 +30,8 @@ from glscert.trainer.memory import peak_bytes
 from glscert.trainer.methods.pgpe import Options
 from glscert.trainer.objective import Objective
 from glscert.trainer.population import MEBIBYTE, Batch, Population
-from glscert.trainer.updates import BUDGET
 from glscert.verifier.bounds import RELAXATIONS
+from glscert.verifier.bounds.device import exact_float32, gets
 
 EPOCH = 60_000 * 256  # evaluations: MNIST's training images and the paper's population
 
@@ -52,7 +52,7 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
     x = torch.rand(longest, *source.shape, generator=generator).to(device)
     y = torch.randint(0, source.classes, (longest,), generator=generator).to(device)
     before = resident_mib(device)
-    budget = args.memory_budget or BUDGET[device.type]
+    budget = args.memory_budget or gets(device).budget
     fitness = Population(objective, args.images, args.members, device)
     fitness = fitness.within(budget, params, Batch(x, y, args.eps))
     images, members = fitness.images, fitness.members
@@ -60,7 +60,7 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
     batch = Batch(x[:images], y[:images], args.eps)
     stack = {name: value.expand(members, *value.shape).clone() for name, value in params.items()}
     part = peak_bytes(lambda: fitness(stack, batch))
-    with ThreadPoolExecutor(args.threads) as pool:
+    with exact_float32(device), ThreadPoolExecutor(args.threads) as pool:
         options = Options(population=population, symmetric=population % 2 == 0)
         search = Evolution(fitness, params, {}, members=members, pool=pool, **dict(options))
 

@@ -105,7 +105,9 @@ def command(
         float | None,
         typer.Option(help="MiB a thread may take for the bounds of pgpe's population.", show_default="128, cuda: 4096"),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda.", show_default="cpu")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, or cuda:1 for the second GPU.", show_default="cpu")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file with any of these, and more; options here win over it.")
     ] = None,
@@ -160,6 +162,7 @@ def command(
         raise InputError(f"--resume continues with the run's own configuration; leave {named} out, or start a new run.")
 
     from glscert import trainer
+    from glscert.trainer.device import named_device
     from glscert.trainer.distributed import joined
     from glscert.verifier.ops import compiled
 
@@ -179,7 +182,7 @@ def command(
             render.logs().print(f"{'resuming' if resume else 'training'} {folder}{together}", markup=False)
             if resolved.label and not resume:
                 render.logs().print(render.label_column(resolved.label, Path(str(resolved.data)).name), markup=False)
-            if resolved.device == "cpu" and not compiled.enabled():
+            if named_device(resolved.device).type == "cpu" and not compiled.enabled():
                 render.logs().print(
                     "no C compiler is found, so bounds are taken without a compiled program, several times slower: "
                     "install gcc or clang, or `pip install ziglang`, if there is much to train.",

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import fx, nn
 
+from glscert.verifier.bounds.device import exact_float32
 from glscert.verifier.errors import InputError, UnsupportedError
 from glscert.verifier.ops import evaluate
 
@@ -89,7 +90,7 @@ def _exported(module: nn.Module, shape: tuple[int, ...]) -> torch.export.Exporte
 
 def _check_equal(module: nn.Module, net: Architecture, shape: tuple[int, ...]) -> None:
     x = torch.rand(3, *shape, generator=torch.Generator().manual_seed(0))
-    with _evaluating(module):
+    with _evaluating(module), exact_float32(_device(module)):
         expected = module(x.to(_device(module))).cpu()
         params = {name: torch.from_numpy(value) for name, value in net.constants.items()} | start(module, net)
         found = evaluate(net.graph, params, x)

@@ -2,13 +2,12 @@
 
 import torch
 
+from glscert.verifier.bounds.device import gets
 from glscert.verifier.bounds.extent import coefficients_of_all
 
 from .architectures import Architecture
 from .objective import Objective
 
-ROOM = {"cpu": 1 << 25, "cuda": 1 << 27}  # bytes of forms; autograd keeps four to seven times as many (DeepPoly)
-MOST = {"cpu": 128, "cuda": 1024}  # images: more are no faster
 BY_INTERVALS = ("ibp", "crown-ibp")  # relaxations that back-substitute no neurons
 
 
@@ -17,10 +16,10 @@ def images_kept(objective: Objective, net: Architecture, device: torch.device) -
     weights = {name: torch.empty(shape, device="meta") for name, shape in net.parameters.items()}
     taken = 4 * coefficients_of_all(objective.graph, {**objective.constants, **weights}, device)
     many = objective.relaxation in BY_INTERVALS or taken == 0
-    return 1 << 30 if many else max(1, ROOM[device.type] // taken)
+    return 1 << 30 if many else max(1, gets(device).kept // taken)
 
 
 def images_at_once(kept: int, batch: int, device: torch.device) -> int:
     """Images per bound evaluation, a power of two; on a CPU at most half of a batch, for a second thread."""
-    most = min(MOST[device.type], kept, -(-batch // 2) if device.type == "cpu" else batch)
+    most = min(gets(device).images, kept, -(-batch // gets(device).chunks))
     return 1 << (most.bit_length() - 1)

@@ -82,7 +82,7 @@ class TrainConfig(BaseModel):
     crop_mode: str = "zeros"  # which are 0 as in the paper, or as its "edge" is in the authors' code
 
     chunk: int | None = Field(None, ge=1)  # images per bound evaluation; None: by the memory these take
-    members: int = Field(32, ge=1)  # of a population per bound evaluation: its parts, for threads and actors
+    members: int | None = Field(None, ge=1)  # of a population at a time, for threads and actors; None: by device
     memory_budget: float | None = Field(None, gt=0)  # MiB a thread may take for a part; fewer images, members if less
     device: str = "cpu"
     eval_relaxation: str | None = None  # of the test accuracy after each epoch; None: the training's own

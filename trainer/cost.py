@@ -16,6 +16,7 @@ import torch
 from glscert.verifier.errors import InputError
 
 from .config import TrainConfig
+from .device import named_device
 
 # Fields of an epoch's record that depend on clock and machine; "seconds" sums over all epochs, the rest is its own.
 MEASURED = (
@@ -128,7 +129,7 @@ def cost(config: TrainConfig, epochs: Sequence[Mapping[str, Any]]) -> Cost:
 
     def hours(epoch: Mapping[str, Any]) -> float:
         busy = epoch["train_seconds"] + epoch["evaluation_seconds"]
-        on_clock = config.device == "cpu" and not epoch["actors"]
+        on_clock = named_device(config.device).type == "cpu" and not epoch["actors"]
         own = float(epoch["cpu_seconds"] if on_clock else busy * max(1, epoch["actors"])) / 3600
         return own * epoch["processes"]
 

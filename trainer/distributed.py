@@ -16,6 +16,8 @@ from torch import Tensor
 
 from glscert.verifier.errors import GlscertError, InputError
 
+from .device import named_device
+
 T = TypeVar("T")
 MOST_CHARACTERS = 4096
 
@@ -86,9 +88,9 @@ def joined(device: str) -> Iterator[Group]:
     if not (distributed.is_available() and distributed.is_torchelastic_launched()):
         yield ALONE
         return
-    kind = torch.device(device).type
-    if kind not in ("cpu", "cuda"):
-        raise InputError(f"device = {device!r} cannot be shared by torchrun; supported: cpu, cuda.")
+    kind = named_device(device).type
+    if device != kind:
+        raise InputError(f"torchrun gives each process a device of its own; give {kind}, not {device}.")
     try:
         distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
     except (RuntimeError, ValueError) as error:

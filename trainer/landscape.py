@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from glscert.verifier.bounds.device import exact_float32, gets
 from glscert.verifier.errors import GlscertError, InputError
 
 from .evaluation import Params
@@ -22,7 +23,6 @@ from .objective import Objective
 from .population import Batch, Population
 from .randomness import stream
 from .setup import Setup
-from .updates import BUDGET
 
 Losses = Callable[[Params], Tensor]  # of stacked parameters, each [P, *shape]: [P]
 Tick = Callable[[float], None]
@@ -49,7 +49,8 @@ def gradient_direction(objective: Objective, params: Params, batch: Batch, *, ch
 
     Raises GlscertError where the gradient is zero or no number.
     """
-    found = Minibatch(objective, batch.x, batch.y, batch.eps, chunk, pool)(params).gradient
+    with exact_float32(batch.x.device):
+        found = Minibatch(objective, batch.x, batch.y, batch.eps, chunk, pool)(params).gradient
     length = float(torch.stack([g.square().sum() for g in found.values()]).sum().sqrt())
     if not 0 < length < float("inf"):
         raise GlscertError(f"the gradient of the loss has length {length}, which is no direction; take other images.")
@@ -58,9 +59,9 @@ def gradient_direction(objective: Objective, params: Params, batch: Batch, *, ch
 
 def batch_losses(setup: Setup, objective: Objective, params: Params, batch: Batch, pool: Executor) -> Losses:
     """The mean loss of a batch, of many weights such as `params` at once. Raises InputError: too little memory."""
-    config = setup.config
-    population = Population(objective, setup.chunk, config.members, setup.device)
-    fitted = population.within(config.memory_budget or BUDGET[setup.device.type], params, batch)
+    config, given = setup.config, gets(setup.device)
+    population = Population(objective, setup.chunk, config.members or given.members, setup.device)
+    fitted = population.within(config.memory_budget or given.budget, params, batch)
     return lambda stack: fitted(stack, batch, pool)[0]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from glscert.verifier.bounds.device import exact_float32
 from glscert.verifier.errors import GlscertError
 
 from . import checkpoint
@@ -80,7 +81,8 @@ def _run(
     state.params = {name: value.to(setup.device) for name, value in state.params.items()}
     state.moments = {name: value.to(setup.device) for name, value in state.moments.items()}
     state.kept = {name: value.to(setup.device) for name, value in state.kept.items()}
-    with ThreadPoolExecutor(workers) as pool, updates(setup, state, pool, actors) as take:
+    pooled, exact = ThreadPoolExecutor(workers), exact_float32(setup.device)
+    with exact, pooled as pool, updates(setup, state, pool, actors) as take:
         if new and setup.group.leads:  # only now, when nothing more can be refused
             checkpoint.create_run(run, setup.config)
             keep_held_out(run, setup.config)

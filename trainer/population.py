@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from glscert.verifier.bounds.device import exact_float32
 from glscert.verifier.errors import InputError
 
 from . import regulariser
@@ -60,7 +61,8 @@ class Population:
         groups = list(_split(stack, self.members))
         images = list(zip(batch.x.split(self.images), batch.y.split(self.images), strict=True))
         tasks = [(group, chunk) for group in groups for chunk in images]
-        sums = list((map if pool is None else pool.map)(lambda task: self._sums(task[0], task[1], batch), tasks))
+        with exact_float32(self.device):  # here, as actors are processes of their own
+            sums = list((map if pool is None else pool.map)(lambda task: self._sums(task[0], task[1], batch), tasks))
         found = [
             self._finish(group, sums[i * len(images) : (i + 1) * len(images)], batch) for i, group in enumerate(groups)
         ]

@@ -20,6 +20,7 @@ from .architectures import MODULE, SOURCES, Architecture, build
 from .augmentation import check_augmentable, flip_and_crop
 from .chunks import images_at_once, images_kept
 from .config import TrainConfig
+from .device import usable_device
 from .distributed import ALONE, Group
 from .evaluation import Params
 from .initialisation import INITIALISATIONS
@@ -166,7 +167,7 @@ def assemble(config: TrainConfig, net: Architecture, splits: Splits, given: Para
 
     Raises InputError: no such device, radii or inputs that do not fit, a network that the method cannot train.
     """
-    device = _device(config.device)
+    device = usable_device(config.device)
     if config.augment:
         check_augmentable(splits.source.shape, config.crop_mode, config.low, config.high)
     for relaxation in config.relaxations:
@@ -241,12 +242,3 @@ def _bounding(
 
 def _on(device: torch.device, entries: Entries) -> float | Tensor:
     return torch.tensor(entries, dtype=torch.float32, device=device) if isinstance(entries, np.ndarray) else entries
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch's own, one without that device built in
-        raise InputError(f"device = {name!r} cannot be used: {str(error).splitlines()[0]}.") from None
-    return device

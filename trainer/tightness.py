@@ -15,6 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from glscert.verifier.bounds.device import exact_float32
+
 from .evaluation import Params
 from .objective import Objective, proved
 
@@ -56,7 +58,7 @@ class Certifier:
     ) -> None:
         self.objective, self.params, self.pool, self.chunk = objective, params, pool, chunk
         self.images = len(x)
-        with torch.no_grad():
+        with torch.no_grad(), exact_float32(x.device):
             right = torch.cat([objective.scores(params, part).argmax(1) for part in x.split(chunk)]) == y
         self.x, self.y = x[right], y[right]
 
@@ -70,7 +72,8 @@ class Certifier:
         if len(self.x) == 0:
             return 0.0
         chunks = zip(self.x.split(self.chunk), self.y.split(self.chunk), strict=True)
-        return sum(self.pool.map(count, chunks)) / self.images
+        with exact_float32(self.x.device):
+            return sum(self.pool.map(count, chunks)) / self.images
 
     def reach(self, relaxation: str, start: float) -> float:
         """The first of `start`, twice that, … up to 1, at which the relaxation certifies nothing."""

@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
+from typing import Any
 
 from torch import Tensor
 
+from glscert.verifier.bounds.device import gets
 from glscert.verifier.errors import InputError
 
 from .checkpoint import State
@@ -19,8 +21,6 @@ from .randomness import stream
 from .setup import Setup
 
 Take = Callable[[Tensor, Tensor], Update]
-
-BUDGET = {"cpu": 128.0, "cuda": 4096.0}  # MiB: on a CPU, where CNN3-tiny and CNN3 are at their fastest
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def updates(setup: Setup, state: State, pool: Executor, actors: int) -> Iterator
         if setup.group.size > 1:
             raise InputError(f"torchrun shares gradients, and {config.method} has none; use --actors instead.")
         options = method.options(**config.options)
-        fitness, begin = _fitness(setup, state), method.search
+        fitness, begin = _fitness(setup, state, options, actors), method.search
         with ExitStack() as opened:
 
             def of_stage() -> Search:
@@ -95,11 +95,13 @@ def _minibatch(setup: Setup, step: int, pool: Executor, x: Tensor, y: Tensor) ->
     )
 
 
-def _fitness(setup: Setup, state: State) -> Population:
+def _fitness(setup: Setup, state: State, options: Any, actors: int) -> Population:
     config, device = setup.config, setup.device
-    population = Population(setup.objective, setup.chunk, config.members, device, config.l1, setup.net.weights)
+    share = -(-options.population // max(1, actors))  # so that no actor is idle
+    members = config.members or min(gets(device).members, share)
+    population = Population(setup.objective, setup.chunk, members, device, config.l1, setup.net.weights)
     example = Batch(setup.train_x[:1], setup.train_y[:1], config.eps, setup.plan.reg_weight(0))
     for name in config.relaxations:
-        budget = config.memory_budget or BUDGET.get(device.type, BUDGET["cuda"])
+        budget = config.memory_budget or gets(device).budget
         population = population.within(budget, state.params, example._replace(relaxation=name))
     return population

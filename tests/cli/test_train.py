@@ -119,7 +119,7 @@ def test_resume_of_a_finished_run_shows_it(tmp_path):
         (["--method", "taps", "--option", "relus=3"], "relus = 3, but the network has 2"),
         (["--resume"], "no training run"),
         (["--dataset", "mnist", "--net", "cnn3", "--data-dir", "FILE"], "is not a folder"),
-        (["--device", "abacus"], "device = 'abacus' cannot be used"),
+        (["--device", "abacus"], "device = 'abacus' is not supported; give cpu, cuda"),
         (["--dataset", "digits", "--net", "cnn5", "--lr", "0"], "lr = 0.0 must be greater"),
         (["--config", "none.toml"], "no configuration file"),
         (["--label", "first"], "names a column of a .csv"),

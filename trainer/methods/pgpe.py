@@ -78,6 +78,8 @@ def search(
             f"{fitness.members} at a time. Ask for fewer actors, or set members lower in the configuration."
         )
     gpus = fitness.device.type == "cuda"
+    if actors > 1 and fitness.device.index:
+        raise InputError(f"--actors gives each process a GPU of its own; give --device cuda, not {fitness.device}.")
     return Evolution(
         fitness, params, moments, members=fitness.members, actors=actors, gpus=gpus, pool=pool, **dict(options)
     )

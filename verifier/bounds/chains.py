@@ -13,6 +13,7 @@ from ..ops import OPERATORS, Affine, Lines, Params, compiled
 from ..ops.chain import Chain, Step
 from ..ops.chain_rows import StepLines, substitution
 from ..ops.forms import Form
+from .device import gets
 
 
 class Links(NamedTuple):
@@ -26,10 +27,10 @@ class Links(NamedTuple):
 def chain_below(graph: Graph, params: Params, name: str, radii: Container[str], device: torch.device) -> Links | None:
     """From the nonlinearity of the value `name` to a radius, for the compiled program; None: torch does it.
 
-    So it is where there is no compiler, off the CPU, where anything but kinked functions and plain convolutions is in
+    So it is where there is no compiler, on a GPU, where anything but kinked functions and plain convolutions is in
     between, and where a value in between is read twice.
     """
-    if device.type != "cpu" or not compiled.enabled():
+    if not (gets(device).compiled and compiled.enabled()):
         return None
     producers, found = graph.producers(), Links([name], [], [])
     readers = Counter(value for node in graph.nodes for value in node.inputs)

@@ -11,10 +11,9 @@ from ..ops import Box, Lines, Params
 from ..ops.forms import identity, identity_bounds
 from .backward import lower_bound
 from .chains import all_compiled
+from .device import gets
 from .extent import coefficients
 from .substitution import Anchor
-
-_CACHE = 1 << 22  # bytes of one form, of the few that are alive together
 
 
 def neuron_bounds(
@@ -27,14 +26,15 @@ def neuron_bounds(
 ) -> Box:
     """Both bounds of every neuron of a value [B, *v]; `until_stable` as in `lower_bound`, for a value with one axis.
 
-    On a CPU a few inputs at a time, or a few channels of one input, so that the forms stay in cache; all at once where
-    the program compiled for the chain below sees to that.
+    On a CPU a few inputs at a time, or a few channels of one input, so that the forms stay in cache; all at once on a
+    GPU, and where the program compiled for the chain below sees to that.
     """
     shape, point = graph.shapes[name], base.centres[graph.input]
     total, channels = len(point), shape[0] if len(shape) == 3 else prod(shape)
     size, width = total, channels
-    if point.device.type == "cpu" and not all_compiled(graph, params, name, base.radii, point.device):
-        room = _CACHE // point.element_size() * channels // coefficients(graph, params, name)  # channels that fit
+    tile = gets(point.device).tile
+    if tile is not None and not all_compiled(graph, params, name, base.radii, point.device):
+        room = tile // point.element_size() * channels // coefficients(graph, params, name)  # channels that fit
         size, width = min(total, max(1, room // channels)), min(channels, max(1, room))
     boxes = until_stable if until_stable and len(shape) == 1 else {}
     cuts = [_tiles(values, size, total) for values in (lines, base.centres, base.radii, boxes)]

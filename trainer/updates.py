@@ -41,7 +41,11 @@ def updates(setup: Setup, state: State, pool: Executor, actors: int) -> Iterator
             def take(x: Tensor, y: Tensor) -> Update:
                 plan, step = setup.plan, state.step
                 seed = stream(config.seed, "noise", step).initial_seed()
-                return search.step(Batch(x, y, plan.eps(step), plan.reg_weight(step)), seed, plan.lr(step))
+                batch, evaluate = (
+                    Batch(x, y, plan.eps(step), plan.reg_weight(step)),
+                    _minibatch(setup, step, pool, x, y),
+                )
+                return search.step(batch, seed, plan.lr(step), evaluate)
 
             yield take
     elif method.gradient is not None:

@@ -3,8 +3,8 @@
     g = 1/n sum_i grad L(theta + e_i),   e_i ~ N(0, sigma^2 I)
 
 an unbiased gradient of the loss smoothed over the weights, E_e L(theta + e); n = 2 suffices. Antithetic noise comes in
-pairs e, -e, so that what the gradient has of odd order in e cancels: of two samples it takes off about two thirds of
-the variance (benchmarks/control_variate.py). It is not the default, as the paper draws each anew, and whether it trains
+pairs e, -e, so that what the gradient has of odd order in e cancels: of two samples it takes off 60 to 75 % of the
+variance (benchmarks/control_variate.py). It is not the default, as the paper draws each anew, and whether it trains
 better networks has not been measured.
 """
 

@@ -41,8 +41,11 @@ class Update(NamedTuple):
 class Search(Protocol):
     """A method that takes the steps itself; what it keeps between them is in `Update.moments`."""
 
-    def step(self, batch: Any, seed: int, lr: float) -> Update:
-        """The update from a mini-batch (a `population.Batch`), with whatever is random drawn from `seed`."""
+    def step(self, batch: Any, seed: int, lr: float, evaluate: Evaluate | None = None) -> Update:
+        """The update from a mini-batch (a `population.Batch`), with whatever is random drawn from `seed`.
+
+        `evaluate` gives gradients on the same mini-batch to a method that can use them.
+        """
         ...
 
     def close(self) -> None:

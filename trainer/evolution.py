@@ -18,7 +18,9 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from . import ray_cluster
-from .evaluation import Params, Update
+from .evaluation import Evaluate, Params, Update
+from .methods import rgs
+from .randomness import stream
 
 _log = logging.getLogger("evotorch")
 _log.setLevel(logging.ERROR)  # of the import: that the logger is configured already, where it is
@@ -36,7 +38,8 @@ class Evolution:
     """PGPE (a `Search`) from the centre `params`, continued where `moments` holds the state of an earlier step.
 
     fitness(stack, batch, pool): losses [P] and shares proved [P] of stacked parameters, float64 on the CPU.
-    `members` is the most that an actor evaluates at a time, `actors` the number of processes (0: this one).
+    `members` is the most that an actor evaluates at a time, `actors` the number of processes (0: this one). `control`
+    names the gradient that is the control variate, `control_samples` are those of RGS; see `methods.pgpe`.
     """
 
     def __init__(
@@ -52,6 +55,8 @@ class Evolution:
         ranking: str,
         optimiser: str,
         symmetric: bool,
+        control: str,
+        control_samples: int,
         members: int,
         actors: int = 0,
         gpus: bool = False,
@@ -59,6 +64,7 @@ class Evolution:
     ) -> None:
         self.shapes = {name: tuple(value.shape) for name, value in params.items()}
         self.device = next(iter(params.values())).device
+        self.control, self.control_samples = control, control_samples
         self.problem = _Problem(fitness, self.shapes, members, actors, gpus, pool)
         self.search = _Generation(
             self.problem,
@@ -74,12 +80,13 @@ class Evolution:
         )
         self._restore({name.removeprefix(STATE): value.cpu() for name, value in moments.items()})
 
-    def step(self, batch: Any, seed: int, lr: float) -> Update:
+    def step(self, batch: Any, seed: int, lr: float, evaluate: Evaluate | None = None) -> Update:
         """One generation on `batch`, drawn from `seed`; the update has the population's mean loss and share proved.
 
-        Raises GlscertError where an actor is lost.
+        `evaluate` is the same mini-batch, for the control variate. Raises GlscertError where an actor is lost.
         """
         self.problem.batch = batch
+        self.search.linear = None if self.control == "none" else self._linear(evaluate, seed)
         self.problem.manual_seed(seed)
         for group in self.search.optimizer.param_groups:
             group["lr"] = lr
@@ -87,14 +94,29 @@ class Evolution:
                 group["max_speed"] = 2 * lr
         with ray_cluster.failures():
             self.search.step()
-        centre = self.search.status["center"].clone().to(self.device)  # evotorch's own cannot be written to
-        params = {name: value[0] for name, value in unflatten(centre[None], self.shapes).items()}
+        params = self._named("center")
         loss, certified = self.search.population.access_evals().mean(0).tolist()
         return Update(params, self._state(), loss, certified, float(torch.linalg.vector_norm(self.search.gradient)))
 
     def close(self) -> None:
         """Ends the actors."""
         self.problem.close()
+
+    def _linear(self, evaluate: Evaluate | None, seed: int) -> Tensor:
+        """The control variate's gradient [n], with noise of its own, independent of the population's."""
+        if evaluate is None:
+            raise ValueError("a control variate needs the mini-batch's gradients")
+        params, shifts = self._named("center"), None
+        if self.control == "rgs":
+            noise = rgs.antithetic(params, self.control_samples, stream(seed, "noise", 1))
+            shifts = {name: value * noise[name] for name, value in self._named("stdev").items()}
+        gradient = evaluate(params, shifts).gradient
+        return torch.cat([gradient[name].flatten() for name in params]).cpu()
+
+    def _named(self, status: str) -> Params:
+        """A copy of evotorch's own, which cannot be written to, as parameters."""
+        values = self.search.status[status].clone().to(self.device)
+        return {name: value[0] for name, value in unflatten(values[None], self.shapes).items()}
 
     def _state(self) -> Params:
         state = {"sigma": self.search.status["stdev"].clone()}
@@ -123,19 +145,28 @@ def unflatten(values: Tensor, shapes: dict[str, tuple[int, ...]]) -> Params:
 
 
 class _Generation(PGPE):
-    """PGPE whose step ends with the update, where evotorch's own waits for the next step: the same sequence."""
+    """PGPE whose step ends with the update, where evotorch's own waits for the next step: the same sequence.
+
+    `linear` [n] is the gradient of a linear function that is taken off the losses; the gradient of its mean, sigma^2
+    times it in evotorch's scale, is added to the estimate.
+    """
+
+    linear: Tensor | None = None
 
     def _step_non_distributed(self) -> None:
         population = SolutionBatch(self.problem, popsize=self._popsize, empty=True)
         self._distribution.sample(out=population.access_values(), generator=self.problem)
         self.problem.evaluate(population)
         self._population = population
+        values, losses = population.access_values(keep_evals=True), population.access_evals(0)
+        mu, sigma = self._distribution.mu, self._distribution.sigma
+        if self.linear is not None:
+            losses = losses - (values - mu) @ self.linear
         gradients = self._distribution.compute_gradients(
-            population.access_values(keep_evals=True),
-            population.access_evals(0),
-            objective_sense="min",
-            ranking_method=self._ranking_method,
+            values, losses, objective_sense="min", ranking_method=self._ranking_method
         )
+        if self.linear is not None:
+            gradients["mu"] = gradients["mu"] - sigma**2 * self.linear  # evotorch ascends
         self.gradient = gradients["mu"]
         self._update_distribution(gradients)
 

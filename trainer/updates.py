@@ -51,9 +51,8 @@ def updates(setup: Setup, state: State, pool: Executor, actors: int) -> Iterator
                 if plan.stage(state.step) != stage:  # other weights are to be searched from
                     search, stage = of_stage(), plan.stage(state.step)
                 seed = stream(config.seed, "noise", step).initial_seed()
-                return search.step(
-                    Batch(x, y, plan.eps(step), plan.reg_weight(step), plan.relaxation(step)), seed, plan.lr(step)
-                )
+                batch = Batch(x, y, plan.eps(step), plan.reg_weight(step), plan.relaxation(step))
+                return search.step(batch, seed, plan.lr(step), _minibatch(setup, step, pool, x, y))
 
             yield take
     elif method.gradient is not None:

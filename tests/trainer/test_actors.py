@@ -17,7 +17,8 @@ def weights(run):
 
 def test_two_actors_take_the_steps_of_one_process(tmp_path, small, capfd):
     stages = {"relaxation": "deeppoly", "warmup_relaxation": "ibp"}
-    config = small(method="pgpe", **stages, batch=720, options={"population": 16}, members=4)
+    options = {"population": 16, "control": "rgs"}
+    config = small(method="pgpe", **stages, batch=720, options=options, members=4)
     alone = train(tmp_path / "one", config, report=ignore)
     capfd.readouterr()
     shared = train(tmp_path / "two", config, report=ignore, actors=2)

@@ -17,7 +17,7 @@ def test_defaults_are_the_papers():
     config = resolve({"dataset": "mnist"})
     assert (config.epochs, config.batch, config.lr, config.lr_decay, config.grad_clip) == (70, 256, 5e-4, 0.2, 10)
     assert (config.robust_weight, config.fast_reg, config.init, config.eps) == (1, 0.5, "fast", 0.1)
-    assert config.options == {"sigma": 1e-3, "decay": 0.4, "samples": 2}
+    assert config.options == {"sigma": 1e-3, "decay": 0.4, "samples": 2, "antithetic": False}
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,8 @@ def whole(tmp_path, small):
 
 
 # One method that follows gradients, and one with a search and a state of its own.
-METHODS = {"rgs": {"method": "rgs"}, "pgpe": {"method": "pgpe", "options": {"population": 8, "sigma_lr": 100.0}}}
+PGPE = {"population": 8, "sigma_lr": 100.0, "control": "rgs"}
+METHODS = {"rgs": {"method": "rgs"}, "pgpe": {"method": "pgpe", "options": PGPE}}
 
 
 # Two candidates of six steps each; the kill below is in the middle of the second.

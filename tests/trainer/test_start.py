@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from glscert.trainer import METHODS, model_folder, resume, train
-from glscert.trainer.checkpoint import load_weights
+from glscert.trainer.checkpoint import load, load_weights
 from glscert.verifier.errors import InputError
 from glscert.verifier.graph import read_bundle
 
@@ -40,6 +40,20 @@ def test_a_run_starts_from_the_weights_of_another(tmp_path, small, trained, meth
     for name, value in read_bundle(model_folder(trained)).params.items():
         held = read_bundle(model_folder(tmp_path / "run")).params[name]
         assert (held == value).all()
+
+
+@pytest.mark.parametrize("before", ["rgs", "pgpe"])
+def test_pgpe_starts_from_any_method_with_moments_of_its_own(tmp_path, small, before):
+    population = {"options": {"population": 4}}
+    given = population if before == "pgpe" else {}
+    train(tmp_path / "before", small(method=before, epochs=1, **given), report=ignore)
+    options = {**population["options"], "control": "grad", "sigma": 0.02, "sigma_lr": 0.0}
+    config = small(method="pgpe", start=str(tmp_path / "before"), options=options, epochs=1)
+    metrics = train(tmp_path / "run", config, report=ignore)
+    assert metrics["sigma"] == pytest.approx(0.02)  # not what the run before had come to
+    shapes = {name: value.shape for name, value in read_bundle(model_folder(tmp_path / "run")).params.items()}
+    moments = load(tmp_path / "run", shapes).moments
+    assert moments["pgpe/step"].item() == 6  # Adam's, counted anew
 
 
 def test_a_folder_with_a_network_will_do(trained):

@@ -8,6 +8,12 @@ Pairs theta + e_i, theta - e_i, e_i ~ N(0, sigma^2), of n = P / 2, with losses r
 so that g_theta is sigma^2 times an unbiased gradient of the smoothed loss E L(theta + e). No gradient of the bounds is
 taken, so that any relaxation will do. The sampling, the formulas and the optimisers are evotorch's; see `evolution`.
 
+Bounds do have gradients almost everywhere, in every relaxation here, and the option `control` makes of them a control
+variate. With g the gradient at theta (`grad`) or the mean of antithetic RGS (`rgs`) on the same mini-batch, whose noise
+is independent of the e_i, losses are replaced by r(theta + e) - g e, and sigma^2 g is added to g_theta. E (g e) e is
+sigma^2 g for any g, so that the mean stays; only what the loss has beside its linear part is left to chance. From the
+sum r+_i + r-_i the linear part cancels, so that g_sigma is the same as without.
+
 The paper states n_ps = 256, sigma = 1e-3, the schedule, a PGD-trained start, and that evotorch was used. What it leaves
 open, and what is taken here:
 
@@ -50,12 +56,25 @@ class Options(BaseModel):
     ranking: Literal["raw", "centered", "linear", "nes", "normalized"] = "raw"
     optimiser: Literal["adam", "clipup", "sgd"] = "adam"
     symmetric: bool = True  # antithetic pairs; else each member has a noise of its own
+    control: Literal["none", "grad", "rgs"] = "none"  # whose gradient is the control variate
+    control_samples: int = Field(2, ge=2, multiple_of=2)  # of rgs
 
     @model_validator(mode="after")
     def _pairs(self) -> "Options":
         if self.symmetric and self.population % 2:
             raise PydanticCustomError(
                 "pairs", "population = {n} must be even: noise comes in pairs", {"n": self.population}
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _losses(self) -> "Options":
+        if self.control != "none" and self.ranking != "raw":
+            raise PydanticCustomError(
+                "control",
+                "control = {control} takes the linear part off the losses themselves, and ranking = {ranking} keeps "
+                "only their order or scale; set ranking = raw, or control = none",
+                {"control": self.control, "ranking": self.ranking},
             )
         return self
 

@@ -1,14 +1,22 @@
 """PGPE: evotorch's estimate against analytic gradients, what its options do, and its state."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
 
 from glscert.trainer import resolve
+from glscert.trainer.evaluation import Evaluation
 from glscert.trainer.evolution import Evolution
 from glscert.trainer.methods import METHODS, pgpe
+from glscert.trainer.minibatch import Minibatch
+from glscert.trainer.objective import Objective
+from glscert.trainer.population import Batch, Population
+from glscert.verifier.data import load_dataset
 from glscert.verifier.errors import InputError
+from glscert.verifier.graph import load_model
 
 SIZE = 6
 MATRIX = torch.diag(torch.arange(1.0, SIZE + 1)) + 0.3
@@ -21,6 +29,20 @@ def quadratic(stack, batch, pool):
     p = torch.cat([stack["a"].flatten(1), stack["b"]], 1).double()
     losses = ((p @ MATRIX.double()) * p).sum(1) / 2 + p @ LINEAR.double()
     return batch * losses, torch.zeros_like(losses)
+
+
+def slopes(params, shifts=None):
+    """The quadratic's gradient at `params`, or its mean over the shifts: an `Evaluate` of the batch 1."""
+    points = flat(params)[None]
+    if shifts is not None:
+        points = points + torch.cat([shifts["a"].flatten(1), shifts["b"]], 1)
+    mean = (points @ MATRIX + LINEAR).mean(0)
+    return Evaluation(0.0, None, {"a": mean[:4].reshape(2, 2), "b": mean[4:]})
+
+
+def wrong_slopes(params, shifts=None):
+    """Of another function, from which the losses differ by more than before."""
+    return Evaluation(0.0, None, {"a": torch.full((2, 2), 3.0), "b": torch.tensor([-5.0, 1.0])})
 
 
 def flat(params):
@@ -58,6 +80,78 @@ def test_sigma_follows_the_curvature_within_its_standard_error():
     expected = sigma * MATRIX.diagonal() * (pairs - 1) / pairs  # the baseline b is the mean of the same losses
     assert ((changes.mean(0) - expected).abs() < 4 * error).all()
     assert (changes.mean(0) > 0).all()
+
+
+@pytest.mark.parametrize(("control", "evaluate"), [("grad", slopes), ("rgs", slopes), ("grad", wrong_slopes)])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_a_control_variate_leaves_the_mean_of_the_estimate(control, evaluate, symmetric):
+    sigma, generations, population = 0.1, 200, 64
+    ends = [
+        flat(evolve(sigma=sigma, symmetric=symmetric, control=control).step(1.0, seed, 1.0, evaluate).params)
+        for seed in range(generations)
+    ]
+    estimates = (flat(CENTRE) - torch.stack(ends)) / sigma**2
+    error = estimates.std(0) / math.sqrt(generations) + 1e-4
+    expected, linear = MATRIX @ flat(CENTRE) + LINEAR, flat(evaluate(CENTRE).gradient)
+    if not symmetric:  # evotorch's baseline is the mean of the same losses
+        expected = expected - (expected - linear) / population
+    assert ((estimates.mean(0) - expected).abs() < 4 * error).all()
+
+
+@pytest.mark.parametrize("control", ["grad", "rgs"])
+def test_a_control_variate_takes_all_chance_out_of_a_quadratic_and_none_of_its_sigma(control):
+    """f(+) - f(-) of a quadratic is linear in the noise; from f(+) + f(-) a linear function cancels."""
+    plain = evolve(sigma_lr=1.0, sigma_max_change=10.0).step(1.0, 7, 1.0)
+    found = evolve(sigma_lr=1.0, sigma_max_change=10.0, control=control).step(1.0, 7, 1.0, slopes)
+    estimate = (flat(CENTRE) - flat(found.params)) / 0.1**2
+    torch.testing.assert_close(estimate, MATRIX @ flat(CENTRE) + LINEAR, rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(flat(plain.params), flat(found.params), atol=1e-4)
+    torch.testing.assert_close(found.moments["pgpe/sigma"], plain.moments["pgpe/sigma"], rtol=1e-5, atol=1e-7)
+    assert found.loss == plain.loss
+
+
+def test_the_noise_of_the_control_variate_is_not_the_populations():
+    seen = {}
+
+    def recording(params, shifts=None):
+        seen.update(shifts)
+        return slopes(params, shifts)
+
+    search = evolve(control="rgs", control_samples=4)
+    search.step(1.0, 7, 0.0, recording)
+    of_control = torch.cat([seen["a"].flatten(1), seen["b"]], 1)
+    torch.testing.assert_close(of_control[:2], -of_control[2:])
+    of_population = search.search.population.values - flat(CENTRE)
+    assert torch.cdist(of_control, of_population).min() > 1e-3
+    assert of_control.std().item() == pytest.approx(0.1, rel=0.6)
+
+
+@pytest.fixture
+def trained(shared):
+    """DeepPoly's loss of the shipped CNN3-tiny on 32 images of MNIST, and its weights."""
+    model = load_model(Path(__file__).parents[3] / "models" / "mnist-cnn3-tiny.onnx")
+    images = load_dataset("mnist", "test", shared / "data")
+    batch = Batch(torch.tensor(images.x[:32]), torch.tensor(images.y[:32]), 0.1)
+    params = {name: torch.tensor(value) for name, value in model.params.items()}
+    return Objective(model.graph, {}, "deeppoly", 10), params, batch
+
+
+def test_a_control_variate_cuts_the_variance_tenfold_on_images(trained):
+    """At trained weights, where the loss bends within sigma, the mean gradient does what that at a point cannot."""
+    objective, params, batch = trained
+    fitness = Population(objective, 32, 8, torch.device("cpu"))
+
+    def variance(**control):
+        search = Evolution(fitness, params, {}, members=8, **dict(pgpe.Options(population=8, **control)))
+        with ThreadPoolExecutor(1) as pool:
+            evaluate = Minibatch(objective, *batch[:3], 32, pool)
+            found = []
+            for seed in range(12):
+                search.step(batch, seed, 0.0, evaluate)
+                found.append(search.search.gradient)
+        return torch.stack(found).var(0).sum().item()
+
+    assert variance(control="rgs", control_samples=8) < variance() / 10
 
 
 def test_loss_is_the_mean_of_the_population_before_the_step():
@@ -133,6 +227,12 @@ def test_defaults_are_the_papers(given, expected):
         ({"ranking": "best"}, "ranking = 'best' must be 'raw', 'centered'"),
         ({"optimiser": "lion"}, "optimiser = 'lion' must be 'adam'"),
         ({"sigma": 0.0}, "sigma = 0.0 must be greater"),
+        ({"control": "pgd"}, "control = 'pgd' must be 'none', 'grad' or 'rgs'"),
+        (
+            {"control": "rgs", "ranking": "centered"},
+            "ranking = centered keeps only their order",
+        ),
+        ({"control_samples": 3}, "control_samples = 3 must be a multiple of 2"),
     ],
 )
 def test_a_bad_option_is_a_sentence(options, sentence):

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from glscert.trainer import METHODS
+from glscert.trainer import METHODS, resolve
 from glscert.trainer.evaluation import Evaluation
 from glscert.trainer.methods import rgs
+from glscert.verifier.errors import InputError
 
 
 def cubic(params, shifts=None):
@@ -29,6 +30,28 @@ def test_rgs_smooths_the_loss_over_the_weights():
     options = rgs.Options(sigma=0.5, samples=20_000)
     found = rgs.gradient(cubic, params, torch.Generator().manual_seed(0), options, 0)
     assert found.gradient["p"].item() == pytest.approx(3 * 0.25, rel=0.05)  # d/dm E (m + e)^3 = 3 (m^2 + sigma^2)
+
+
+def test_antithetic_noise_cancels_what_is_odd():
+    """Of 3 (p + e)^2 the mean over a pair is 3 (p^2 + e^2): the part linear in the noise is gone."""
+    params = {"p": torch.tensor([1.0, -2.0, 3.0])}
+    options = rgs.Options(sigma=0.1, samples=4, antithetic=True)
+    found = rgs.gradient(cubic, params, torch.Generator().manual_seed(5), options, 0)
+    noise = 0.1 * torch.randn(2, 3, generator=torch.Generator().manual_seed(5))
+    torch.testing.assert_close(found.gradient["p"], 3 * (params["p"] ** 2 + (noise**2).mean(0)))
+
+
+@pytest.mark.parametrize(("samples", "antithetic"), [(1, False), (3, False), (2, True), (20_000, True)])
+def test_samples_are_any_number_or_pairs(samples, antithetic):
+    params = {"p": torch.zeros(2, 3)}
+    options = rgs.Options(samples=samples, antithetic=antithetic, sigma=1.0)
+    draw = rgs.antithetic if antithetic else rgs.independent
+    assert draw(params, options.samples, torch.Generator())["p"].shape == (samples, 2, 3)
+
+
+def test_a_pair_needs_two():
+    with pytest.raises(InputError, match="samples = 3 must be even: antithetic noise comes in pairs"):
+        resolve({"options": {"samples": 3, "antithetic": True}})
 
 
 def test_without_noise_rgs_is_grad():

@@ -1,6 +1,7 @@
 """What benchmarks/reproduction.py can make: rows of the paper's tables and our own, by groups."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +35,11 @@ class Row(NamedTuple):
         return ["train", *schedule, *what, *self.options.split()]
 
     @property
+    def short(self) -> bool:
+        """Whether less is trained than the paper does, or the command by default."""
+        return self.start.short if self.start else self.schedule not in (PAPER, DEFAULT)
+
+    @property
     def key(self) -> str:
         """The name and a digest of all that decides the weights: with other options it is another row."""
         parts = [self.dataset, self.net, self.eps, *self.options.split(), self.start.key if self.start else ""]
@@ -62,15 +68,16 @@ def row(net: str, method: str, relaxation: str | None, options: str = "", **more
 def then(start: Row, method: str, relaxation: str, options: str = SECOND, **more: Any) -> Row:
     """From the weights of `start`; at full eps throughout, as is the default of --start."""
     made = row(start.net, method, relaxation, options, eps=start.eps)
-    words = ", ".join(f"{value} epochs" if name == "epochs" else f"{name} {value}" for name, value in _pairs(options))
+    words = ", ".join(_words(options))
     more = {"schedule": f"{start.schedule}, then {words}", "name": f"{start.name}-then-{method}-{relaxation}"} | more
     label = f"{start.label}, then {made.label}"
     return made._replace(label=label, start=start, dataset=start.dataset, **more)
 
 
-def _pairs(options: str) -> list[tuple[str, str]]:
+def _words(options: str) -> Iterator[str]:
     words = options.replace("--option ", "--").replace("=", " ").replace("--", "").split()
-    return list(zip(words[::2], words[1::2], strict=True))
+    for name, value in zip(words[::2], words[1::2], strict=True):
+        yield f"{name} {value}" if name != "epochs" else "1 epoch" if value == "1" else f"{value} epochs"
 
 
 def stages(ibp: Row) -> list[Row]:

@@ -148,3 +148,19 @@ def test_the_command_makes_the_page_from_the_results_alone(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "no row any more" in done.stderr
     assert "| 2 | 90.00 ± 0.00 | 80.00 ± 0.00 |" in page.read_text()
+
+
+def test_figures_are_of_what_has_been_made(tmp_path):
+    from reproduction_figures import draw, pareto
+
+    first, second = two_rows()
+    draw(tmp_path, [first, second], [])
+    assert not list(tmp_path.iterdir())
+    records = [record(first, 0), record(first, 1, 92.0, 82.0), record(second, 0, 95.0, 50.0)]
+    draw(tmp_path, [first, second], records)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["reproduction-pareto.png", "reproduction-seeds.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
+    (panel,) = pareto([first, second], records).axes
+    assert "below: IBP, GRAD, then DeepPoly, RGS 95.0 / 50.0" in panel.get_xlabel()
+    marks = [tuple(place) for dots in panel.collections if hasattr(dots, "get_sizes") for place in dots.get_offsets()]
+    assert [pytest.approx(mark) for mark in marks] == [(91.0, 81.0), (89.76, 82.46)]

@@ -60,6 +60,9 @@ def command(
             show_default="by method",
         ),
     ] = None,
+    warmup_relaxation: Annotated[
+        str | None, typer.Option(help="Relaxation of the warm-up, while eps grows.", show_default="--relaxation")
+    ] = None,
     eps: Annotated[
         str | None,
         typer.Option(help="Radius in input units, 0.1 or 2/255; or one per entry, 0.1,0,0.2.", show_default=BY_DATASET),
@@ -75,6 +78,18 @@ def command(
     seed: Annotated[int | None, typer.Option(help="Decides every random choice.", show_default="0")] = None,
     start: Annotated[
         str | None, typer.Option(help="Run, or folder with a network, of the same net: begin with its weights.")
+    ] = None,
+    anneal: Annotated[
+        bool | None,
+        typer.Option("--anneal/--no-anneal", help="Warm-up: let eps grow.", show_default="on, off with --start"),
+    ] = None,
+    regulariser: Annotated[
+        bool | None,
+        typer.Option(
+            "--regulariser/--no-regulariser",
+            help="Keep boxes small in the warm-up (Shi et al., 2021).",
+            show_default="on, off with --start",
+        ),
     ] = None,
     memory_budget: Annotated[
         float | None,
@@ -109,6 +124,7 @@ def command(
     Your own table, one feature frozen: glscli train --data rows.csv --eps 0.1,0,0.05
     """
     options: dict[str, Any] = {"dataset": dataset, "net": net, "method": method, "relaxation": relaxation}
+    options |= {"warmup_relaxation": warmup_relaxation, "anneal": anneal, "regulariser": regulariser}
     options |= {
         "options": parse_options(option) if option else None,
         "data": _absolute(data),

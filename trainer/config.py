@@ -6,7 +6,7 @@ fractions of the schedule, so that --epochs shortens all of it alike.
 
 import sys
 from collections.abc import Collection, Mapping
-from math import isinf
+from math import ceil, isinf
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ NAMES: dict[str, Collection[str]] = {
     "net": (*NETS, MODULE),
     "method": METHODS,
     "relaxation": RELAXATIONS,
+    "warmup_relaxation": RELAXATIONS,
     "eval_relaxation": RELAXATIONS,
     "init": INITIALISATIONS,
     "crop_mode": MODES,
@@ -58,6 +59,7 @@ class TrainConfig(BaseModel):
     options: dict[str, Any] = Field(default={}, validate_default=True)  # the method's own
     relaxation: str = "deeppoly"
     relaxation_options: dict[str, Any] = Field(default={}, validate_default=True)  # the relaxation's own
+    warmup_relaxation: str | None = None  # while eps grows; None: relaxation
     eps: float = Field(0.1, ge=0)
     eps_columns: tuple[float, ...] | None = None  # of each entry of an input, row-major; the largest is eps
     seed: int = Field(0, ge=0)
@@ -69,10 +71,12 @@ class TrainConfig(BaseModel):
     lr: float = Field(5e-4, gt=0)
     lr_decay: float = Field(0.2, gt=0, le=1)
     milestones: tuple[float, ...] = (50 / 70, 60 / 70)  # of the schedule, where lr and RGS's sigma decay
+    anneal: bool = True  # eps grows in the warm-up; False: full from the first step
     anneal_start: float = Field(0.0, ge=0, le=1)  # of the schedule: eps is 0 before,
     anneal_end: float = Field(20 / 70, ge=0, le=1)  # and full after
     init: str = "fast"
-    fast_reg: float = Field(0.5, ge=0)
+    regulariser: bool = True  # in the warm-up
+    fast_reg: float = Field(0.5, ge=0)  # its weight
     l1: float = Field(0.0, ge=0)
     robust_weight: float = Field(1.0, ge=0, le=1)
     grad_clip: float = Field(10.0, gt=0)
@@ -137,6 +141,12 @@ class TrainConfig(BaseModel):
     def _ramp(self) -> "TrainConfig":
         if self.anneal_end < self.anneal_start:
             raise PydanticCustomError("ramp", "anneal_end must not lie before anneal_start")
+        if self.warmup_relaxation is not None and not self.warmup_epochs:
+            raise PydanticCustomError(
+                "warmup",
+                "warmup_relaxation has no warm-up to be used in: let eps grow, with anneal = true and an anneal_end "
+                "above 0, or leave it out",
+            )
         return self
 
     @model_validator(mode="after")
@@ -157,6 +167,18 @@ class TrainConfig(BaseModel):
             )
         return self
 
+    @property
+    def relaxations(self) -> tuple[str, ...]:
+        """Those of the training loss, the one after the warm-up first."""
+        return tuple(dict.fromkeys(name for name in (self.relaxation, self.warmup_relaxation) if name))
+
+    @property
+    def warmup_epochs(self) -> int:
+        """Whole epochs that hold the warm-up, the steps before `anneal_end`."""
+        return ceil(round(self.anneal_end * self.epochs, 9)) if self.anneal else 0
+
+
+WARMUP = ("warmup_relaxation",)  # what means nothing without a warm-up
 
 _LONG = {  # schedule of CIFAR-10 and TinyImageNet: eps is 0 in the first epoch, and grows over 80
     "epochs": 160,
@@ -199,7 +221,7 @@ def resolve(*layers: Mapping[str, Any], shape: tuple[int, ...] | None = None) ->
     dataset = str(given["dataset"])
     values = DEFAULTS.get(dataset, {"net": "cnn3"}) | given
     try:
-        return TrainConfig(**_merged(values | _by_method(dataset, values), given))
+        return TrainConfig(**_staged(_merged(values | _by_method(dataset, values), given), given))
     except ValidationError as error:
         method = METHODS.get(str(_given_or_default(values, "method")))
         known = method.options.model_fields if method else {}
@@ -219,6 +241,17 @@ def _by_method(dataset: str, values: Mapping[str, Any]) -> dict[str, Any]:
     method, eps = (_given_or_default(values, name) for name in ("method", "eps"))
     known = isinstance(method, str) and method in METHODS and isinstance(eps, int | float)
     return dict(METHODS[method].defaults(dataset, eps)) if known else {}
+
+
+def _staged(values: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` where trained weights are started from: these need no warm-up, unless it is given.
+
+    A default for the warm-up alone is none where there is no warm-up.
+    """
+    if values.get("start") is not None:
+        values = {"anneal": False, "regulariser": False, **values}
+    no_ramp = values.get("anneal") is False or _given_or_default(values, "anneal_end") == 0
+    return {name: value for name, value in values.items() if name in given or name not in WARMUP or not no_ramp}
 
 
 def _given_or_default(values: Mapping[str, Any], name: str) -> Any:

@@ -10,7 +10,10 @@ from .schedules import multi_step, smooth_eps
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps are numbered from 0 through the whole run; an epoch has `steps_per_epoch`, the last batch may be short."""
+    """Steps are numbered from 0 through the whole run; an epoch has `steps_per_epoch`, the last batch may be short.
+
+    The warm-up are the steps while eps grows, of which there may be none.
+    """
 
     config: TrainConfig
     images: int
@@ -32,15 +35,27 @@ class Plan:
         """The step at which this fraction of the run is done."""
         return round(fraction * self.steps)
 
+    def warming(self, step: int) -> bool:
+        """Whether the step belongs to the warm-up."""
+        return self.config.anneal and step < self.at(self.config.anneal_end)
+
+    def relaxation(self, step: int) -> str:
+        """That of the training loss."""
+        return (self.warming(step) and self.config.warmup_relaxation) or self.config.relaxation
+
     def eps(self, step: int) -> float:
         config = self.config
+        if not self.warming(step):
+            return config.eps
         return smooth_eps(step, self.at(config.anneal_start), self.at(config.anneal_end), config.eps)
 
     def reg_weight(self, step: int) -> float:
         """The regulariser's: fast_reg (1 - eps / final eps), only while eps grows."""
-        if not self.regularised or step >= self.at(self.config.anneal_end) or self.config.eps <= SMALLEST_EPS:
+        config = self.config
+        wanted = self.regularised and config.regulariser and self.warming(step)
+        if not wanted or config.eps <= SMALLEST_EPS:
             return 0.0
-        return self.config.fast_reg * (1 - max(self.eps(step), SMALLEST_EPS) / self.config.eps)
+        return config.fast_reg * (1 - max(self.eps(step), SMALLEST_EPS) / config.eps)
 
     def decays(self, step: int) -> int:
         """Milestones reached: how often the learning rate, and RGS's sigma, have decayed."""

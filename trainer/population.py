@@ -25,12 +25,16 @@ MEBIBYTE = 2**20
 
 
 class Batch(NamedTuple):
-    """A mini-batch: images x [B, *v], labels y [B], the radius, and the regulariser's weight c."""
+    """A mini-batch: images x [B, *v], labels y [B], the radius, the regulariser's weight c, and the relaxation.
+
+    None: the objective's own.
+    """
 
     x: Tensor
     y: Tensor
     eps: float
     reg_weight: float = 0.0
+    relaxation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class Population:
         objective, (x, y), weight = self.objective, chunk, self.objective.robust_weight
 
         def one(params: Params) -> tuple[Tensor, ...]:
-            bounds = objective.bounds(params, x, y, batch.eps, every_box=batch.reg_weight > 0)
+            bounds = objective.bounds(params, x, y, batch.eps, batch.relaxation, every_box=batch.reg_weight > 0)
             loss = weight * robust_cross_entropy(bounds.lower).double()
             if weight < 1:
                 loss = loss + (1 - weight) * nominal_cross_entropy(objective.scores(params, x), y).double()

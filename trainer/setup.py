@@ -1,9 +1,9 @@
 """What a run holds from start to end: network, objective, schedule, and the images on the device."""
 
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,12 +32,17 @@ from .plan import Plan
 from .randomness import stream
 
 
+class Bounding(NamedTuple):
+    """The loss by a relaxation: bounds are taken of `chunk` images at a time, autograd keeps those of at most `kept`."""
+
+    objective: Objective
+    chunk: int
+    kept: int
+
+
 @dataclass(frozen=True)
 class Setup:
-    """Made by `prepare`. train_x [N, *v], train_y [N], test_x, test_y likewise, on `device`; x[i] is float32.
-
-    Bounds are taken of `chunk` images at a time, and kept for the gradient of at most `kept`.
-    """
+    """Made by `prepare`. train_x [N, *v], train_y [N], test_x, test_y likewise, on `device`; x[i] is float32."""
 
     config: TrainConfig
     plan: Plan
@@ -48,11 +53,14 @@ class Setup:
     train_y: Tensor
     test_x: Tensor
     test_y: Tensor
-    chunk: int
-    kept: int
+    bounding: dict[str, Bounding]  # by relaxation
     given: Params | None = None  # weights to start from, of a network that a user wrote
     group: Group = ALONE  # the processes that share the work
     columns: tuple[str, ...] | None = None  # names of a table's features
+
+    @property
+    def chunk(self) -> int:
+        return self.bounding[self.config.relaxation].chunk
 
     def initial_params(self) -> Params:
         if self.given is not None:
@@ -147,7 +155,8 @@ def assemble(config: TrainConfig, net: Architecture, splits: Splits, given: Para
     device = _device(config.device)
     if config.augment:
         check_augmentable(splits.source.shape, config.crop_mode, config.low, config.high)
-    METHODS[config.method].verify(net.graph, config.relaxation, config.options)
+    for relaxation in config.relaxations:
+        METHODS[config.method].verify(net.graph, relaxation, config.options)
     region = stated_region(config, splits.source.shape)
     eps, low, high = region.complete()
     if splits.train_x.dtype != np.uint8:
@@ -172,8 +181,6 @@ def assemble(config: TrainConfig, net: Architecture, splits: Splits, given: Para
     )
     nonlinear = any(isinstance(OPERATORS[node.op], Nonlinear) for node in net.graph.nodes)
     plan = Plan(config, len(train_x), nonlinear)
-    kept = images_kept(objective, net, device)
-    chunk = config.chunk or images_at_once(kept, config.batch, device)
     return Setup(
         config,
         plan,
@@ -184,11 +191,19 @@ def assemble(config: TrainConfig, net: Architecture, splits: Splits, given: Para
         train_y,
         test_x,
         test_y,
-        chunk,
-        kept,
+        {name: _bounding(name, objective, net, config, device) for name in config.relaxations},
         given,
         columns=splits.columns,
     )
+
+
+def _bounding(
+    name: str, objective: Objective, net: Architecture, config: TrainConfig, device: torch.device
+) -> Bounding:
+    if name != config.relaxation:
+        objective = replace(objective, relaxation=name, relaxation_options={})
+    kept = images_kept(objective, net, device)
+    return Bounding(objective, config.chunk or images_at_once(kept, config.batch, device), kept)
 
 
 def _on(device: torch.device, entries: Entries) -> float | Tensor:

@@ -41,7 +41,9 @@ def updates(setup: Setup, state: State, pool: Executor, actors: int) -> Iterator
             def take(x: Tensor, y: Tensor) -> Update:
                 plan, step = setup.plan, state.step
                 seed = stream(config.seed, "noise", step).initial_seed()
-                return search.step(Batch(x, y, plan.eps(step), plan.reg_weight(step)), seed, plan.lr(step))
+                return search.step(
+                    Batch(x, y, plan.eps(step), plan.reg_weight(step), plan.relaxation(step)), seed, plan.lr(step)
+                )
 
             yield take
     elif method.gradient is not None:
@@ -64,21 +66,22 @@ def updates(setup: Setup, state: State, pool: Executor, actors: int) -> Iterator
 def _minibatch(setup: Setup, step: int, pool: Executor, x: Tensor, y: Tensor) -> Minibatch:
     config, plan, method = setup.config, setup.plan, METHODS[setup.config.method]
     options = method.options(**config.options)
+    objective, chunk, kept = setup.bounding[plan.relaxation(step)]
     return Minibatch(
-        setup.objective,
+        objective,
         x,
         y,
         plan.eps(step),
-        setup.chunk,
+        chunk,
         pool,
         reg_weight=plan.reg_weight(step),
         l1=config.l1,
         weights=setup.net.weights,
         loss=method.loss and partial(method.loss, options=options),
         stream=partial(stream, config.seed, "attack", step),
-        annealing=step < plan.at(config.anneal_end),
+        annealing=plan.warming(step),
         group=setup.group,
-        kept=setup.kept,
+        kept=kept,
     )
 
 
@@ -86,4 +89,7 @@ def _fitness(setup: Setup, state: State) -> Population:
     config, device = setup.config, setup.device
     population = Population(setup.objective, setup.chunk, config.members, device, config.l1, setup.net.weights)
     example = Batch(setup.train_x[:1], setup.train_y[:1], config.eps, setup.plan.reg_weight(0))
-    return population.within(config.memory_budget or BUDGET.get(device.type, BUDGET["cuda"]), state.params, example)
+    for name in config.relaxations:
+        budget = config.memory_budget or BUDGET.get(device.type, BUDGET["cuda"])
+        population = population.within(budget, state.params, example._replace(relaxation=name))
+    return population

@@ -32,7 +32,15 @@ class Row(NamedTuple):
         """Of `glscli`; start, seed and run are missing."""
         schedule = ["--config", str(SCHEDULE)] if self.pinned else []
         what = ["--dataset", self.dataset, "--net", self.net, "--eps", self.eps]
-        return ["train", *schedule, *what, *self.options.split()]
+        return ["train", *schedule, *what, *self.options.split(), *self._without]
+
+    @property
+    def _without(self) -> list[str]:
+        """What the paper does not do, left out whatever the command's defaults are; so no part of the key."""
+        options = dict(zip(self.options.split()[::2], self.options.split()[1::2], strict=True))
+        warms_up = self.pinned and self.start is None and options.get("--method") != "pgd"
+        given = "--warmup-relaxation" in options or not warms_up
+        return [] if given else ["--warmup-relaxation", options.get("--relaxation", "ibp")]
 
     @property
     def short(self) -> bool:

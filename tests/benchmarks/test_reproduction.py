@@ -83,6 +83,26 @@ def test_other_options_are_another_row():
     assert second._replace(start=longer).key != second.key
 
 
+def test_a_row_of_the_paper_trains_as_the_paper_does_whatever_the_defaults():
+    """Each row's options are such that the command takes them, and no warm-up is added to the paper's."""
+    from reproduction_rows import GROUPS, SCHEDULE
+
+    from glscert.trainer import read_toml, resolve
+
+    for row in (row for rows in GROUPS.values() for row in rows):
+        words = row.command[1:]
+        given = {name[2:].replace("-", "_"): value for name, value in zip(words[::2], words[1::2], strict=True)}
+        given = {name: value for name, value in given.items() if name != "config"} | {"eps": float(given["eps"])}
+        given |= {"options": dict([given.pop("option").split("=")])} if "option" in given else {}
+        config = resolve(read_toml(SCHEDULE) if row.pinned else {}, given | {"start": "x"} if row.start else given)
+        if row.pinned and row.start is None and not row.name.endswith("warm") and config.method != "pgd":
+            assert config.relaxations == (config.relaxation,)
+        if row.schedule == "paper" and row.start is None:
+            assert (config.epochs, config.batch, config.lr) == (70, 256, 5e-4)
+        if row.start is not None:
+            assert not config.anneal and not config.regulariser
+
+
 @pytest.fixture
 def here(monkeypatch):
     """`glscli` in this process, which has torch already, and in its main thread; the commands that were run."""

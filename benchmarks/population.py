@@ -25,6 +25,7 @@ from torch import Tensor
 from glscert.cli.memory import keep_freed_memory
 from glscert.trainer.architectures import NETS, SOURCES, build
 from glscert.trainer.evolution import Evolution
+from glscert.trainer.fused import recognised
 from glscert.trainer.initialisation import fast
 from glscert.trainer.memory import peak_bytes
 from glscert.trainer.methods.pgpe import Options
@@ -47,7 +48,8 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
     generator = torch.Generator().manual_seed(0)
     params = {name: value.to(device) for name, value in fast(net, generator).items()}
     constants = {name: torch.from_numpy(value).to(device) for name, value in net.constants.items()}
-    objective = Objective(net.graph, constants, args.relaxation, source.classes)
+    network = recognised(net.graph, net.parameters, net.constants)
+    objective = Objective(net.graph, constants, args.relaxation, source.classes, network=network)
     longest = max(args.images, *args.batches)
     x = torch.rand(longest, *source.shape, generator=generator).to(device)
     y = torch.randint(0, source.classes, (longest,), generator=generator).to(device)

@@ -16,6 +16,7 @@ from bound_cost import fastest
 from glscert.cli.memory import keep_freed_memory
 from glscert.trainer.architectures import NETS, SOURCES, build
 from glscert.trainer.chunks import images_at_once, images_kept
+from glscert.trainer.fused import recognised
 from glscert.trainer.initialisation import fast
 from glscert.trainer.methods import rgs
 from glscert.trainer.minibatch import Minibatch
@@ -37,7 +38,8 @@ def main() -> None:
     net, generator = build(args.net, source), torch.Generator().manual_seed(0)
     params = fast(net, generator)
     constants = {name: torch.from_numpy(value) for name, value in net.constants.items()}
-    objective = Objective(net.graph, constants, args.relaxation, source.classes)
+    network = recognised(net.graph, net.parameters, net.constants)
+    objective = Objective(net.graph, constants, args.relaxation, source.classes, network=network)
     kept = images_kept(objective, net, cpu)
     chunk = images_at_once(kept, args.batch, cpu)
     x = torch.rand(args.batch, *source.shape, generator=generator)

@@ -15,7 +15,7 @@ def images_kept(objective: Objective, net: Architecture, device: torch.device) -
     """The most images whose bounds autograd may keep at one time."""
     weights = {name: torch.empty(shape, device="meta") for name, shape in net.parameters.items()}
     taken = 4 * coefficients_of_all(objective.graph, {**objective.constants, **weights}, device)
-    many = objective.relaxation in BY_INTERVALS or taken == 0
+    many = objective.relaxation in BY_INTERVALS or taken == 0 or (device.type == "cpu" and objective.fused_program())
     return 1 << 30 if many else max(1, gets(device).kept // taken)
 
 

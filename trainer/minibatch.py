@@ -146,8 +146,7 @@ class Minibatch:
         if objective.robust_weight < 1:
             sums["natural"] = nominal_cross_entropy(objective.scores(params, x), y)
         if self.reg_weight > 0:
-            known = None if parts.box is None or parts.bounds is None else (parts.box, parts.bounds)
-            sums["statistics"] = objective.statistics(params, x, y, self.eps, known)
+            sums["statistics"] = objective.statistics(params, x, y, self.eps, parts)
         return Forward(sums, parts.proved, parts.combine)
 
     def _norm(self, leaves: Params, shifts: Params | None) -> Tensor:

@@ -15,7 +15,7 @@ from glscert.verifier.bounds.interval import image
 from glscert.verifier.graph import Graph
 from glscert.verifier.ops import evaluate
 
-from . import regulariser
+from . import fused, regulariser
 from .evaluation import Params
 from .losses import robust_cross_entropy
 
@@ -41,6 +41,7 @@ class LossParts(NamedTuple):
     terms [T]: sums over the images; `combine` makes the loss from their means [T] over the whole batch.
     proved: how many images the bounds prove over all of their boxes; None where they cover less than that.
     box, bounds: an input box and what was found on it, for the regulariser; None where nothing was bounded.
+    statistics: the regulariser's, where they are known already.
     """
 
     terms: Tensor
@@ -48,6 +49,7 @@ class LossParts(NamedTuple):
     box: Box | None = None
     bounds: Bounds | None = None
     combine: Callable[[Tensor], Tensor] = torch.sum
+    statistics: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,13 @@ class Objective:
     low: float | Tensor = 0.0
     high: float | Tensor = 1.0
     relaxation_options: Mapping[str, Any] = field(default_factory=dict)  # of `relaxation`, and of no other
+    network: fused.Network | None = None  # for the fused program
+
+    def fused_program(self, relaxation: str | None = None) -> fused.Program | None:
+        """The program that takes the robust loss by a relaxation (None: the objective's own); None: torch does."""
+        if self.network is None or (relaxation or self.relaxation) not in fused.RELAXATIONS:
+            return None
+        return fused.program(self.network)
 
     def box(self, x: Tensor, eps: float) -> Box:
         """Where inputs x [B, *v] may lie after a perturbation of size eps."""
@@ -103,33 +112,72 @@ class Objective:
         """The network's output [B, K]."""
         return evaluate(self.graph, {**self.constants, **params}, x)
 
-    def robust_loss(self, params: Params, x: Tensor, y: Tensor, eps: float, *, every_box: bool = True) -> LossParts:
+    def robust_loss(
+        self,
+        params: Params,
+        x: Tensor,
+        y: Tensor,
+        eps: float,
+        relaxation: str | None = None,
+        *,
+        every_box: bool = True,
+    ) -> LossParts:
         """The robust cross-entropy of x [B, *v] with labels y [B]: of methods without a loss of their own.
 
         every_box: False where the regulariser does not count, see `bounds_on`.
         """
-        bounds = self.bounds(params, x, y, eps, every_box=every_box)
-        return LossParts(robust_cross_entropy(bounds.lower)[None], proved(bounds), self.box(x, eps), bounds)
+        box, name = self.box(x, eps), "ibp" if eps == 0 else relaxation
+        found = self._fused_sums(params, box, y, name, every_box=every_box)
+        if found is None:
+            bounds = self.bounds_on(params, box, y, name, every_box=every_box)
+            return LossParts(robust_cross_entropy(bounds.lower)[None], proved(bounds), box, bounds)
+        statistics = found.statistics if every_box and eps >= SMALLEST_EPS else None
+        return LossParts(found.loss[None], found.proved, statistics=statistics)
 
-    def statistics(
-        self, params: Params, x: Tensor, y: Tensor, eps: float, known: tuple[Box, Bounds] | None = None
-    ) -> Tensor:
-        """The regulariser's sums over x, from a box and the bounds on it where they are known already."""
+    def _fused_sums(
+        self, params: Params, box: Box, y: Tensor, relaxation: str | None, *, every_box: bool
+    ) -> fused.Sums | None:
+        """By the fused program, with the regulariser's statistics; None: it is not for this."""
+        program = self.fused_program(relaxation)
+        if program is None or any(
+            value.dtype != torch.float32 or not value.is_cpu for value in (*box, *params.values())
+        ):
+            return None
+        start = self._value(params, box, program.network.start)
+        inputs = fused.Inputs(start.lower, start.upper, y)
+        found = fused.robust_sums(program, inputs, params, relaxation or self.relaxation, every_box=every_box)
+        entering = regulariser.statistics(self._entering(params, box), {})
+        return found._replace(statistics=torch.cat([entering, found.statistics]))
+
+    def statistics(self, params: Params, x: Tensor, y: Tensor, eps: float, known: LossParts | None = None) -> Tensor:
+        """The regulariser's sums over x, from what is known of the box at eps already, if anything."""
+        if known is not None and known.statistics is not None:
+            return known.statistics
         if eps < SMALLEST_EPS:
             box = self.box(x, SMALLEST_EPS)
+            found = self._fused_sums(params, box, y, "ibp", every_box=True)
+            if found is not None:
+                return found.statistics
             bounds = self.bounds_on(params, box, y, "ibp")
+        elif known is not None and known.box is not None and known.bounds is not None:
+            box, bounds = known.box, known.bounds
         else:
-            box, bounds = known or (self.box(x, eps), self.bounds(params, x, y, eps))
+            box, bounds = self.box(x, eps), self.bounds(params, x, y, eps)
         return regulariser.statistics(self._entering(params, box), bounds.pre)
 
     def _entering(self, params: Params, box: Box) -> Box:
         """The box at the first linear layer: after the normalisation."""
+        first = next((node.inputs[0] for node in self.graph.nodes if node.op in ("Conv", "Gemm")), self.graph.input)
+        return self._value(params, box, first)
+
+    def _value(self, params: Params, box: Box, name: str) -> Box:
+        """The interval image of a value."""
         boxes = {self.graph.input: box}
         for node in self.graph.nodes:
-            if node.op in ("Conv", "Gemm"):
-                return boxes[node.inputs[0]]
+            if name in boxes:
+                break
             boxes[node.output] = image(node, {**self.constants, **params}, boxes)
-        return box
+        return boxes[name]
 
 
 def proved(bounds: Bounds) -> Tensor:

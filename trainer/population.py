@@ -18,9 +18,9 @@ from glscert.verifier.errors import InputError
 
 from . import regulariser
 from .evaluation import Params
-from .losses import l1_norm, nominal_cross_entropy, robust_cross_entropy
+from .losses import l1_norm, nominal_cross_entropy
 from .memory import peak_bytes
-from .objective import Objective, proved
+from .objective import Objective
 
 MEBIBYTE = 2**20
 
@@ -74,14 +74,15 @@ class Population:
         objective, (x, y), weight = self.objective, chunk, self.objective.robust_weight
 
         def one(params: Params) -> tuple[Tensor, ...]:
-            bounds = objective.bounds(params, x, y, batch.eps, batch.relaxation, every_box=batch.reg_weight > 0)
-            loss = weight * robust_cross_entropy(bounds.lower).double()
+            every_box = batch.reg_weight > 0
+            parts = objective.robust_loss(params, x, y, batch.eps, batch.relaxation, every_box=every_box)
+            loss = weight * parts.terms.sum().double()
             if weight < 1:
                 loss = loss + (1 - weight) * nominal_cross_entropy(objective.scores(params, x), y).double()
-            sums: tuple[Tensor, ...] = (loss, proved(bounds).double())
+            assert parts.proved is not None
+            sums: tuple[Tensor, ...] = (loss, parts.proved.double())
             if batch.reg_weight > 0:
-                known = (objective.box(x, batch.eps), bounds)
-                sums = (*sums, objective.statistics(params, x, y, batch.eps, known))
+                sums = (*sums, objective.statistics(params, x, y, batch.eps, parts))
             return sums
 
         return vmap(one)(group)

@@ -23,6 +23,7 @@ from .config import TrainConfig
 from .device import usable_device
 from .distributed import ALONE, Group
 from .evaluation import Params
+from .fused import recognised
 from .initialisation import INITIALISATIONS
 from .methods import METHODS
 from .objective import Objective
@@ -95,8 +96,9 @@ class Setup:
         def count(chunk: tuple[Tensor, Tensor]) -> Tensor:
             with torch.no_grad():
                 right = self.objective.scores(params, chunk[0]).argmax(1) == chunk[1]
-                bounds = self.objective.bounds(params, *chunk, config.eps, config.eval_relaxation, every_box=False)
-                return torch.stack([right.sum(), (bounds.lower > 0).all(1).sum()])
+                parts = self.objective.robust_loss(params, *chunk, config.eps, config.eval_relaxation, every_box=False)
+                assert parts.proved is not None
+                return torch.stack([right.sum(), parts.proved.long()])
 
         parts = [slice(first, first + self.chunk) for first in range(0, len(y), self.chunk)]
         chunks = [(x[part], y[part]) for part in self.group.share(parts)]
@@ -188,6 +190,7 @@ def assemble(config: TrainConfig, net: Architecture, splits: Splits, given: Para
         low=_on(device, low),
         high=_on(device, high),
         relaxation_options=config.relaxation_options,
+        network=recognised(net.graph, net.parameters, net.constants),
     )
     (train_x, train_y), held = _train_and_held_out(splits, config, device)
     test_x, test_y = (

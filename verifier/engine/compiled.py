@@ -195,7 +195,7 @@ def _compile(command: Sequence[str], level: str, text: str, folders: Sequence[Pa
         file, built = Path(work) / "program.c", Path(work) / "program.so"
         file.write_text(text, encoding="utf-8")
         includes = [f"-I{folder}" for folder in folders]
-        call = [*command, *_FLAGS, level, *includes, "-o", str(built), str(file)]
+        call = [*command, *_FLAGS, level, *includes, "-o", str(built), str(file), "-lm"]
         subprocess.run(call, capture_output=True, timeout=_SECONDS, check=True)
         os.replace(built, path)
 

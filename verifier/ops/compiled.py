@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..engine import compiled
 
-_HEADERS = Path(__file__).with_name("c")
+HEADERS = Path(__file__).with_name("c")
 _lock = threading.Lock()
 _enabled = True
 
@@ -53,5 +53,5 @@ def program(source: Source) -> Program | None:
 
 @cache
 def _load(source: Source) -> Program | None:
-    loaded = compiled.library(source.text, _HEADERS)
+    loaded = compiled.library(source.text, HEADERS)
     return None if loaded is None else Program(loaded, source.lanes)

@@ -1,0 +1,106 @@
+/* Rows over the inputs of a layer, carried down to the input box:
+
+     out = sum over the ReLUs of (A+ lower + A- upper)  -  |A| radius   */
+
+/* Where the rows over layer k's inputs go, that begin at (y, x) of the map below. */
+static void route(struct work *w, int k, int y, int x) {
+    int fh = layers[k].kh, fw = layers[k].kw;
+    for (int j = k - 1; j >= -1; j--) {
+        struct spot *s = &w->spots[j + 1];
+        int h = j < 0 ? layers[0].h : layers[j].oh, wide_ = j < 0 ? layers[0].w : layers[j].ow;
+        s->y0 = y, s->x0 = x, s->fh = fh, s->fw = fw;
+        s->top = y < 0 ? 0 : y, s->bottom = y + fh < h ? y + fh : h;
+        s->left = x < 0 ? 0 : x, s->right = x + fw < wide_ ? x + fw : wide_;
+        if (j < 0) break;
+        const struct pass *p = &passes[k][j];
+        s->dy = p->whole ? 0 : y, s->dx = p->whole ? 0 : x;
+        s->rh = p->rh, s->rw = p->rw;
+        y = s->dy * layers[j].sh - layers[j].pt, x = s->dx * layers[j].sw - layers[j].pl;
+        fh = p->fh, fw = p->fw;
+    }
+}
+
+#define EACH_ENTRY(channels, s)                                                                                      \
+    for (int o = 0; o < (channels); o++)                                                                             \
+        for (int y = (s)->top; y < (s)->bottom; y++)
+#define IN_FRAME(s) (((long)o * (s)->fh + y - (s)->y0) * (s)->fw - (s)->x0)
+#define IN_ROWS(s) (((long)o * (s)->rh + y - (s)->dy) * (s)->rw - (s)->dx)
+
+/* Through layer j's lines; returns what they add. */
+static vec relax(struct work *w, int j, const vec *frame, vec *relaxed) {
+    const struct layer *l = &layers[j];
+    const struct neurons *n = &w->neurons[j];
+    const struct spot *s = &w->spots[j + 1];
+    vec constant = {0};
+    if (s->bottom - s->top < s->rh || s->right - s->left < s->rw) clear(relaxed, (long)l->o * s->rh * s->rw);
+    EACH_ENTRY(l->o, s) {
+        const vec *from = frame + IN_FRAME(s);
+        vec *to = relaxed + IN_ROWS(s);
+        long i = ((long)o * l->oh + y) * l->ow;
+        for (int x = s->left; x < s->right; x++) {
+            vec row = from[x];
+            bits up = row > 0;
+            vec a = row * chosen(up, n->low[i + x], n->up[i + x]);
+            constant += (vec)(~up & (bits)(row * n->start[i + x])) + a * (j ? SPREAD(bias(w, j)[o]) : w->value[i + x]);
+            to[x] = a;
+        }
+    }
+    return constant;
+}
+
+/* Of w->frame[k] over the inputs of layer k, routed before; what is left on the way is for `row_gradient`. */
+static vec row(struct work *w, int k) {
+    vec total = {0};
+    for (int j = k - 1; j >= 0; j--) {
+        total += relax(w, j, w->frame[j + 1], w->relaxed[j]);
+        passes[k][j].transpose(w->relaxed[j], weight(w, j), w->frame[j]);
+    }
+    const struct layer *l = &layers[0];
+    const struct spot *s = &w->spots[0];
+    EACH_ENTRY(l->c, s) {
+        const vec *a = w->frame[0] + IN_FRAME(s), *r = w->input + ((long)o * l->h + y) * l->w;
+        for (int x = s->left; x < s->right; x++) total -= magnitude(a[x]) * r[x];
+    }
+    return total;
+}
+
+/* The gradient g of the row taken last; returns that of its coefficients over layer k's inputs. */
+static const vec *row_gradient(struct work *w, int k, vec g) {
+    vec *from = w->dframe[0], *to = w->dframe[1];
+    const struct layer *l = &layers[0];
+    const struct spot *s = &w->spots[0];
+    if (s->bottom - s->top < s->fh || s->right - s->left < s->fw) clear(from, (long)l->c * s->fh * s->fw);
+    EACH_ENTRY(l->c, s) {
+        const vec *a = w->frame[0] + IN_FRAME(s), *r = w->input + ((long)o * l->h + y) * l->w;
+        vec *d = from + IN_FRAME(s);
+        for (int x = s->left; x < s->right; x++) d[x] = -g * sign_of(a[x]) * r[x];
+    }
+    for (int j = 0; j < k; j++) {
+        passes[k][j].convolve(from, weight(w, j), w->dstep);
+        passes[k][j].weight_gradient(w->relaxed[j], from, w->sum[j].weight);
+        struct neurons *n = &w->neurons[j];
+        l = &layers[j], s = &w->spots[j + 1];
+        if (s->bottom - s->top < s->fh || s->right - s->left < s->fw) clear(to, (long)l->o * s->fh * s->fw);
+        for (int o = 0; o < l->o; o++) {
+            vec biases = {0};
+            for (int y = s->top; y < s->bottom; y++) {
+                const vec *rows = w->frame[j + 1] + IN_FRAME(s), *a = w->relaxed[j] + IN_ROWS(s), *da = w->dstep + IN_ROWS(s);
+                vec *d = to + IN_FRAME(s);
+                long i = ((long)o * l->oh + y) * l->ow;
+                for (int x = s->left; x < s->right; x++) {
+                    vec entry = rows[x], slope = da[x] + g * (j ? SPREAD(bias(w, j)[o]) : w->value[i + x]);
+                    bits up = entry > 0;
+                    if (j == 0) w->dvalue[i + x] += g * a[x];
+                    biases += a[x];
+                    d[x] = chosen(up, slope * n->low[i + x], slope * n->up[i + x] + g * n->start[i + x]);
+                    n->dup[i + x] += (vec)(~up & (bits)(slope * entry));
+                    n->dstart[i + x] += (vec)(~up & (bits)(g * entry));
+                }
+            }
+            if (j) w->sum[j].bias[o] += g * biases;
+        }
+        vec *next = from;
+        from = to, to = next;
+    }
+    return from;
+}

@@ -1,0 +1,102 @@
+"""The program's text for a network: what c/fused.h has to know of it, every number a constant."""
+
+from functools import cache
+from math import prod
+from typing import NamedTuple
+
+from glscert.verifier.engine.compiled import lanes as lanes_of
+
+from .network import Layer, Network
+
+WIDEST = 14  # entries of a line of the frame that a program sums at a time
+
+
+class Sweep(NamedTuple):
+    """Sizes of a convolution as c/transpose.h wants them: rows [C, RH, RW] over a frame [I, FH, FW]."""
+
+    c: int
+    rh: int
+    rw: int
+    i: int
+    kh: int
+    kw: int
+    sh: int
+    sw: int
+    fh: int
+    fw: int
+
+    @property
+    def name(self) -> str:
+        return "_".join(map(str, self))
+
+
+class Pass(NamedTuple):
+    """Rows over a later layer on their way through a layer: the part of its map, or all of it, and how."""
+
+    whole: bool
+    sweep: Sweep
+    frame: tuple[int, int]
+
+
+@cache
+def source(network: Network) -> str:
+    """The C program; LANES images side by side."""
+    layers = network.layers
+    whole = [_whole(layer) for layer in layers[:-1]]
+    passes = [_passes(layers, whole, k) for k in range(len(layers))]
+    sweeps = dict.fromkeys([entry.sweep for row in passes for entry in row] + [entry.sweep for entry in whole])
+    text = [f"#define LANES {lanes_of(1 << 10, 4)}", "#define DOUBLE 0", "#include <math.h>", '#include "vector.h"']
+    text.append('#include "layer.h"')
+    for sweep in sweeps:
+        text += [f"#define {name.upper()} {value}" for name, value in sweep._asdict().items()]
+        text += [f"#define NAME(x) x##_{sweep.name}", '#include "transpose.h"']
+    text += [
+        f"#define LAYERS {len(layers)}",
+        f"#define CLASSES {layers[-1].map[0]}",
+        f"#define PARAMETERS {network.size}",
+    ]
+    text.append(f"static const struct layer layers[] = {{{', '.join(map(_layer, layers, [*whole, None]))}}};")
+    rows = ("{" + ", ".join(map(_pass, row)) + "}" for row in passes[1:])
+    text.append(f"static const struct pass passes[LAYERS][LAYERS] = {{{{{{0}}}}, {', '.join(rows)}}};")
+    return "\n".join([*text, '#include "fused.h"', ""])
+
+
+def _functions(sweep: Sweep) -> str:
+    return ", ".join(f"{name}_{sweep.name}" for name in ("transpose", "convolve", "weight_gradient"))
+
+
+def _layer(layer: Layer, whole: Pass | None) -> str:
+    frame = whole.frame if whole else layer.kernel
+    numbers = [*layer.below, *layer.map, *layer.kernel, *layer.strides, *layer.pads, *frame]
+    return "{" + ", ".join(map(str, numbers)) + ", " + (_functions(whole.sweep) if whole else "0, 0, 0") + "}"
+
+
+def _pass(entry: Pass) -> str:
+    sizes = (int(entry.whole), entry.sweep.rh, entry.sweep.rw, *entry.frame)
+    return "{" + ", ".join(map(str, sizes)) + ", " + _functions(entry.sweep) + "}"
+
+
+def _whole(layer: Layer) -> Pass:
+    """Over the whole map, in a frame that holds all of the map below with its padding."""
+    (o, oh, ow), (c, h, w), (kh, kw), (sh, sw), (pt, pl) = layer[:5]
+    if layer.product:  # a line may be of any length there: one that fills the registers
+        entries = prod(layer.below)
+        line = max(n for n in range(1, WIDEST + 1) if entries % n == 0)
+        return Pass(True, Sweep(o, 1, 1, entries // line, 1, line, 1, 1, 1, line), (h, w))
+    fh, fw = max((oh - 1) * sh + kh, pt + h), max((ow - 1) * sw + kw, pl + w)
+    return Pass(True, Sweep(o, oh, ow, c, kh, kw, sh, sw, fh, fw), (fh, fw))
+
+
+def _passes(layers: tuple[Layer, ...], whole: list[Pass], k: int) -> list[Pass]:
+    """Of rows over the inputs of layer k through those below it, from the first on."""
+    found, size = [], layers[k].kernel
+    for layer, all_of_it in zip(layers[:k][::-1], whole[:k][::-1], strict=True):
+        if layer.product or prod(size) >= prod(layer.map[1:]):
+            entry = all_of_it
+        else:
+            (kh, kw), (sh, sw) = layer.kernel, layer.strides
+            frame = ((size[0] - 1) * sh + kh, (size[1] - 1) * sw + kw)
+            entry = Pass(False, Sweep(layer.map[0], *size, layer.below[0], kh, kw, sh, sw, *frame), frame)
+        found.append(entry)
+        size = entry.frame
+    return found[::-1]

@@ -137,11 +137,11 @@ class Minibatch:
         return Forward(*vmap(at)(shifts), combine[0])
 
     def _forward_at(self, params: Params, chunk: Chunk) -> Forward:
-        objective, (first, x, y) = self.objective, chunk
+        objective, (first, x, y), every_box = self.objective, chunk, self.reg_weight > 0
         if self.loss is None or self.stream is None:
-            parts = objective.robust_loss(params, x, y, self.eps, every_box=self.reg_weight > 0)
+            parts = objective.robust_loss(params, x, y, self.eps, every_box=every_box)
         else:
-            parts = self.loss(objective, params, Images(x, y, self.eps, self.stream(first), self.annealing))
+            parts = self.loss(objective, params, Images(x, y, self.eps, self.stream(first), self.annealing, every_box))
         sums = {"robust": parts.terms}
         if objective.robust_weight < 1:
             sums["natural"] = nominal_cross_entropy(objective.scores(params, x), y)

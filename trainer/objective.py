@@ -25,7 +25,8 @@ SMALLEST_EPS = 1e-6  # the regulariser's boxes are never smaller
 class Images(NamedTuple):
     """Some images x [B, *v] of a mini-batch with labels y [B] and all else that a method's own loss may depend on.
 
-    `generator` (CPU) is theirs alone; `annealing` says whether eps still grows.
+    `generator` (CPU) is theirs alone; `annealing` says whether eps still grows, `every_box` whether the regulariser
+    counts, see `Objective.bounds_on`.
     """
 
     x: Tensor
@@ -33,6 +34,7 @@ class Images(NamedTuple):
     eps: float
     generator: torch.Generator
     annealing: bool = False
+    every_box: bool = True
 
 
 class LossParts(NamedTuple):
@@ -126,13 +128,17 @@ class Objective:
 
         every_box: False where the regulariser does not count, see `bounds_on`.
         """
-        box, name = self.box(x, eps), "ibp" if eps == 0 else relaxation
-        found = self._fused_sums(params, box, y, name, every_box=every_box)
+        return self.robust_loss_on(params, self.box(x, eps), y, "ibp" if eps == 0 else relaxation, every_box=every_box)
+
+    def robust_loss_on(
+        self, params: Params, box: Box, y: Tensor, relaxation: str | None = None, *, every_box: bool = True
+    ) -> LossParts:
+        """The robust cross-entropy over a box; see `bounds_on`."""
+        found = self._fused_sums(params, box, y, relaxation, every_box=every_box)
         if found is None:
-            bounds = self.bounds_on(params, box, y, name, every_box=every_box)
+            bounds = self.bounds_on(params, box, y, relaxation, every_box=every_box)
             return LossParts(robust_cross_entropy(bounds.lower)[None], proved(bounds), box, bounds)
-        statistics = found.statistics if every_box and eps >= SMALLEST_EPS else None
-        return LossParts(found.loss[None], found.proved, statistics=statistics)
+        return LossParts(found.loss[None], found.proved, statistics=found.statistics if every_box else None)
 
     def _fused_sums(
         self, params: Params, box: Box, y: Tensor, relaxation: str | None, *, every_box: bool
@@ -151,7 +157,7 @@ class Objective:
 
     def statistics(self, params: Params, x: Tensor, y: Tensor, eps: float, known: LossParts | None = None) -> Tensor:
         """The regulariser's sums over x, from what is known of the box at eps already, if anything."""
-        if known is not None and known.statistics is not None:
+        if known is not None and known.statistics is not None and eps >= SMALLEST_EPS:
             return known.statistics
         if eps < SMALLEST_EPS:
             box = self.box(x, SMALLEST_EPS)

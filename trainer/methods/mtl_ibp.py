@@ -7,13 +7,13 @@
 The bounds are IBP's over the eps-box, unless another relaxation is asked for; x_adv's box may be larger.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from glscert.verifier.bounds import Bounds, Box, margin_spec
+from glscert.verifier.bounds import margin_spec
 
 from ..attack import AttackOptions, adversarial_inputs
 from ..evaluation import Params
@@ -46,47 +46,41 @@ def defaults(dataset: str, eps: float) -> dict[str, Any]:
     return {**BY_IBP, "options": tuned(dataset, eps, TUNED)}
 
 
-class Both(NamedTuple):
-    """The eps-box and the bounds over it, and the scores [B, K] at the attacked inputs."""
-
-    box: Box
-    bounds: Bounds
-    scores: Tensor
-
-    def parts(self, *terms: Tensor) -> LossParts:
-        return LossParts(torch.stack(terms), proved(self.bounds), self.box, self.bounds)
-
-
 def mtl_loss(objective: Objective, params: Params, images: Images, options: Options) -> LossParts:
     """The weighted sum of both losses."""
-    both, a = _both(objective, params, images, options), options.alpha
-    return both.parts(
-        a * robust_cross_entropy(both.bounds.lower) + (1 - a) * nominal_cross_entropy(both.scores, images.y)
-    )
-
-
-def cc_loss(objective: Objective, params: Params, images: Images, options: Options) -> LossParts:
-    """The loss of the weighted sum of both margins."""
-    both, a = _both(objective, params, images, options), options.alpha
-    rows = margin_spec(images.y, objective.classes, both.scores.dtype).rows
-    attacked = (rows @ both.scores.unsqueeze(2)).squeeze(2)
-    return both.parts(robust_cross_entropy(a * both.bounds.lower + (1 - a) * attacked))
+    parts, attacked = _both(objective, params, images, options)
+    return parts._replace(terms=options.alpha * parts.terms + (1 - options.alpha) * attacked)
 
 
 def exp_loss(objective: Objective, params: Params, images: Images, options: Options) -> LossParts:
     """The weighted geometric mean of both losses."""
-    both = _both(objective, params, images, options)
-    parts = both.parts(robust_cross_entropy(both.bounds.lower), nominal_cross_entropy(both.scores, images.y))
+    parts, attacked = _both(objective, params, images, options)
 
     def combine(means: Tensor) -> Tensor:
         bounded, attacked = means.clamp(min=SMALL)
         return bounded**options.alpha * attacked ** (1 - options.alpha)
 
-    return parts._replace(combine=combine)
+    return parts._replace(terms=torch.cat([parts.terms, attacked]), combine=combine)
 
 
-def _both(objective: Objective, params: Params, images: Images, options: Options) -> Both:
-    x, eps = images.x, images.eps
-    bounds = objective.bounds(params, x, images.y, eps)
-    attacked = adversarial_inputs(objective, params, images, eps * options.attack_range_scale, options)
-    return Both(objective.box(x, eps), bounds, objective.scores(params, attacked))
+def cc_loss(objective: Objective, params: Params, images: Images, options: Options) -> LossParts:
+    """The loss of the weighted sum of both margins."""
+    scores, a = _attacked_scores(objective, params, images, options), options.alpha
+    bounds = objective.bounds(params, images.x, images.y, images.eps, every_box=images.every_box)
+    rows = margin_spec(images.y, objective.classes, scores.dtype).rows
+    attacked = (rows @ scores.unsqueeze(2)).squeeze(2)
+    loss = robust_cross_entropy(a * bounds.lower + (1 - a) * attacked)
+    return LossParts(loss[None], proved(bounds), objective.box(images.x, images.eps), bounds)
+
+
+def _both(objective: Objective, params: Params, images: Images, options: Options) -> tuple[LossParts, Tensor]:
+    """The loss over the eps-box, and that at the attacked inputs [1]."""
+    parts = objective.robust_loss(params, images.x, images.y, images.eps, every_box=images.every_box)
+    scores = _attacked_scores(objective, params, images, options)
+    return parts, nominal_cross_entropy(scores, images.y)[None]
+
+
+def _attacked_scores(objective: Objective, params: Params, images: Images, options: Options) -> Tensor:
+    """Scores [B, K] at the attacked inputs."""
+    attacked = adversarial_inputs(objective, params, images, images.eps * options.attack_range_scale, options)
+    return objective.scores(params, attacked)

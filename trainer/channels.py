@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .distributed import Group
 from .evaluation import Params
 from .objective import Objective
 from .pixels import Pixels
@@ -54,6 +55,16 @@ def survey(
         numbers = (mask.nonzero().flatten().tolist() for mask in (dead, (lower >= 0) & ~dead))
         found.append(Layer(before.get(node.inputs[0], node.name), len(lower), *numbers))
     return found
+
+
+def agreed(layers: list[Layer], group: Group) -> list[Layer]:
+    """With the dead channels that the first process found, in all."""
+    counts = {layer.name: torch.zeros(layer.channels) for layer in layers}
+    if group.leads:
+        for layer in layers:
+            counts[layer.name][layer.dead] = 1.0
+    counts = group.add(counts)
+    return [layer._replace(dead=counts[layer.name].nonzero().flatten().tolist()) for layer in layers]
 
 
 def as_record(layers: list[Layer]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from glscert.verifier.bounds.device import exact_float32
 from glscert.verifier.errors import GlscertError
 
 from . import checkpoint
-from .channels import as_record, survey
+from .channels import Layer, agreed, as_record, survey
 from .checkpoint import State
 from .config import TrainConfig
 from .cost import Meter
@@ -29,6 +29,7 @@ from .journal import Journal, NoJournal
 from .methods import METHODS
 from .randomness import stream
 from .reports import EpochReport, Report, StepReport
+from .revival import revive
 from .selection import choose_candidate, keep_best
 from .setup import Setup, keep_held_out, prepare
 from .updates import Take, updates
@@ -187,6 +188,7 @@ class _Loop:
         began = time.monotonic()
         schedules, images = self.schedules(), state.sums.pop("images")
         chosen = choose_candidate(state, plan, state.sums["loss"] / images)
+        chosen |= self.revive()
         accuracies = self.setup.held_accuracies(state.params, self.pool)
         chosen |= keep_best(state, plan, accuracies)
         accuracies |= self.setup.accuracies(state.params, self.pool)
@@ -211,15 +213,29 @@ class _Loop:
         self.save()
         self.report(EpochReport(state.metrics["epoch"], plan.total_epochs, state.metrics))
 
+    def revive(self) -> dict[str, Any]:
+        """Revives channels that died; what the record says of it. The first process's bounds decide for all."""
+        state, setup, step = self.state, self.setup, self.plan.own_step(self.state.step - 1)
+        if not self.plan.reviving(step):
+            return {}
+        layers = agreed(self.survey(), setup.group)
+        if not any(layer.dead for layer in layers):
+            return {}
+        draw = stream(self.config.seed, "revive", self.state.step)
+        state.params, state.moments, revived = revive(setup.net, state.params, state.moments, layers, draw)
+        return {"revived_channels": revived} if revived else {}
+
+    def survey(self) -> list[Layer]:
+        setup, config = self.setup, self.config
+        return survey(setup.objective, self.state.params, setup.train_x, setup.train_y, config.eps, setup.chunk)
+
     def channels(self) -> dict[str, Any]:
         """At the end of the warm-up, after the choice, and of the run: which channels do no work."""
-        state, plan, setup = self.state, self.plan, self.setup
+        state, plan = self.state, self.plan
         warmed = not plan.choosing(state.step) and plan.own_step(state.step) == plan.candidate_steps
-        if not setup.group.leads or not (warmed or state.step == plan.total_steps):
+        if not self.setup.group.leads or not (warmed or state.step == plan.total_steps):
             return {}
-        return as_record(
-            survey(setup.objective, state.params, setup.train_x, setup.train_y, self.config.eps, setup.chunk)
-        )
+        return as_record(self.survey())
 
     def due(self) -> bool:
         """Whether a checkpoint inside an epoch is due."""

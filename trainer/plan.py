@@ -85,6 +85,10 @@ class Plan:
             return 0.0
         return config.fast_reg * (1 - max(self.eps(step), SMALLEST_EPS) / config.eps)
 
+    def reviving(self, step: int) -> bool:
+        """Whether dead channels are revived after an epoch whose last step this is."""
+        return step < min(self.at(self.config.revive), self.steps - 1)
+
     def decays(self, step: int) -> int:
         """Milestones reached: how often the learning rate, and RGS's sigma, have decayed."""
         return sum(step >= self.at(milestone) for milestone in self.config.milestones)

@@ -6,7 +6,7 @@ A resumed run therefore draws what the uninterrupted one would have drawn, with 
 import numpy as np
 import torch
 
-PURPOSES = ("init", "shuffle", "augment", "noise", "attack", "split", "landscape", "held_out")
+PURPOSES = ("init", "shuffle", "augment", "noise", "attack", "split", "landscape", "held_out", "revive")
 
 
 def stream(seed: int, purpose: str, *counters: int) -> torch.Generator:

@@ -43,16 +43,18 @@ def updates(setup: Setup, state: State, pool: Executor, actors: int) -> Iterator
                 search = begin(fitness, state.params, state.moments, options, actors=actors, pool=pool)
                 return opened.enter_context(closing(search))
 
-            search, stage = of_stage(), setup.plan.stage(state.step)
+            search, known = of_stage(), state.params
 
             def take(x: Tensor, y: Tensor) -> Update:
-                nonlocal search, stage
+                nonlocal search, known
                 plan, step = setup.plan, setup.plan.own_step(state.step)
-                if plan.stage(state.step) != stage:  # other weights are to be searched from
-                    search, stage = of_stage(), plan.stage(state.step)
+                if state.params is not known:  # others are to be searched from: of another candidate, or revived
+                    search = of_stage()
                 seed = stream(config.seed, "noise", step).initial_seed()
                 batch = Batch(x, y, plan.eps(step), plan.reg_weight(step), plan.relaxation(step))
-                return search.step(batch, seed, plan.lr(step), _minibatch(setup, step, pool, x, y))
+                found = search.step(batch, seed, plan.lr(step), _minibatch(setup, step, pool, x, y))
+                known = found.params
+                return found
 
             yield take
     elif method.gradient is not None:

@@ -1,0 +1,126 @@
+"""Channels that died start anew, as halves of the busiest one; the network stays what it is.
+
+While eps grows, a channel of a narrow layer whose upper bound falls to 0 on every image has no gradient any more and is
+lost. It becomes a copy of the channel that counts most, which shares its outgoing weights with it (Net2WiderNet, Chen
+et al., 2016): neither output nor bounds change. Their incoming weights are then drawn apart, one up by what the other
+goes down, so that both learn something else.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from glscert.verifier.graph import Graph, Node
+
+from .architectures import Architecture
+from .channels import Layer
+from .evaluation import Params
+
+Shape = tuple[int, ...]
+APART = 0.3  # standard deviation of the relative change of an incoming weight
+MIXES = ("Conv", "Gemm")
+KEEP_CHANNELS = ("Flatten", "Reshape", "AveragePool", "MaxPool", "GlobalAveragePool")
+
+
+class Between(NamedTuple):
+    """A hidden layer's trainable weights: those that enter its channels, and those that leave them."""
+
+    entering: tuple[str, ...]  # weight [C, ...], bias [C] where there is one
+    leaving: str  # weight [O, C * n, ...], n entries of a channel side by side
+
+
+def revive(
+    net: Architecture, params: Params, moments: Params, layers: list[Layer], generator: torch.Generator
+) -> tuple[Params, Params, dict[str, list[int]]]:
+    """Parameters and moments with the dead channels of `layers` revived, and their numbers by layer.
+
+    Layers that are not between two convolutions or products of one path, or have no channel left, stay as they are.
+    `generator` is on the CPU.
+    """
+    params, moments = dict(params), dict(moments)
+    known, revived = between(net), dict[str, list[int]]()
+    for layer in layers:
+        if layer.name not in known or not 0 < len(layer.dead) < layer.channels:
+            continue
+        entering, leaving = known[layer.name]
+        alive = [c for c in range(layer.channels) if c not in layer.dead]
+        for dead in layer.dead:
+            busiest = max(alive, key=_weight_of(params, entering[0], leaving).__getitem__)
+            for group in (params, moments):
+                _copy(group, net.parameters, known[layer.name], busiest, dead)
+            _by_channel(params[leaving], layer.channels)[:, [busiest, dead]] /= 2
+            for name in entering:
+                value = params[name]
+                shift = APART * torch.randn(value[dead].shape, generator=generator).to(value.device)
+                value[dead] *= 1 + shift
+                value[busiest] *= 1 - shift
+            alive.append(dead)
+        revived[layer.name] = list(layer.dead)
+    return params, moments, revived
+
+
+def between(net: Architecture) -> dict[str, Between]:
+    """The layers whose channels can be split, by the name of the node before their ReLU."""
+    graph, found = net.graph, dict[str, Between]()
+    producers = graph.producers()
+    for node in graph.nodes:
+        before = producers.get(node.inputs[0]) if node.op == "Relu" else None
+        after = _leaving(graph, node)
+        if before is None or after is None or not (_mixes(before) and _mixes(after)):
+            continue
+        names = (*before.params, after.params[0])
+        once = all(sum(name in other.params for other in graph.nodes) == 1 for name in names)
+        if once and all(name in net.parameters for name in names) and _readers(graph, before.output) == [node]:
+            found[before.name] = Between(before.params, after.params[0])
+    return found
+
+
+def _mixes(node: Node) -> bool:
+    return node.op in MIXES and node.attrs.get("group", 1) == 1
+
+
+def _leaving(graph: Graph, relu: Node) -> Node | None:
+    """The only node that reads a ReLU's channels and does not leave them apart; None: there is no such."""
+    value, channels = relu.output, graph.shapes[relu.output][0]
+    while value != graph.output and len(readers := _readers(graph, value)) == 1:
+        (node,) = readers
+        if node.op not in KEEP_CHANNELS:
+            return node
+        value = node.output
+        if len(graph.shapes[value]) > 1 and graph.shapes[value][0] != channels:
+            return None
+    return None
+
+
+def _readers(graph: Graph, value: str) -> list[Node]:
+    return [node for node in graph.nodes if value in node.inputs]
+
+
+def _weight_of(params: Params, entering: str, leaving: str) -> list[float]:
+    """|weights in| * |weights out| of each channel: what a perturbation may grow to through it."""
+    value = params[entering]
+    entered = value.abs().flatten(1).sum(1)
+    left = _by_channel(params[leaving], len(value)).abs().sum((0, 2))
+    return [a * b for a, b in zip(entered.tolist(), left.tolist(), strict=True)]
+
+
+def _by_channel(leaving: Tensor, channels: int) -> Tensor:
+    """Weights that leave a layer, as [O, C, n]; what is written there is written into them."""
+    return leaving.view(len(leaving), channels, math.prod(leaving.shape[1:]) // channels)
+
+
+def _copy(group: Params, shapes: Mapping[str, Shape], pair: Between, source: int, to: int) -> None:
+    """In everything that has a parameter's shape, of the network or of the optimiser."""
+    for name, value in group.items():
+        own = name.rsplit("/", 1)[-1]
+        if own not in (*pair.entering, pair.leaving) or value.shape != shapes[own]:
+            continue
+        group[name] = value = value.clone()
+        if own in pair.entering:
+            value[to] = value[source]
+        else:
+            by_channel = _by_channel(value, shapes[pair.entering[0]][0])
+            by_channel[:, to] = by_channel[:, source]

@@ -80,6 +80,13 @@ def command(
         int | None,
         typer.Option(help="Warm-ups from other random weights, the best goes on by training loss.", show_default="1"),
     ] = None,
+    revive: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the schedule until which channels that died start anew, as halves of the busiest.",
+            show_default="0",
+        ),
+    ] = None,
     keep: Annotated[
         str | None,
         typer.Option(
@@ -137,7 +144,7 @@ def command(
     """
     options: dict[str, Any] = {"dataset": dataset, "net": net, "method": method, "relaxation": relaxation}
     options |= {"warmup_relaxation": warmup_relaxation, "anneal": anneal, "regulariser": regulariser}
-    options |= {"restarts": restarts, "keep": keep}
+    options |= {"restarts": restarts, "revive": revive, "keep": keep}
     options |= {
         "options": parse_options(option) if option else None,
         "data": _absolute(data),

@@ -80,7 +80,7 @@ def _idle_channels(metrics: dict[str, Any]) -> str:
         return ""
     return (
         f"warning: channels do no work on up to {IMAGES} training images: {'; '.join(layers)}. "
-        "A better network may come of more --restarts or another --seed."
+        "A better network may come of --revive 0.5, more --restarts or another --seed."
     )
 
 

@@ -266,7 +266,7 @@ def _staged(values: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     if started:
         values = {"anneal": False, "regulariser": False, **values}
     no_ramp = values.get("anneal") is False or _given_or_default(values, "anneal_end") == 0
-    unused = {"warmup_relaxation"} if no_ramp else set()
+    unused = {"warmup_relaxation", "revive"} if no_ramp else set()
     if no_ramp or started or values.get("net") == MODULE:
         unused.add("restarts")
     if values.get("keep") == "best":

@@ -153,6 +153,31 @@ def test_a_run_with_candidates_resumes_to_the_bit(tmp_path, small, method):
         assert records(run) == records(tmp_path / "whole")
 
 
+REVIVES = {"revive": 0.5, "anneal_end": 0.5, "eps": 0.3, "epochs": 4, "batch": 480}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_that_revives_resumes_to_the_bit(tmp_path, small, method):
+    """Stopped after a revival, with every method; the record names the channels."""
+    config = small(**REVIVES, method=method, options=options(method))
+    setup = with_dead(prepare(config, None))
+    train(tmp_path / "whole", config, report=ignore, setup=setup)
+    epochs = records(tmp_path / "whole")
+    assert {3, 5} <= set(epochs[0]["revived_channels"]["conv_1"]) and "revived_channels" not in epochs[-1]
+    stopped = replace(setup, config=small(**REVIVES, method=method, options=options(method), checkpoint_steps=1))
+    with pytest.raises(Stop):
+        train(tmp_path / "stopped", stopped.config, report=stop_at(5), setup=stopped)
+    resume(tmp_path / "stopped", report=ignore, setup=stopped)
+    assert weights(tmp_path / "stopped") == weights(tmp_path / "whole")
+
+
+def with_dead(setup):
+    params = setup.initial_params()
+    bias = next(name for name in params if "bias" in name)
+    params[bias][[3, 5]] = -100.0
+    return replace(setup, given=params)
+
+
 def test_candidates_that_train_the_whole_schedule(tmp_path, small):
     run = tmp_path / "run"
     metrics = train(run, small(**CHOICE | {"anneal_end": 1.0}, method="grad"), report=ignore)

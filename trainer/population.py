@@ -69,6 +69,7 @@ class Population:
         losses, shares = (torch.cat(column).to(home) for column in zip(*found, strict=True))
         return losses, shares
 
+    @torch.no_grad()  # here too, as a pool's threads do not inherit it
     def _sums(self, group: Params, chunk: tuple[Tensor, Tensor], batch: Batch) -> tuple[Tensor, ...]:
         """Cross-entropy, images proved, and the regulariser's sums if it has a weight; a row per member, float64."""
         objective, (x, y), weight = self.objective, chunk, self.objective.robust_weight
@@ -110,18 +111,17 @@ class Population:
             return peak_bytes(lambda: self._sums(stack, chunk, example))
 
         images, room = self.images, budget * MEBIBYTE
-        with torch.no_grad():
-            while (single := peak(images, 1)) > room and images > 1:
-                images //= 2
-            if single > room:
-                raise InputError(
-                    f"memory_budget = {budget:g} MiB is too little: the bounds of one image take "
-                    f"{single / MEBIBYTE:.1f} MiB. Give more, or choose a smaller net or a looser relaxation."
-                )
-            each = max(1, peak(images, 2) - single)
-            members = min(self.members, 1 + int((room - single) // each))
-            while members > 1 and (taken := peak(images, members)) > room:
-                members = min(members - 1, int(members * room / taken))
+        while (single := peak(images, 1)) > room and images > 1:
+            images //= 2
+        if single > room:
+            raise InputError(
+                f"memory_budget = {budget:g} MiB is too little: the bounds of one image take "
+                f"{single / MEBIBYTE:.1f} MiB. Give more, or choose a smaller net or a looser relaxation."
+            )
+        each = max(1, peak(images, 2) - single)
+        members = min(self.members, 1 + int((room - single) // each))
+        while members > 1 and (taken := peak(images, members)) > room:
+            members = min(members - 1, int(members * room / taken))
         return replace(self, images=images, members=max(1, members))
 
 

@@ -46,11 +46,15 @@ class Work(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Sums over the images, float64: cross-entropy [P], images proved [P], the regulariser's [P, ReLUs, 9]."""
+    """Sums over the images, float64: cross-entropy [P], images proved [P], the regulariser's [P, ReLUs, 9].
+
+    boxes [P, n]: of the neurons, which spare a gradient that follows to find them again; n = 0: not kept.
+    """
 
     loss: Tensor
     proved: Tensor
     statistics: Tensor
+    boxes: Tensor
 
 
 class _Record(ctypes.Structure):
@@ -61,7 +65,7 @@ class _Record(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("images", "members", "boxes", "rows", "every")),
         *((name, ctypes.c_void_p) for name in ("sums", "statistics")),
         ("weight", ctypes.c_double),
-        *((name, ctypes.c_void_p) for name in ("slopes", "gradient", "scratch")),
+        *((name, ctypes.c_void_p) for name in ("slopes", "gradient", "kept", "scratch")),
     ]
 
 
@@ -74,17 +78,26 @@ class Program:
         self._run.restype = None
         loaded.bytes.restype = ctypes.c_long
         self._bytes: int = loaded.bytes()
+        loaded.kept.restype, loaded.kept.argtypes = ctypes.c_long, (ctypes.c_int64,)
+        self._kept: Any = loaded.kept
 
-    def sums(self, work: Work) -> Sums:
-        """Over the images, for each member."""
-        return self._call(work, None, None)
+    def sums(self, work: Work, *, keep: bool) -> Sums:
+        """Over the images, for each member. keep: the boxes too, where they took more than intervals."""
+        substituted = RELAXATIONS[work.relaxation][0] & SUBSTITUTED
+        size = self._kept(len(work.labels)) if keep and substituted else 0
+        return self._call(work, None, None, torch.empty(len(work.parameters), size))
 
-    def gradient(self, work: Work, weight: float, slopes: Tensor | None) -> tuple[Sums, Tensor]:
-        """With that [n] of a single member, float64, of weight * loss + slopes [ReLUs, 9] . statistics."""
+    def gradient(self, work: Work, weight: float, slopes: Tensor | None, boxes: Tensor) -> tuple[Sums, Tensor]:
+        """With that [n] of a single member, float64, of weight * loss + slopes [ReLUs, 9] . statistics.
+
+        boxes [1, n]: those of `sums`; with n = 0 they are found.
+        """
         gradient = torch.zeros(self.network.size, dtype=torch.float64)
-        return self._call(work, gradient, slopes, weight), gradient
+        return self._call(work, gradient, slopes, boxes, weight), gradient
 
-    def _call(self, work: Work, gradient: Tensor | None, slopes: Tensor | None, weight: float = 1.0) -> Sums:
+    def _call(
+        self, work: Work, gradient: Tensor | None, slopes: Tensor | None, boxes: Tensor, weight: float = 1.0
+    ) -> Sums:
         lower, upper, labels, parameters = (part.contiguous() for part in work[:4])
         members, relus = len(parameters), len(self.network.layers) - 1
         totals = torch.zeros(members, 2, dtype=torch.float64)
@@ -101,10 +114,11 @@ class Program:
             statistics.data_ptr() if work.every_box else None,
             weight,
             *(None if part is None else part.data_ptr() for part in (slopes, gradient)),
+            boxes.data_ptr() if boxes.numel() else None,
             scratch.data_ptr() + -scratch.data_ptr() % 64,
         )
         self._run(ctypes.byref(record))
-        return Sums(totals[:, 0], totals[:, 1], statistics)
+        return Sums(totals[:, 0], totals[:, 1], statistics, boxes)
 
 
 def program(network: Network) -> Program | None:

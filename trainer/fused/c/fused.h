@@ -19,6 +19,7 @@ struct call {
     double weight;       /* of the loss in what is minimised */
     const double *slopes; /* [HIDDEN, STATISTICS], of what is minimised for the statistics; NULL: they do not count */
     double *gradient;     /* as the parameters, of a single member; NULL: not wanted */
+    real *kept;           /* [members, `kept(images)`]: boxes, left for a gradient to come or known to it; NULL: neither */
     char *scratch;
 };
 
@@ -47,7 +48,7 @@ struct work {
     struct accumulated sum[LAYERS];
     vec *frame[LAYERS + 1], *dframe[2], *relaxed[LAYERS], *dstep, *coefficients, *true_row;
     struct spot spots[LAYERS];
-    vec live;
+    vec live, *kept;
     long lanes;
 };
 
@@ -92,14 +93,9 @@ static void boxes(struct work *w) {
             interval(w, k, w->centre[k], w->radius[k], n->li, n->ui);
             frame_of(w, k + 1, n->li, n->ui, w->centre[k + 1], w->radius[k + 1]);
         }
-        if (k > 0 && (w->call->boxes & SUBSTITUTED)) {
-            substituted(w, k);
-            if (w->call->boxes & IBP)
-                for (long i = 0; i < MAP(l); i++) {
-                    n->l[i] = larger(n->l[i], n->li[i]);
-                    n->u[i] = smaller(n->u[i], n->ui[i]);
-                }
-        } else
+        if (k > 0 && (w->call->boxes & SUBSTITUTED))
+            neurons_of(w, k);
+        else
             memcpy(n->l, n->li, sizeof(vec) * MAP(l)), memcpy(n->u, n->ui, sizeof(vec) * MAP(l));
         if (w->statistics) count(w, k);
         if (w->call->rows & SUBSTITUTED || w->call->boxes & SUBSTITUTED)
@@ -136,6 +132,16 @@ static void weights_of(struct work *w, long member) {
     }
 }
 
+/* Of the boxes that are kept, of LANES images. */
+static long kept_entries(void) {
+    long entries = 0;
+    for (int k = 1; k < HIDDEN; k++) entries += 2 * MAP(&layers[k]);
+    return entries;
+}
+
+/* Reals that keep the boxes of so many images. */
+long kept(int64_t images) { return (images + LANES - 1) / LANES * LANES * kept_entries(); }
+
 void run(const struct call *call) {
     struct work w = {.call = call};
     memory(&w, call->scratch);
@@ -143,6 +149,7 @@ void run(const struct call *call) {
         load(&w, first);
         for (long member = 0; member < call->members; member++) {
             if (member || !first || call->members > 1) weights_of(&w, member);
+            if (call->kept) w.kept = (vec *)(call->kept + member * kept(call->images)) + first / LANES * kept_entries();
             boxes(&w);
             margins(&w, call->labels + first);
             if (call->gradient) boxes_gradient(&w);

@@ -54,6 +54,25 @@ static void substituted(struct work *w, int k) {
         }
 }
 
+/* The boxes of a layer that `substituted` leaves, or IBP's intersected with them; or those known from before. */
+static void neurons_of(struct work *w, int k) {
+    struct neurons *n = &w->neurons[k];
+    const long size = MAP(&layers[k]);
+    vec *kept = w->kept;
+    if (kept) w->kept += 2 * size;
+    if (kept && w->call->gradient) {
+        memcpy(n->l, kept, sizeof(vec) * size), memcpy(n->u, kept + size, sizeof(vec) * size);
+        return;
+    }
+    substituted(w, k);
+    if (w->call->boxes & IBP)
+        for (long i = 0; i < size; i++) {
+            n->l[i] = larger(n->l[i], n->li[i]);
+            n->u[i] = smaller(n->u[i], n->ui[i]);
+        }
+    if (kept) memcpy(kept, n->l, sizeof(vec) * size), memcpy(kept + size, n->u, sizeof(vec) * size);
+}
+
 static void neuron_gradient(struct work *w, int k, int o, real sign, vec g) {
     if (!any(g != 0)) return;
     neuron(w, k, o, sign);

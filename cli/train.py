@@ -83,7 +83,7 @@ def command(
     revive: Annotated[
         float | None,
         typer.Option(
-            help="Share of the schedule until which channels that died start anew, as halves of the busiest.",
+            help="Share of the schedule until which channels that do nothing start anew, as halves of the busiest.",
             show_default="0",
         ),
     ] = None,

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .distributed import Group
 from .evaluation import Params
 from .objective import Objective
 from .pixels import Pixels
@@ -33,38 +32,34 @@ class Layer(NamedTuple):
 
 
 @torch.no_grad()
-def survey(
+def ends(
     objective: Objective, params: Params, images: Tensor | Pixels, labels: Tensor, eps: float, chunk: int
-) -> list[Layer]:
-    """The layers before ReLUs, in order, on at most `IMAGES` of the images [N, *v], `chunk` at a time."""
+) -> dict[str, Tensor]:
+    """Least lower and greatest upper bound [2, channels] before each ReLU, in order, by the name of the node before it.
+
+    Of at most `IMAGES` of the images [N, *v], `chunk` at a time.
+    """
     chosen = torch.arange(0, len(labels), -(-len(labels) // IMAGES), device=labels.device)
-    ends: dict[str, tuple[Tensor, Tensor]] = {}
+    found: dict[str, Tensor] = {}
     for part in chosen.split(chunk):
         for name, box in objective.bounds(params, images[part], labels[part], eps, "ibp").pre.items():
             lower = box.lower.transpose(0, 1).flatten(1).amin(1)
             upper = box.upper.transpose(0, 1).flatten(1).amax(1)
-            known = ends.get(name, (lower, upper))
-            ends[name] = torch.minimum(known[0], lower), torch.maximum(known[1], upper)
+            known = found.get(name, torch.stack([lower, upper]))
+            found[name] = torch.stack([torch.minimum(known[0], lower), torch.maximum(known[1], upper)])
     before = {node.output: node.name for node in objective.graph.nodes}
-    found = []
-    for node in objective.graph.nodes:
-        if node.op != "Relu" or node.inputs[0] not in ends:
-            continue
-        lower, upper = ends[node.inputs[0]]
+    relus = [node for node in objective.graph.nodes if node.op == "Relu" and node.inputs[0] in found]
+    return {before.get(node.inputs[0], node.name): found[node.inputs[0]] for node in relus}
+
+
+def survey(known: Mapping[str, Tensor]) -> list[Layer]:
+    """The layers that `ends` found."""
+    layers = []
+    for name, (lower, upper) in known.items():
         dead = upper <= 0
         numbers = (mask.nonzero().flatten().tolist() for mask in (dead, (lower >= 0) & ~dead))
-        found.append(Layer(before.get(node.inputs[0], node.name), len(lower), *numbers))
-    return found
-
-
-def agreed(layers: list[Layer], group: Group) -> list[Layer]:
-    """With the dead channels that the first process found, in all."""
-    counts = {layer.name: torch.zeros(layer.channels) for layer in layers}
-    if group.leads:
-        for layer in layers:
-            counts[layer.name][layer.dead] = 1.0
-    counts = group.add(counts)
-    return [layer._replace(dead=counts[layer.name].nonzero().flatten().tolist()) for layer in layers]
+        layers.append(Layer(name, len(lower), *numbers))
+    return layers
 
 
 def as_record(layers: list[Layer]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class TrainConfig(BaseModel):
     eps_columns: tuple[float, ...] | None = None  # of each entry of an input, row-major; the largest is eps
     seed: int = Field(0, ge=0)
     restarts: int = Field(1, ge=1, le=100)  # candidates that train the warm-up, of which the best goes on
-    revive: float = Field(0.0, ge=0, le=1)  # of the schedule, until which channels that died are revived each epoch
+    revive: float = Field(0.0, ge=0, le=1)  # of the schedule, until which idle channels are revived each epoch
     keep: str = "last"  # the weights of the last epoch, or of the best on the training images held out
     held_out: float = Field(0.0, ge=0, lt=1)  # share of the training images that are not trained on
     start: str | None = None  # a run, or a folder with a network of the same shape, whose weights to start from

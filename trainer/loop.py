@@ -20,7 +20,7 @@ from glscert.verifier.bounds.device import exact_float32
 from glscert.verifier.errors import GlscertError
 
 from . import checkpoint
-from .channels import Layer, agreed, as_record, survey
+from .channels import as_record, ends, survey
 from .checkpoint import State
 from .config import TrainConfig
 from .cost import Meter
@@ -214,20 +214,24 @@ class _Loop:
         self.report(EpochReport(state.metrics["epoch"], plan.total_epochs, state.metrics))
 
     def revive(self) -> dict[str, Any]:
-        """Revives channels that died; what the record says of it. The first process's bounds decide for all."""
+        """Revives channels that do nothing; what the record says of it. The first process's bounds decide for all."""
         state, setup, step = self.state, self.setup, self.plan.own_step(self.state.step - 1)
         if not self.plan.reviving(step):
             return {}
-        layers = agreed(self.survey(), setup.group)
-        if not any(layer.dead for layer in layers):
+        known = self.ends()
+        if not setup.group.leads:
+            known = {name: torch.zeros_like(pair) for name, pair in known.items()}
+        known = setup.group.add(known)
+        draw = stream(self.config.seed, "revive", state.step)
+        params, moments, revived = revive(setup.net, state.params, state.moments, known, draw)
+        if not revived:
             return {}
-        draw = stream(self.config.seed, "revive", self.state.step)
-        state.params, state.moments, revived = revive(setup.net, state.params, state.moments, layers, draw)
-        return {"revived_channels": revived} if revived else {}
+        state.params, state.moments = params, moments
+        return {"revived_channels": revived}
 
-    def survey(self) -> list[Layer]:
+    def ends(self) -> dict[str, Tensor]:
         setup, config = self.setup, self.config
-        return survey(setup.objective, self.state.params, setup.train_x, setup.train_y, config.eps, setup.chunk)
+        return ends(setup.objective, self.state.params, setup.train_x, setup.train_y, config.eps, setup.chunk)
 
     def channels(self) -> dict[str, Any]:
         """At the end of the warm-up, after the choice, and of the run: which channels do no work."""
@@ -235,7 +239,7 @@ class _Loop:
         warmed = not plan.choosing(state.step) and plan.own_step(state.step) == plan.candidate_steps
         if not self.setup.group.leads or not (warmed or state.step == plan.total_steps):
             return {}
-        return as_record(self.survey())
+        return as_record(survey(self.ends()))
 
     def due(self) -> bool:
         """Whether a checkpoint inside an epoch is due."""

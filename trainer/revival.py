@@ -1,9 +1,9 @@
-"""Channels that died start anew, as halves of the busiest one; the network stays what it is.
+"""Channels that do nothing start anew, as halves of the busiest one; the network stays what it is.
 
 While eps grows, a channel of a narrow layer whose upper bound falls to 0 on every image has no gradient any more and is
-lost. It becomes a copy of the channel that counts most, which shares its outgoing weights with it (Net2WiderNet, Chen
-et al., 2016): neither output nor bounds change. Their incoming weights are then drawn apart, one up by what the other
-goes down, so that both learn something else.
+lost; another shrinks to a constant. Such a channel becomes a copy of the one that counts most, which shares its
+outgoing weights with it (Net2WiderNet, Chen et al., 2016): neither output nor bounds change. Their incoming weights are
+then drawn apart, one up by what the other goes down, so that both learn something else.
 """
 
 import math
@@ -16,12 +16,12 @@ from torch import Tensor
 from glscert.verifier.graph import Graph, Node
 
 from .architectures import Architecture
-from .channels import Layer
 from .evaluation import Params
 
 Shape = tuple[int, ...]
 APART = 0.3  # standard deviation of the relative change of an incoming weight
 MIXES = ("Conv", "Gemm")
+NOTHING = 0.01  # of the busiest channel's influence
 KEEP_CHANNELS = ("Flatten", "Reshape", "AveragePool", "MaxPool", "GlobalAveragePool")
 
 
@@ -30,35 +30,40 @@ class Between(NamedTuple):
 
     entering: tuple[str, ...]  # weight [C, ...], bias [C] where there is one
     leaving: str  # weight [O, C * n, ...], n entries of a channel side by side
+    bias: str | None  # [O], of the layer above
 
 
 def revive(
-    net: Architecture, params: Params, moments: Params, layers: list[Layer], generator: torch.Generator
+    net: Architecture, params: Params, moments: Params, ends: Mapping[str, Tensor], generator: torch.Generator
 ) -> tuple[Params, Params, dict[str, list[int]]]:
-    """Parameters and moments with the dead channels of `layers` revived, and their numbers by layer.
+    """Parameters and moments with the channels revived that do nothing, and their numbers by layer.
 
-    Layers that are not between two convolutions or products of one path, or have no channel left, stay as they are.
-    `generator` is on the CPU.
+    `ends` are the bounds before each ReLU, see `channels.ends`. Layers that are not between two convolutions or
+    products of one path, or have no channel that does anything, stay as they are. `generator` is on the CPU.
     """
-    params, moments = dict(params), dict(moments)
-    known, revived = between(net), dict[str, list[int]]()
-    for layer in layers:
-        if layer.name not in known or not 0 < len(layer.dead) < layer.channels:
+    params = {name: value.clone() for name, value in params.items()}
+    moments = {name: value.clone() for name, value in moments.items()}
+    revived = dict[str, list[int]]()
+    for name, pair in between(net).items():
+        if name not in ends:
             continue
-        entering, leaving = known[layer.name]
-        alive = [c for c in range(layer.channels) if c not in layer.dead]
-        for dead in layer.dead:
-            busiest = max(alive, key=_weight_of(params, entering[0], leaving).__getitem__)
+        lower, upper = ends[name].relu()
+        busy = [a * b for a, b in zip((upper - lower).tolist(), _leaving_weights(params, pair), strict=True)]
+        idle = [c for c, influence in enumerate(busy) if influence < NOTHING * max(busy)]
+        for channel in idle:
+            _fold(params, pair, channel, float(lower[channel] + upper[channel]) / 2)
+            busiest = busy.index(max(busy))
+            busy[busiest] = busy[channel] = busy[busiest] / 2
             for group in (params, moments):
-                _copy(group, net.parameters, known[layer.name], busiest, dead)
-            _by_channel(params[leaving], layer.channels)[:, [busiest, dead]] /= 2
-            for name in entering:
-                value = params[name]
-                shift = APART * torch.randn(value[dead].shape, generator=generator).to(value.device)
-                value[dead] *= 1 + shift
+                _copy(group, net.parameters, pair, busiest, channel)
+            _by_channel(params[pair.leaving], len(busy))[:, [busiest, channel]] /= 2
+            for entering in pair.entering:
+                value = params[entering]
+                shift = APART * torch.randn(value[channel].shape, generator=generator).to(value.device)
+                value[channel] *= 1 + shift
                 value[busiest] *= 1 - shift
-            alive.append(dead)
-        revived[layer.name] = list(layer.dead)
+        if idle:
+            revived[name] = idle
     return params, moments, revived
 
 
@@ -71,10 +76,12 @@ def between(net: Architecture) -> dict[str, Between]:
         after = _leaving(graph, node)
         if before is None or after is None or not (_mixes(before) and _mixes(after)):
             continue
-        names = (*before.params, after.params[0])
+        names = (*before.params, *after.params)
         once = all(sum(name in other.params for other in graph.nodes) == 1 for name in names)
         if once and all(name in net.parameters for name in names) and _readers(graph, before.output) == [node]:
-            found[before.name] = Between(before.params, after.params[0])
+            found[before.name] = Between(
+                before.params, after.params[0], after.params[1] if len(after.params) > 1 else None
+            )
     return found
 
 
@@ -99,12 +106,16 @@ def _readers(graph: Graph, value: str) -> list[Node]:
     return [node for node in graph.nodes if value in node.inputs]
 
 
-def _weight_of(params: Params, entering: str, leaving: str) -> list[float]:
-    """|weights in| * |weights out| of each channel: what a perturbation may grow to through it."""
-    value = params[entering]
-    entered = value.abs().flatten(1).sum(1)
-    left = _by_channel(params[leaving], len(value)).abs().sum((0, 2))
-    return [a * b for a, b in zip(entered.tolist(), left.tolist(), strict=True)]
+def _leaving_weights(params: Params, pair: Between) -> list[float]:
+    """Sum of |weights that leave| of each channel."""
+    return _by_channel(params[pair.leaving], len(params[pair.entering[0]])).abs().sum((0, 2)).tolist()
+
+
+def _fold(params: Params, pair: Between, channel: int, constant: float) -> None:
+    """What a channel that is `constant` adds to the layer above, moved to its bias; at padded edges only nearly."""
+    if pair.bias is not None:
+        weights = _by_channel(params[pair.leaving], len(params[pair.entering[0]]))
+        params[pair.bias] += constant * weights[:, channel].sum(1)
 
 
 def _by_channel(leaving: Tensor, channels: int) -> Tensor:
@@ -118,7 +129,6 @@ def _copy(group: Params, shapes: Mapping[str, Shape], pair: Between, source: int
         own = name.rsplit("/", 1)[-1]
         if own not in (*pair.entering, pair.leaving) or value.shape != shapes[own]:
             continue
-        group[name] = value = value.clone()
         if own in pair.entering:
             value[to] = value[source]
         else:

@@ -8,7 +8,7 @@ import torch
 
 from glscert.cli.watch import watch_training
 from glscert.trainer import EpochReport, resolve, train
-from glscert.trainer.channels import Layer, as_record, from_record, survey
+from glscert.trainer.channels import Layer, as_record, ends, from_record, survey
 from glscert.trainer.comparison import read_entries
 from glscert.trainer.setup import prepare
 from glscert.verifier.ops import evaluate
@@ -20,7 +20,7 @@ def setup(small):
 
 
 def looked_at(setup, params, chunk=128):
-    return survey(setup.objective, params, setup.train_x, setup.train_y, 0.1, chunk)
+    return survey(ends(setup.objective, params, setup.train_x, setup.train_y, 0.1, chunk))
 
 
 def test_channels_are_found_by_their_biases(setup):

@@ -42,7 +42,8 @@ struct work {
     double *sums, *statistics;
     vec *centre[LAYERS], *radius[LAYERS]; /* frames: of IBP's box */
     vec *ends_centre, *ends_radius;       /* a frame: of the box that the lines below make */
-    vec *dcentre, *dradius, *dz, *drad, *value, *dvalue, *input; /* value: of the first layer, at the box's centre */
+    vec *dcentre, *dradius, *dz, *drad, *value, *dvalue; /* value: of the first layer, at the box's centre */
+    vec *input, *dinput; /* the input's radius, with all that rows see beside it; of a whole frame of it */
     real *magnitudes[LAYERS];
     struct neurons neurons[LAYERS];
     struct accumulated sum[LAYERS];
@@ -80,7 +81,7 @@ static void load(struct work *w, long first) {
                 for (int v = 0; v < LANES; v++) lower[v] = call->lower[which[v] + i], upper[v] = call->upper[which[v] + i];
                 w->centre[0][j] = (lower + upper) / 2;
                 w->radius[0][j] = upper - w->centre[0][j];
-                w->input[i] = w->radius[0][j];
+                w->input[((long)c * REACH_H + y + REACH_TOP) * REACH_W + x + REACH_LEFT] = w->radius[0][j];
             }
 }
 

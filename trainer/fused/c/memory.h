@@ -46,7 +46,7 @@ static long memory(struct work *w, char *scratch) {
     w->dcentre = carve(&p, frame, 0), w->dradius = carve(&p, frame, 0);
     w->dz = carve(&p, map, 0), w->drad = carve(&p, map, 0), w->dstep = carve(&p, most(map, entry), 0);
     w->value = carve(&p, MAP(&layers[0]), 0), w->dvalue = carve(&p, map, 0);
-    w->input = carve(&p, (long)layers[0].c * layers[0].h * layers[0].w, 0);
+    w->input = carve(&p, (long)layers[0].c * REACH_H * REACH_W, zeros), w->dinput = carve(&p, FRAME(&layers[0]), zeros);
     w->dframe[0] = carve(&p, most(entry, kernel), 0), w->dframe[1] = carve(&p, most(entry, kernel), 0);
     w->coefficients = carve(&p, 3 * kernel, 0), w->true_row = carve(&p, kernel, 0);
     return p - scratch;

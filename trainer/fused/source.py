@@ -51,7 +51,14 @@ def source(network: Network) -> str:
     passes = [_passes(layers, whole, k) for k in range(len(layers))]
     sweeps = dict.fromkeys([entry.sweep for row in passes for entry in row] + [entry.sweep for entry in whole])
     ending = {row[0].sweep for row in passes[1:]}
-    text = [f"#define LANES {lanes_of(1 << 10, 4)}", "#define DOUBLE 0", "#include <math.h>", '#include "vector.h"']
+    # else gcc makes trees of the sums that registers hold, with twice the operations
+    text = [
+        '#pragma GCC optimize("no-tree-reassoc")',
+        f"#define LANES {lanes_of(1 << 10, 4)}",
+        "#define DOUBLE 0",
+        "#include <math.h>",
+        '#include "vector.h"',
+    ]
     text.append('#include "layer.h"')
     reach = _reach(layers, passes)
     for sweep in sweeps:

@@ -113,7 +113,6 @@ static void margins(struct work *w, const int64_t *which) {
         }
     }
     if (!w->call->gradient) return;
-    for (int k = 0; k < HIDDEN; k++) clear(w->neurons[k].dl, 6 * MAP(&layers[k]));
-    clear(w->dvalue, MAP(&layers[0]));
+    for (int k = 0; k < HIDDEN; k++) clear(w->neurons[k].dl, 7 * MAP(&layers[k]));
     margins_gradient(w, labels, dinterval, drows);
 }

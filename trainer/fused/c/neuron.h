@@ -16,7 +16,7 @@ static vec neuron_relax(struct work *w, int k, int out, real sign) {
         for (int x = s->left; x < s->right; x++) {
             real entry = sign * entries[x];
             to[x] = entry * (entry > 0 ? n->low : n->up)[i + x];
-            values += to[x] * (k > 1 ? SPREAD(bias(w, k - 1)[o]) : w->value[i + x]);
+            values += to[x] * n->value[i + x];
             if (entry < 0) starts += entry * n->start[i + x];
         }
     }
@@ -33,13 +33,13 @@ static vec neuron(struct work *w, int k, int o, real sign) {
    than DeepPoly's, so that a neuron which keeps its sign there keeps it. */
 static void ended(struct work *w, int k) {
     struct neurons *n = &w->neurons[k], *below = &w->neurons[k - 1];
-    for (long i = 0; i < MAP(&layers[k - 1]); i++) w->dvalue[i] = below->low[i] * below->l[i];
+    for (long i = 0; i < MAP(&layers[k - 1]); i++) w->dz[i] = below->low[i] * below->l[i];
     const struct layer *l = &layers[k];
     for (int c = 0; c < l->c; c++)
         for (int y = 0; y < l->h; y++) {
             long i = ((long)c * l->h + y) * l->w, j = ((long)c * l->fh + y + l->pt) * l->fw + l->pl;
             for (int x = 0; x < l->w; x++) {
-                vec a = w->dvalue[i + x], b = positive(below->u[i + x]);
+                vec a = w->dz[i + x], b = positive(below->u[i + x]);
                 w->ends_centre[j + x] = (a + b) / 2;
                 w->ends_radius[j + x] = (b - a) / 2;
             }
@@ -106,15 +106,12 @@ static void neuron_relax_gradient(struct work *w, int k, int out, real sign, vec
     EACH_LINE(l->o, s) {
         const real *entries = kernel + IN_FRAME(s);
         const vec *a = w->relaxed[k - 1] + IN_ROWS(s), *da = w->dstep + IN_ROWS(s);
-        vec *d = total + IN_FRAME(s), biases = {0};
+        vec *d = total + IN_FRAME(s);
         long i = ((long)o * l->oh + y) * l->ow;
         for (int x = s->left; x < s->right; x++) {
             real entry = sign * entries[x];
-            vec slope = da[x];
-            if (k > 1)
-                biases += a[x], slope += g * bias(w, k - 1)[o];
-            else
-                w->dvalue[i + x] += g * a[x], slope += g * w->value[i + x];
+            vec slope = da[x] + g * n->value[i + x];
+            n->dvalue[i + x] += g * a[x];
             if (entry > 0) {
                 d[x] += sign * (slope * n->low[i + x]);
             } else {
@@ -123,7 +120,6 @@ static void neuron_relax_gradient(struct work *w, int k, int out, real sign, vec
                 n->dstart[i + x] += g * entry;
             }
         }
-        if (k > 1) w->sum[k - 1].bias[o] += g * biases;
     }
 }
 

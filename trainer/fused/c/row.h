@@ -38,11 +38,9 @@ static vec relax(struct work *w, int j, const vec *frame, vec *relaxed) {
         vec *to = relaxed + IN_ROWS(s);
         long i = ((long)o * l->oh + y) * l->ow;
         for (int x = s->left; x < s->right; x++) {
-            vec row = from[x];
-            bits up = row > 0;
-            vec a = row * chosen(up, n->low[i + x], n->up[i + x]);
-            starts += (vec)(~up & (bits)row) * n->start[i + x];
-            values += a * (j ? SPREAD(bias(w, j)[o]) : w->value[i + x]);
+            vec up = positive(from[x]), down = from[x] - up, a = up * n->low[i + x] + down * n->up[i + x];
+            starts += down * n->start[i + x];
+            values += a * n->value[i + x];
             to[x] = a;
         }
     }
@@ -84,19 +82,16 @@ static void relax_gradient(struct work *w, int j, vec g, vec *dframe) {
     if (s->bottom - s->top < s->fh || s->right - s->left < s->fw) clear(dframe, (long)l->o * s->fh * s->fw);
     EACH_LINE(l->o, s) {
         const vec *rows = w->frame[j + 1] + IN_FRAME(s), *a = w->relaxed[j] + IN_ROWS(s), *da = w->dstep + IN_ROWS(s);
-        vec *d = dframe + IN_FRAME(s), biases = {0};
+        vec *d = dframe + IN_FRAME(s);
         long i = ((long)o * l->oh + y) * l->ow;
         for (int x = s->left; x < s->right; x++) {
-            vec entry = rows[x], slope = da[x] + g * (j ? SPREAD(bias(w, j)[o]) : w->value[i + x]);
+            vec entry = rows[x], down = entry - positive(entry), slope = da[x] + g * n->value[i + x];
             bits up = entry > 0;
-            if (j == 0) w->dvalue[i + x] += g * a[x];
-            biases += a[x];
             d[x] = slope * chosen(up, n->low[i + x], n->up[i + x]) + g * (vec)(~up & (bits)n->start[i + x]);
-            vec down = (vec)(~up & (bits)entry);
+            n->dvalue[i + x] += g * a[x];
             n->dup[i + x] += slope * down;
             n->dstart[i + x] += g * down;
         }
-        if (j) w->sum[j].bias[o] += g * biases;
     }
 }
 

@@ -143,7 +143,7 @@ class Objective:
     def _fused_sums(
         self, params: Params, box: Box, y: Tensor, relaxation: str | None, *, every_box: bool
     ) -> fused.Sums | None:
-        """By the fused program, with the regulariser's statistics; None: it is not for this."""
+        """By the fused program, with the regulariser's statistics where they count; None: it is not for this."""
         program = self.fused_program(relaxation)
         if program is None or any(
             value.dtype != torch.float32 or not value.is_cpu for value in (*box, *params.values())
@@ -152,6 +152,8 @@ class Objective:
         start = self._value(params, box, program.network.start)
         inputs = fused.Inputs(start.lower, start.upper, y)
         found = fused.robust_sums(program, inputs, params, relaxation or self.relaxation, every_box=every_box)
+        if not every_box:
+            return found
         entering = regulariser.statistics(self._entering(params, box), {})
         return found._replace(statistics=torch.cat([entering, found.statistics]))
 

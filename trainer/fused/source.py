@@ -12,7 +12,8 @@ WIDEST = 14  # entries of a line of the frame that a program sums at a time
 
 
 class Sweep(NamedTuple):
-    """Sizes of a convolution as c/transpose.h wants them: rows [C, RH, RW] over a frame [I, FH, FW]."""
+    """Sizes of a convolution as c/transpose.h wants them: rows [C, RH, RW] over a frame [I, FH, FW], part of which is
+    seen."""
 
     c: int
     rh: int
@@ -24,6 +25,10 @@ class Sweep(NamedTuple):
     sw: int
     fh: int
     fw: int
+    top: int
+    left: int
+    seen_h: int
+    seen_w: int
 
     @property
     def name(self) -> str:
@@ -45,24 +50,42 @@ def source(network: Network) -> str:
     whole = [_whole(layer) for layer in layers[:-1]]
     passes = [_passes(layers, whole, k) for k in range(len(layers))]
     sweeps = dict.fromkeys([entry.sweep for row in passes for entry in row] + [entry.sweep for entry in whole])
-    text = [f"#define LANES {lanes_of(1 << 10, 4)}", "#define DOUBLE 0", "#include <math.h>", '#include "vector.h"']
+    ending = {row[0].sweep for row in passes[1:]}
+    # else gcc makes trees of the sums that registers hold, with twice the operations
+    text = [
+        '#pragma GCC optimize("no-tree-reassoc")',
+        f"#define LANES {lanes_of(1 << 10, 4)}",
+        "#define DOUBLE 0",
+        "#include <math.h>",
+        '#include "vector.h"',
+    ]
     text.append('#include "layer.h"')
+    reach = _reach(layers, passes)
     for sweep in sweeps:
         text += [f"#define {name.upper()} {value}" for name, value in sweep._asdict().items()]
         text += [f"#define NAME(x) x##_{sweep.name}", '#include "transpose.h"']
+        if sweep in ending:
+            line = sweep.fw if layers[0].product else reach[3]
+            text += [
+                f"#define RADIUS_LINE {line}",
+                f"#define RADIUS_PLANE {line * (1 if layers[0].product else reach[2])}",
+            ]
+            text.append('#include "reach.h"')
+        text.append('#include "forget.h"')
+    text += [f"#define REACH_{name} {value}" for name, value in zip(("TOP", "LEFT", "H", "W"), reach, strict=True)]
     text += [
         f"#define LAYERS {len(layers)}",
         f"#define CLASSES {layers[-1].map[0]}",
         f"#define PARAMETERS {network.size}",
     ]
     text.append(f"static const struct layer layers[] = {{{', '.join(map(_layer, layers, [*whole, None]))}}};")
-    rows = ("{" + ", ".join(map(_pass, row)) + "}" for row in passes[1:])
+    rows = ("{" + ", ".join(_pass(entry, j == 0) for j, entry in enumerate(row)) + "}" for row in passes[1:])
     text.append(f"static const struct pass passes[LAYERS][LAYERS] = {{{{{{0}}}}, {', '.join(rows)}}};")
     return "\n".join([*text, '#include "fused.h"', ""])
 
 
-def _functions(sweep: Sweep) -> str:
-    return ", ".join(f"{name}_{sweep.name}" for name in ("transpose", "convolve", "weight_gradient"))
+def _functions(sweep: Sweep, *more: str) -> str:
+    return ", ".join(f"{name}_{sweep.name}" for name in ("transpose", "convolve", "weight_gradient", *more))
 
 
 def _layer(layer: Layer, whole: Pass | None) -> str:
@@ -71,9 +94,10 @@ def _layer(layer: Layer, whole: Pass | None) -> str:
     return "{" + ", ".join(map(str, numbers)) + ", " + (_functions(whole.sweep) if whole else "0, 0, 0") + "}"
 
 
-def _pass(entry: Pass) -> str:
+def _pass(entry: Pass, first: bool) -> str:
     sizes = (int(entry.whole), entry.sweep.rh, entry.sweep.rw, *entry.frame)
-    return "{" + ", ".join(map(str, sizes)) + ", " + _functions(entry.sweep) + "}"
+    ends = ("reach", "reach_gradient") if first else ()
+    return "{" + ", ".join(map(str, sizes)) + ", " + _functions(entry.sweep, *ends) + "}"
 
 
 def _whole(layer: Layer) -> Pass:
@@ -82,9 +106,9 @@ def _whole(layer: Layer) -> Pass:
     if layer.product:  # a line may be of any length there: one that fills the registers
         entries = prod(layer.below)
         line = max(n for n in range(1, WIDEST + 1) if entries % n == 0)
-        return Pass(True, Sweep(o, 1, 1, entries // line, 1, line, 1, 1, 1, line), (h, w))
+        return Pass(True, Sweep(o, 1, 1, entries // line, 1, line, 1, 1, 1, line, 0, 0, 1, line), (h, w))
     fh, fw = max((oh - 1) * sh + kh, pt + h), max((ow - 1) * sw + kw, pl + w)
-    return Pass(True, Sweep(o, oh, ow, c, kh, kw, sh, sw, fh, fw), (fh, fw))
+    return Pass(True, Sweep(o, oh, ow, c, kh, kw, sh, sw, fh, fw, pt, pl, h, w), (fh, fw))
 
 
 def _passes(layers: tuple[Layer, ...], whole: list[Pass], k: int) -> list[Pass]:
@@ -96,7 +120,24 @@ def _passes(layers: tuple[Layer, ...], whole: list[Pass], k: int) -> list[Pass]:
         else:
             (kh, kw), (sh, sw) = layer.kernel, layer.strides
             frame = ((size[0] - 1) * sh + kh, (size[1] - 1) * sw + kw)
-            entry = Pass(False, Sweep(layer.map[0], *size, layer.below[0], kh, kw, sh, sw, *frame), frame)
+            entry = Pass(False, Sweep(layer.map[0], *size, layer.below[0], kh, kw, sh, sw, *frame, 0, 0, *frame), frame)
         found.append(entry)
         size = entry.frame
     return found[::-1]
+
+
+def _reach(layers: tuple[Layer, ...], passes: list[list[Pass]]) -> tuple[int, int, int, int]:
+    """How far rows see beyond the input's top and left, and the extent of all that they see of it or beside it."""
+    spans = [_span(layers, passes, axis) for axis in (0, 1)]
+    return (*(-first for first, _ in spans), *(end - first for first, end in spans))  # type: ignore[return-value]
+
+
+def _span(layers: tuple[Layer, ...], passes: list[list[Pass]], axis: int) -> tuple[int, int]:
+    first, end = 0, layers[0].below[1 + axis]
+    for k, layer in enumerate(layers[1:], 1):
+        for position in (0, layer.map[1 + axis] - 1):
+            at = position * layer.strides[axis] - layer.pads[axis]
+            for entry, through in zip(passes[k][::-1], layers[:k][::-1], strict=True):
+                at = (0 if entry.whole else at) * through.strides[axis] - through.pads[axis]
+            first, end = min(first, at), max(end, at + passes[k][0].frame[axis])
+    return first, end

@@ -8,7 +8,7 @@ static void interval(struct work *w, int k, const vec *centre, const vec *radius
     for (int o = 0; o < l->o; o++)
         for (long i = o * plane; i < (o + 1) * plane; i++) {
             vec z = w->dz[i] + bias(w, k)[o];
-            if (k == 0) w->value[i] = z;
+            if (k == 0) w->neurons[0].value[i] = z;
             lower[i] = z - w->drad[i];
             upper[i] = z + w->drad[i];
         }
@@ -38,7 +38,7 @@ static void interval_gradient(struct work *w, int k) {
         for (long i = o * plane; i < (o + 1) * plane; i++) {
             w->dz[i] = n->dli[i] + n->dui[i];
             w->drad[i] = n->dui[i] - n->dli[i];
-            if (k == 0) w->dz[i] += w->dvalue[i];
+            if (k == 0) w->dz[i] += n->dvalue[i];
             total += w->dz[i];
         }
         w->sum[k].bias[o] += total;

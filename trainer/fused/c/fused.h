@@ -23,10 +23,11 @@ struct call {
     char *scratch;
 };
 
-/* Of a layer with a ReLU: its own and, where they differ, IBP's boxes; lines; gradients. Maps but for the frames. */
+/* Maps of a layer with a ReLU: its own and, where they differ, IBP's boxes; lines; the value where rows take it, that of
+   the first layer at the box's centre, else the bias; gradients. */
 struct neurons {
-    vec *l, *u, *li, *ui, *low, *up, *start;
-    vec *dl, *du, *dli, *dui, *dup, *dstart;
+    vec *l, *u, *li, *ui, *low, *up, *start, *value;
+    vec *dl, *du, *dli, *dui, *dup, *dstart, *dvalue;
 };
 struct accumulated {
     vec *weight, *magnitude, *bias;
@@ -42,7 +43,8 @@ struct work {
     double *sums, *statistics;
     vec *centre[LAYERS], *radius[LAYERS]; /* frames: of IBP's box */
     vec *ends_centre, *ends_radius;       /* a frame: of the box that the lines below make */
-    vec *dcentre, *dradius, *dz, *drad, *value, *dvalue, *input; /* value: of the first layer, at the box's centre */
+    vec *dcentre, *dradius, *dz, *drad;
+    vec *input, *dinput; /* the input's radius, with all that rows see beside it; of a whole frame of it */
     real *magnitudes[LAYERS];
     struct neurons neurons[LAYERS];
     struct accumulated sum[LAYERS];
@@ -80,7 +82,7 @@ static void load(struct work *w, long first) {
                 for (int v = 0; v < LANES; v++) lower[v] = call->lower[which[v] + i], upper[v] = call->upper[which[v] + i];
                 w->centre[0][j] = (lower + upper) / 2;
                 w->radius[0][j] = upper - w->centre[0][j];
-                w->input[i] = w->radius[0][j];
+                w->input[((long)c * REACH_H + y + REACH_TOP) * REACH_W + x + REACH_LEFT] = w->radius[0][j];
             }
 }
 
@@ -109,6 +111,8 @@ static void boxes_gradient(struct work *w) {
         const struct layer *l = &layers[k];
         struct neurons *n = &w->neurons[k];
         for (long i = 0; i < MAP(l); i++) lines_gradient(n->l[i], n->u[i], n->dup[i], n->dstart[i], &n->dl[i], &n->du[i]);
+        const long plane = (long)l->oh * l->ow;
+        for (long i = 0; k > 0 && i < MAP(l); i++) w->sum[k].bias[i / plane] += n->dvalue[i];
         if (w->call->slopes) count_gradient(w, k);
         if (k > 0 && (w->call->boxes & SUBSTITUTED)) {
             if (w->call->boxes & IBP) intersection_gradient(w, k);
@@ -129,6 +133,9 @@ static void weights_of(struct work *w, long member) {
         w->biases[k] = p += WEIGHTS(&layers[k]);
         p += layers[k].o;
         for (long i = 0; i < WEIGHTS(&layers[k]); i++) w->magnitudes[k][i] = fabs(w->weights[k][i]);
+        const long plane = (long)layers[k].oh * layers[k].ow;
+        for (long i = 0; k > 0 && k < HIDDEN && i < MAP(&layers[k]); i++)
+            w->neurons[k].value[i] = SPREAD(w->biases[k][i / plane]);
     }
 }
 

@@ -16,6 +16,8 @@ struct pass {
     void (*transpose)(const vec *, const real *, vec *);
     void (*convolve)(const vec *, const real *, vec *);
     void (*weight_gradient)(const vec *, const vec *, vec *);
+    vec (*reach)(const vec *, const real *, const vec *); /* of the first layer, see reach.h */
+    void (*reach_gradient)(const vec *, const real *, const vec *, vec, vec *);
 };
 
 #define MAP(l) ((long)(l)->o * (l)->oh * (l)->ow)

@@ -43,7 +43,6 @@ static void margins_gradient(struct work *w, vec labels, const vec *dinterval, c
         if (w->call->rows & IBP) margin_interval_gradient(w, w->coefficients, dinterval[m], drow);
         if (w->call->rows & SUBSTITUTED) {
             memcpy(w->frame[HIDDEN], w->coefficients, sizeof(vec) * size);
-            row(w, HIDDEN);
             const vec *d = row_gradient(w, HIDDEN, drows[m]);
             for (long i = 0; i < size; i++) drow[i] += d[i];
         }
@@ -114,7 +113,6 @@ static void margins(struct work *w, const int64_t *which) {
         }
     }
     if (!w->call->gradient) return;
-    for (int k = 0; k < HIDDEN; k++) clear(w->neurons[k].dl, 6 * MAP(&layers[k]));
-    clear(w->dvalue, MAP(&layers[0]));
+    for (int k = 0; k < HIDDEN; k++) clear(w->neurons[k].dl, 7 * MAP(&layers[k]));
     margins_gradient(w, labels, dinterval, drows);
 }

@@ -32,9 +32,9 @@ static long memory(struct work *w, char *scratch) {
         struct neurons *n = &w->neurons[k];
         w->centre[k] = carve(&p, FRAME(l), zeros), w->radius[k] = carve(&p, FRAME(l), zeros);
         w->magnitudes[k] = (real *)place(&p, sizeof(real) * WEIGHTS(l));
-        vec **parts[] = {&n->dl, &n->du, &n->dli, &n->dui, &n->dup, &n->dstart, /* these cleared at once */
-                         &n->l,  &n->u,  &n->li,  &n->ui,  &n->low, &n->up,     &n->start};
-        for (int i = 0; i < 13; i++) *parts[i] = (vec *)p, p += sizeof(vec) * MAP(l);
+        vec **parts[] = {&n->dl, &n->du, &n->dli, &n->dui, &n->dup, &n->dstart, &n->dvalue, /* these cleared at once */
+                         &n->l,  &n->u,  &n->li,  &n->ui,  &n->low, &n->up,     &n->start,  &n->value};
+        for (int i = 0; i < 15; i++) *parts[i] = (vec *)p, p += sizeof(vec) * MAP(l);
         w->sum[k].weight = carve(&p, WEIGHTS(l), zeros && w->call->gradient);
         w->sum[k].magnitude = carve(&p, k < HIDDEN ? WEIGHTS(l) : 0, zeros && w->call->gradient);
         w->sum[k].bias = carve(&p, l->o, zeros && w->call->gradient);
@@ -45,8 +45,7 @@ static long memory(struct work *w, char *scratch) {
     w->ends_centre = carve(&p, frame, 0), w->ends_radius = carve(&p, frame, 0);
     w->dcentre = carve(&p, frame, 0), w->dradius = carve(&p, frame, 0);
     w->dz = carve(&p, map, 0), w->drad = carve(&p, map, 0), w->dstep = carve(&p, most(map, entry), 0);
-    w->value = carve(&p, MAP(&layers[0]), 0), w->dvalue = carve(&p, map, 0);
-    w->input = carve(&p, (long)layers[0].c * layers[0].h * layers[0].w, 0);
+    w->input = carve(&p, (long)layers[0].c * REACH_H * REACH_W, zeros), w->dinput = carve(&p, FRAME(&layers[0]), zeros);
     w->dframe[0] = carve(&p, most(entry, kernel), 0), w->dframe[1] = carve(&p, most(entry, kernel), 0);
     w->coefficients = carve(&p, 3 * kernel, 0), w->true_row = carve(&p, kernel, 0);
     return p - scratch;

@@ -1,23 +1,45 @@
 /* DeepPoly's box of every neuron of a layer: two rows each, v and -v. */
 
-/* The row sign * v of neuron (o, y, x): without its bias. */
+/* The row sign * v of the neuron at the spot in channel `out` through the lines below it, where its coefficients have the same sign in every
+   lane; returns what the lines add. */
+static vec neuron_relax(struct work *w, int k, int out, real sign) {
+    const struct neurons *n = &w->neurons[k - 1];
+    const struct spot *s = &w->spots[k];
+    const struct layer *l = &layers[k - 1];
+    const real *kernel = weight(w, k) + out * KERNEL(&layers[k]);
+    vec starts = {0}, values = {0}, *relaxed = w->relaxed[k - 1];
+    if (s->bottom - s->top < s->rh || s->right - s->left < s->rw) clear(relaxed, (long)l->o * s->rh * s->rw);
+    EACH_LINE(l->o, s) {
+        const real *entries = kernel + IN_FRAME(s);
+        vec *to = relaxed + IN_ROWS(s);
+        long i = ((long)o * l->oh + y) * l->ow;
+        for (int x = s->left; x < s->right; x++) {
+            real entry = sign * entries[x];
+            to[x] = entry * (entry > 0 ? n->low : n->up)[i + x];
+            values += to[x] * n->value[i + x];
+            if (entry < 0) starts += entry * n->start[i + x];
+        }
+    }
+    return starts + values;
+}
+
+/* The row: without its bias. */
 static vec neuron(struct work *w, int k, int o, real sign) {
-    const real *kernel = weight(w, k) + o * KERNEL(&layers[k]);
-    for (long i = 0; i < KERNEL(&layers[k]); i++) w->frame[k][i] = SPREAD(sign * kernel[i]);
-    return row(w, k) + sign * bias(w, k)[o];
+    vec total = neuron_relax(w, k, o, sign);
+    return total + below(w, k) + sign * bias(w, k)[o];
 }
 
 /* The box that a neuron would have if its rows ended at the boxes right below, where the lines lead: never better
    than DeepPoly's, so that a neuron which keeps its sign there keeps it. */
 static void ended(struct work *w, int k) {
     struct neurons *n = &w->neurons[k], *below = &w->neurons[k - 1];
-    for (long i = 0; i < MAP(&layers[k - 1]); i++) w->dvalue[i] = below->low[i] * below->l[i];
+    for (long i = 0; i < MAP(&layers[k - 1]); i++) w->dz[i] = below->low[i] * below->l[i];
     const struct layer *l = &layers[k];
     for (int c = 0; c < l->c; c++)
         for (int y = 0; y < l->h; y++) {
             long i = ((long)c * l->h + y) * l->w, j = ((long)c * l->fh + y + l->pt) * l->fw + l->pl;
             for (int x = 0; x < l->w; x++) {
-                vec a = w->dvalue[i + x], b = positive(below->u[i + x]);
+                vec a = w->dz[i + x], b = positive(below->u[i + x]);
                 w->ends_centre[j + x] = (a + b) / 2;
                 w->ends_radius[j + x] = (b - a) / 2;
             }
@@ -73,12 +95,40 @@ static void neurons_of(struct work *w, int k) {
     if (kept) memcpy(kept, n->l, sizeof(vec) * size), memcpy(kept + size, n->u, sizeof(vec) * size);
 }
 
+/* Back through the lines, from w->dstep. */
+static void neuron_relax_gradient(struct work *w, int k, int out, real sign, vec g) {
+    struct neurons *n = &w->neurons[k - 1];
+    const struct spot *s = &w->spots[k];
+    const struct layer *l = &layers[k - 1];
+    const long first = out * KERNEL(&layers[k]);
+    const real *kernel = weight(w, k) + first;
+    vec *total = w->sum[k].weight + first;
+    EACH_LINE(l->o, s) {
+        const real *entries = kernel + IN_FRAME(s);
+        const vec *a = w->relaxed[k - 1] + IN_ROWS(s), *da = w->dstep + IN_ROWS(s);
+        vec *d = total + IN_FRAME(s);
+        long i = ((long)o * l->oh + y) * l->ow;
+        for (int x = s->left; x < s->right; x++) {
+            real entry = sign * entries[x];
+            vec slope = da[x] + g * n->value[i + x];
+            n->dvalue[i + x] += g * a[x];
+            if (entry > 0) {
+                d[x] += sign * (slope * n->low[i + x]);
+            } else {
+                d[x] += sign * (slope * n->up[i + x] + g * n->start[i + x]);
+                n->dup[i + x] += slope * entry;
+                n->dstart[i + x] += g * entry;
+            }
+        }
+    }
+}
+
 static void neuron_gradient(struct work *w, int k, int o, real sign, vec g) {
     if (!any(g != 0)) return;
-    neuron(w, k, o, sign);
-    const vec *d = row_gradient(w, k, g);
-    vec *total = w->sum[k].weight + o * KERNEL(&layers[k]);
-    for (long i = 0; i < KERNEL(&layers[k]); i++) total[i] += sign * d[i];
+    neuron_relax(w, k, o, sign);
+    descend(w, k);
+    ascend(w, k, g);
+    neuron_relax_gradient(w, k, o, sign, g);
     w->sum[k].bias[o] += sign * g;
 }
 

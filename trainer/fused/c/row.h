@@ -20,7 +20,7 @@ static void route(struct work *w, int k, int y, int x) {
     }
 }
 
-#define EACH_ENTRY(channels, s)                                                                                      \
+#define EACH_LINE(channels, s)                                                                                       \
     for (int o = 0; o < (channels); o++)                                                                             \
         for (int y = (s)->top; y < (s)->bottom; y++)
 #define IN_FRAME(s) (((long)o * (s)->fh + y - (s)->y0) * (s)->fw - (s)->x0)
@@ -31,76 +31,86 @@ static vec relax(struct work *w, int j, const vec *frame, vec *relaxed) {
     const struct layer *l = &layers[j];
     const struct neurons *n = &w->neurons[j];
     const struct spot *s = &w->spots[j + 1];
-    vec constant = {0};
+    vec starts = {0}, values = {0}; /* apart, as one addition waits for the other */
     if (s->bottom - s->top < s->rh || s->right - s->left < s->rw) clear(relaxed, (long)l->o * s->rh * s->rw);
-    EACH_ENTRY(l->o, s) {
+    EACH_LINE(l->o, s) {
         const vec *from = frame + IN_FRAME(s);
         vec *to = relaxed + IN_ROWS(s);
         long i = ((long)o * l->oh + y) * l->ow;
         for (int x = s->left; x < s->right; x++) {
-            vec row = from[x];
-            bits up = row > 0;
-            vec a = row * chosen(up, n->low[i + x], n->up[i + x]);
-            constant += (vec)(~up & (bits)(row * n->start[i + x])) + a * (j ? SPREAD(bias(w, j)[o]) : w->value[i + x]);
+            vec up = positive(from[x]), down = from[x] - up, a = up * n->low[i + x] + down * n->up[i + x];
+            starts += down * n->start[i + x];
+            values += a * n->value[i + x];
             to[x] = a;
         }
     }
-    return constant;
+    return starts + values;
 }
 
-/* Of w->frame[k] over the inputs of layer k, routed before; what is left on the way is for `row_gradient`. */
-static vec row(struct work *w, int k) {
+/* From the rows in w->relaxed[k - 1] on to the last in w->relaxed[0]; returns what the lines on the way add. */
+static vec descend(struct work *w, int k) {
     vec total = {0};
-    for (int j = k - 1; j >= 0; j--) {
-        total += relax(w, j, w->frame[j + 1], w->relaxed[j]);
+    for (int j = k - 1; j > 0; j--) {
         passes[k][j].transpose(w->relaxed[j], weight(w, j), w->frame[j]);
-    }
-    const struct layer *l = &layers[0];
-    const struct spot *s = &w->spots[0];
-    EACH_ENTRY(l->c, s) {
-        const vec *a = w->frame[0] + IN_FRAME(s), *r = w->input + ((long)o * l->h + y) * l->w;
-        for (int x = s->left; x < s->right; x++) total -= magnitude(a[x]) * r[x];
+        total += relax(w, j - 1, w->frame[j], w->relaxed[j - 1]);
     }
     return total;
 }
 
-/* The gradient g of the row taken last; returns that of its coefficients over layer k's inputs. */
-static const vec *row_gradient(struct work *w, int k, vec g) {
-    vec *from = w->dframe[0], *to = w->dframe[1];
-    const struct layer *l = &layers[0];
-    const struct spot *s = &w->spots[0];
-    if (s->bottom - s->top < s->fh || s->right - s->left < s->fw) clear(from, (long)l->c * s->fh * s->fw);
-    EACH_ENTRY(l->c, s) {
-        const vec *a = w->frame[0] + IN_FRAME(s), *r = w->input + ((long)o * l->h + y) * l->w;
-        vec *d = from + IN_FRAME(s);
-        for (int x = s->left; x < s->right; x++) d[x] = -g * sign_of(a[x]) * r[x];
+/* Of the input's radius, where the frame begins at which the rows end. */
+static const vec *radius_at(const struct work *w) {
+    return w->input + (long)(w->spots[0].y0 + REACH_TOP) * REACH_W + w->spots[0].x0 + REACH_LEFT;
+}
+
+/* All that is below w->relaxed[k - 1]. */
+static vec below(struct work *w, int k) {
+    vec total = descend(w, k);
+    return total - passes[k][0].reach(w->relaxed[0], weight(w, 0), radius_at(w));
+}
+
+/* Of w->frame[k] over the inputs of layer k, routed before. */
+static vec row(struct work *w, int k) {
+    vec total = relax(w, k - 1, w->frame[k], w->relaxed[k - 1]);
+    return total + below(w, k);
+}
+
+/* Back through layer j's lines: from w->dstep, the gradient of the rows after them, to that of those before. */
+static void relax_gradient(struct work *w, int j, vec g, vec *dframe) {
+    struct neurons *n = &w->neurons[j];
+    const struct layer *l = &layers[j];
+    const struct spot *s = &w->spots[j + 1];
+    if (s->bottom - s->top < s->fh || s->right - s->left < s->fw) clear(dframe, (long)l->o * s->fh * s->fw);
+    EACH_LINE(l->o, s) {
+        const vec *rows = w->frame[j + 1] + IN_FRAME(s), *a = w->relaxed[j] + IN_ROWS(s), *da = w->dstep + IN_ROWS(s);
+        vec *d = dframe + IN_FRAME(s);
+        long i = ((long)o * l->oh + y) * l->ow;
+        for (int x = s->left; x < s->right; x++) {
+            vec entry = rows[x], down = entry - positive(entry), slope = da[x] + g * n->value[i + x];
+            bits up = entry > 0;
+            d[x] = slope * chosen(up, n->low[i + x], n->up[i + x]) + g * (vec)(~up & (bits)n->start[i + x]);
+            n->dvalue[i + x] += g * a[x];
+            n->dup[i + x] += slope * down;
+            n->dstart[i + x] += g * down;
+        }
     }
+}
+
+/* From the gradient g of rows that went down from w->relaxed[k - 1] to that of these, in w->dstep. */
+static void ascend(struct work *w, int k, vec g) {
+    vec *from = passes[k][0].whole ? w->dinput : w->dframe[0];
+    passes[k][0].reach_gradient(w->relaxed[0], weight(w, 0), radius_at(w), g, from);
     for (int j = 0; j < k; j++) {
+        if (j) relax_gradient(w, j - 1, g, from = w->dframe[j % 2]);
         passes[k][j].convolve(from, weight(w, j), w->dstep);
         passes[k][j].weight_gradient(w->relaxed[j], from, w->sum[j].weight);
-        struct neurons *n = &w->neurons[j];
-        l = &layers[j], s = &w->spots[j + 1];
-        if (s->bottom - s->top < s->fh || s->right - s->left < s->fw) clear(to, (long)l->o * s->fh * s->fw);
-        for (int o = 0; o < l->o; o++) {
-            vec biases = {0};
-            for (int y = s->top; y < s->bottom; y++) {
-                const vec *rows = w->frame[j + 1] + IN_FRAME(s), *a = w->relaxed[j] + IN_ROWS(s), *da = w->dstep + IN_ROWS(s);
-                vec *d = to + IN_FRAME(s);
-                long i = ((long)o * l->oh + y) * l->ow;
-                for (int x = s->left; x < s->right; x++) {
-                    vec entry = rows[x], slope = da[x] + g * (j ? SPREAD(bias(w, j)[o]) : w->value[i + x]);
-                    bits up = entry > 0;
-                    if (j == 0) w->dvalue[i + x] += g * a[x];
-                    biases += a[x];
-                    d[x] = chosen(up, slope * n->low[i + x], slope * n->up[i + x] + g * n->start[i + x]);
-                    n->dup[i + x] += (vec)(~up & (bits)(slope * entry));
-                    n->dstart[i + x] += (vec)(~up & (bits)(g * entry));
-                }
-            }
-            if (j) w->sum[j].bias[o] += g * biases;
-        }
-        vec *next = from;
-        from = to, to = next;
     }
-    return from;
+}
+
+/* The gradient g of the row in w->frame[k]; returns that of its coefficients. */
+static const vec *row_gradient(struct work *w, int k, vec g) {
+    relax(w, k - 1, w->frame[k], w->relaxed[k - 1]);
+    descend(w, k);
+    ascend(w, k, g);
+    relax_gradient(w, k - 1, g, w->dframe[k % 2]);
+    return w->dframe[k % 2];
 }

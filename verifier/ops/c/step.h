@@ -70,6 +70,7 @@ static void NAME(relax_gradient)(struct rows rows, struct lines lines, int y0, i
 }
 
 #include "transpose.h"
+#include "forget.h"
 
 #undef BESIDE
 #undef LOWER

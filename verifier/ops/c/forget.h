@@ -1,0 +1,24 @@
+/* The end of what transpose.h was told, so that it can be included again. */
+#undef REGISTERS
+#undef LEAST
+#undef PARTS
+#undef PART
+#undef PAIR
+#undef GROUP
+#undef DEEP
+#undef LINES
+#undef TOP
+#undef LEFT
+#undef SEEN_H
+#undef SEEN_W
+#undef NAME
+#undef C
+#undef RH
+#undef RW
+#undef I
+#undef KH
+#undef KW
+#undef SH
+#undef SW
+#undef FH
+#undef FW

@@ -25,13 +25,19 @@ SMALL = 1e-12  # EXP-IBP's slopes are infinite at a loss of 0
 
 
 class Options(AttackOptions):
-    """`alpha`: weight a of the bounds. `attack_range_scale`: half-width of the attacked box over eps.
+    """`alpha`: weight a of the bounds, `warmup_alpha` while eps grows (None: alpha; 1: nothing is attacked there).
+    `attack_range_scale`: half-width of the attacked box over eps.
 
     Defaults depend on the setting, and are MTL-IBP's for all three.
     """
 
     alpha: float = Field(0.02, ge=0, le=1)
+    warmup_alpha: float | None = Field(None, ge=0, le=1)
     attack_range_scale: float = Field(1.0, gt=0)
+
+    def weight(self, annealing: bool) -> float:
+        """a, while eps grows or after."""
+        return self.alpha if self.warmup_alpha is None or not annealing else self.warmup_alpha
 
 
 TUNED: Tuned = {
@@ -48,24 +54,33 @@ def defaults(dataset: str, eps: float) -> dict[str, Any]:
 
 def mtl_loss(objective: Objective, params: Params, images: Images, options: Options) -> LossParts:
     """The weighted sum of both losses."""
-    parts, attacked = _both(objective, params, images, options)
-    return parts._replace(terms=options.alpha * parts.terms + (1 - options.alpha) * attacked)
+    parts, a = _bounded(objective, params, images), options.weight(images.annealing)
+    if a == 1:
+        return parts
+    return parts._replace(terms=a * parts.terms + (1 - a) * _attacked(objective, params, images, options))
 
 
 def exp_loss(objective: Objective, params: Params, images: Images, options: Options) -> LossParts:
     """The weighted geometric mean of both losses."""
-    parts, attacked = _both(objective, params, images, options)
+    parts, a = _bounded(objective, params, images), options.weight(images.annealing)
+    if a == 1:
+        return parts
 
     def combine(means: Tensor) -> Tensor:
         bounded, attacked = means.clamp(min=SMALL)
-        return bounded**options.alpha * attacked ** (1 - options.alpha)
+        return bounded**a * attacked ** (1 - a)
 
-    return parts._replace(terms=torch.cat([parts.terms, attacked]), combine=combine)
+    return parts._replace(
+        terms=torch.cat([parts.terms, _attacked(objective, params, images, options)]), combine=combine
+    )
 
 
 def cc_loss(objective: Objective, params: Params, images: Images, options: Options) -> LossParts:
     """The loss of the weighted sum of both margins."""
-    scores, a = _attacked_scores(objective, params, images, options), options.alpha
+    a = options.weight(images.annealing)
+    if a == 1:
+        return _bounded(objective, params, images)
+    scores = _attacked_scores(objective, params, images, options)
     bounds = objective.bounds(params, images.x, images.y, images.eps, every_box=images.every_box)
     rows = margin_spec(images.y, objective.classes, scores.dtype).rows
     attacked = (rows @ scores.unsqueeze(2)).squeeze(2)
@@ -73,11 +88,14 @@ def cc_loss(objective: Objective, params: Params, images: Images, options: Optio
     return LossParts(loss[None], proved(bounds), objective.box(images.x, images.eps), bounds)
 
 
-def _both(objective: Objective, params: Params, images: Images, options: Options) -> tuple[LossParts, Tensor]:
-    """The loss over the eps-box, and that at the attacked inputs [1]."""
-    parts = objective.robust_loss(params, images.x, images.y, images.eps, every_box=images.every_box)
-    scores = _attacked_scores(objective, params, images, options)
-    return parts, nominal_cross_entropy(scores, images.y)[None]
+def _bounded(objective: Objective, params: Params, images: Images) -> LossParts:
+    """The loss over the eps-box."""
+    return objective.robust_loss(params, images.x, images.y, images.eps, every_box=images.every_box)
+
+
+def _attacked(objective: Objective, params: Params, images: Images, options: Options) -> Tensor:
+    """The loss [1] at the attacked inputs."""
+    return nominal_cross_entropy(_attacked_scores(objective, params, images, options), images.y)[None]
 
 
 def _attacked_scores(objective: Objective, params: Params, images: Images, options: Options) -> Tensor:

@@ -45,3 +45,12 @@ def test_exp_ibp_has_a_slope_at_a_loss_of_nothing(objective, params, images):
     means = torch.tensor([1.0, 0.0], requires_grad=True)
     combine(means).backward()
     assert means.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_warm_up_may_have_its_own_weight(objective, params, images, name):
+    options = mtl_ibp.Options(alpha=0.3, warmup_alpha=0.8, steps=2)
+    for annealing, alpha in ((True, 0.8), (False, 0.3)):
+        found = mean_loss(LOSSES[name](objective, params, images()._replace(annealing=annealing), options))
+        expected = mean_loss(LOSSES[name](objective, params, images(), mtl_ibp.Options(alpha=alpha, steps=2)))
+        torch.testing.assert_close(found, expected)

@@ -31,7 +31,7 @@ def two(digits_run, tmp_path):
 def test_table_of_all_runs(two):
     done = invoke("--runs-dir", two)
     assert done.exit_code == 0, done.output
-    rows = [line.split() for line in done.stdout.splitlines() if " rgs " in line]
+    rows = [line.split() for line in done.stdout.splitlines() if " ibp " in line]
     assert [row[1] for row in rows] == ["one", "two"] and "*" in rows[0] and "*" not in rows[1]
     assert "10.00" in rows[1] and "5.00" in rows[1]
 

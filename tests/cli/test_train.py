@@ -29,9 +29,12 @@ def test_train_then_export_with_nothing_but_defaults(tmp_path, monkeypatch):
     done = invoke(*QUICK, "--json")
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
-    assert result["run"] == os.path.join("runs", "digits-digits-ibp-rgs-eps0.1-seed0")
-    assert result["options"]["sigma"] == 1e-3 and 0 <= result["result"]["certified"] <= result["result"]["natural"] <= 1
-    assert "epoch 1/1" in done.stderr and "images/s" in done.stderr and "left" in done.stderr
+    assert result["run"] == os.path.join("runs", "digits-digits-ibp-mtl-ibp-eps0.1-seed0")
+    assert (
+        result["options"]["warmup_alpha"] == 1.0
+        and 0 <= result["result"]["certified"] <= result["result"]["natural"] <= 1
+    )
+    assert "epoch 3/3  candidate 3/3" in done.stderr and "images/s" in done.stderr and "left" in done.stderr
     exported = invoke("export", "model.onnx", "--json")
     assert exported.exit_code == 0, exported.output
     report = json.loads(exported.stdout)
@@ -99,7 +102,7 @@ def test_help_names_every_method_net_and_relaxation():
 def test_resume_of_a_finished_run_shows_it(tmp_path):
     assert invoke(*QUICK, "--runs-dir", tmp_path, "--run", "a").exit_code == 0
     done = invoke("train", "--resume", "--runs-dir", tmp_path, "--json")
-    assert done.exit_code == 0 and json.loads(done.stdout)["result"]["epoch"] == 1
+    assert done.exit_code == 0 and json.loads(done.stdout)["result"]["epoch"] == 3
 
 
 @pytest.mark.parametrize(
@@ -113,8 +116,8 @@ def test_resume_of_a_finished_run_shows_it(tmp_path):
         (["--resume", "--option", "sigma=1"], "leave --option out"),
         (["--option", "sigma"], "--option sigma is not NAME=VALUE"),
         (["--method", "pgd", "--option", "alpha=1"], "alpha is not an option (known: steps, restarts, step_size)"),
-        (["--option", "sigma=inf"], "sigma = inf must be a finite number"),
-        (["--option", "samples=1.5"], "samples = 1.5 must be a valid integer"),
+        (["--method", "rgs", "--option", "sigma=inf"], "sigma = inf must be a finite number"),
+        (["--method", "rgs", "--option", "samples=1.5"], "samples = 1.5 must be a valid integer"),
         (["--method", "grad", "--option", "sigma=1"], "sigma is not an option (known: none)"),
         (["--method", "taps", "--option", "relus=3"], "relus = 3, but the network has 2"),
         (["--resume"], "no training run"),
@@ -190,7 +193,7 @@ def test_pgpe_starts_from_another_run_in_the_same_folder(tmp_path):
     ("arguments", "sentence"),
     [
         (["--start", "none"], "start = none is not there"),
-        (["--actors", "2"], "rgs has none; use --method pgpe"),
+        (["--actors", "2"], "mtl-ibp has none; use --method pgpe"),
         (["--method", "pgpe", "--memory-budget", "0.001"], "memory_budget = 0.001 MiB is too little"),
         (["--resume", "--memory-budget", "1"], "--memory-budget out"),
     ],
@@ -208,12 +211,12 @@ def test_stages_from_the_command_line(tmp_path):
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
     expected = {"warmup_relaxation": "crown-ibp", "restarts": 2, "keep": "best", "held_out": 0.1, "regulariser": False}
-    assert expected.items() <= result.items() and result["result"]["epoch"] == 4
-    assert "epoch 1/4  candidate 1/2" in done.stderr and "epoch 4/4  loss" in done.stderr
+    assert expected.items() <= result.items() and result["result"]["epoch"] == 5
+    assert "epoch 1/5  candidate 1/2" in done.stderr and "epoch 5/5  loss" in done.stderr
     started = invoke(*QUICK, "--start", "first", *place, "second", "--json")
     assert started.exit_code == 0, started.output
     assert {"anneal": False, "regulariser": False, "restarts": 1}.items() <= json.loads(started.stdout).items()
     compared = invoke("compare", "first", "second", "--runs-dir", tmp_path)
-    assert "4" in compared.stdout and "dead/on" in compared.stdout
+    assert "5" in compared.stdout and "dead/on" in compared.stdout
     refused = invoke(*QUICK, "--start", "first", "--anneal", "--restarts", "2", *place, "third")
     assert isinstance(refused.exception, InputError) and "weights to start from are given" in str(refused.exception)

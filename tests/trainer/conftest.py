@@ -19,6 +19,9 @@ def small():
     """A configuration of the digits that takes a second: IBP, six steps an epoch, a line of metrics each step."""
 
     def make(**changes):
-        return resolve({"relaxation": "ibp", "epochs": 2, "batch": 256, "log_steps": 1, "eval_images": 64}, changes)
+        return resolve(
+            {"method": "rgs", "relaxation": "ibp", "epochs": 2, "batch": 256, "log_steps": 1, "eval_images": 64},
+            changes,
+        )
 
     return make

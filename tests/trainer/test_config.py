@@ -13,11 +13,23 @@ def test_later_layers_win_over_the_defaults_of_the_data_set():
     assert resolve().dataset == "digits"
 
 
-def test_defaults_are_the_papers():
-    config = resolve({"dataset": "mnist"})
+def test_defaults_of_a_method_that_is_named_are_the_papers():
+    config = resolve({"dataset": "mnist", "method": "rgs"})
+    assert (config.relaxation, config.warmup_relaxation, config.restarts, config.revive) == ("deeppoly", None, 1, 0)
     assert (config.epochs, config.batch, config.lr, config.lr_decay, config.grad_clip) == (70, 256, 5e-4, 0.2, 10)
     assert (config.robust_weight, config.fast_reg, config.init, config.eps) == (1, 0.5, "fast", 0.1)
     assert config.options == {"sigma": 1e-3, "decay": 0.4, "samples": 2, "antithetic": False}
+
+
+def test_the_recipe_is_for_those_who_name_no_method():
+    config = resolve({"dataset": "mnist"}, {"options": {"alpha": 0.9}})
+    assert (config.method, config.relaxation, config.warmup_relaxation) == ("mtl-ibp", "deeppoly-ibp", "ibp")
+    assert (config.options["alpha"], config.options["steps"], config.restarts) == (0.9, 4, 3)
+    for dataset in SOURCES:
+        other = resolve({"dataset": dataset, "relaxation": "crown-ibp", "restarts": 1})
+        assert (other.method, other.relaxation, other.restarts) == ("mtl-ibp", "crown-ibp", 1)
+        started = resolve({"dataset": dataset, "start": "runs/first"})
+        assert (started.warmup_relaxation, started.restarts, started.revive) == (None, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +46,7 @@ def test_defaults_are_the_papers():
         ({"epochs": 0}, "epochs = 0 must be greater"),
         ({"momentum": 0.9}, "momentum is not an option .*robust_weight"),
         ({"options": {"sigm": 1}}, "sigm is not an option"),
-        ({"options": {"sigma": -1}}, "sigma = -1 must be greater"),
+        ({"method": "rgs", "options": {"sigma": -1}}, "sigma = -1 must be greater"),
         ({"milestones": [0.5, 1.5]}, "fractions of the schedule"),
         ({"anneal_start": 0.5, "anneal_end": 0.2}, "anneal_end must not lie before"),
         ({"lr": 0}, "lr = 0 must be greater than 0"),

@@ -14,6 +14,7 @@ from glscert.trainer.selection import keep_best
 from glscert.trainer.setup import prepare
 from glscert.verifier.errors import InputError
 
+RGS = {"method": "rgs"}
 SHORT = {"steps": 1, "restarts": 1, "latent_steps": 1, "latent_restarts": 1, "population": 8}  # little cost
 
 
@@ -42,10 +43,10 @@ def options(method):
 
 
 def test_the_warm_up_has_its_own_relaxation():
-    plan = Plan(resolve({"relaxation": "deeppoly", "warmup_relaxation": "ibp", "epochs": 4, "anneal_end": 0.5}), 640)
+    plan = Plan(resolve({**RGS, "warmup_relaxation": "ibp", "epochs": 4, "anneal_end": 0.5}), 640)
     assert (plan.steps, plan.config.warmup_epochs) == (40, 2)
     assert [plan.relaxation(step) for step in (0, 19, 20, 39)] == ["ibp", "ibp", "deeppoly", "deeppoly"]
-    assert Plan(resolve({"relaxation": "deeppoly"}), 640).relaxation(0) == "deeppoly"
+    assert Plan(resolve(RGS), 640).relaxation(0) == "deeppoly"
 
 
 def test_without_a_ramp_eps_is_full_from_the_first_step():
@@ -56,11 +57,12 @@ def test_without_a_ramp_eps_is_full_from_the_first_step():
 
 
 def test_a_start_has_neither_ramp_nor_regulariser_unless_they_are_given():
-    started = resolve({"start": "runs/first"})
+    started = resolve({**RGS, "start": "runs/first"})
     assert (started.anneal, started.regulariser) == (False, False)
-    asked = resolve({"start": "runs/first", "anneal": True}, {"warmup_relaxation": "ibp"})
+    asked = resolve({**RGS, "start": "runs/first", "anneal": True}, {"warmup_relaxation": "ibp"})
     assert (asked.anneal, asked.regulariser, asked.warmup_relaxation) == (True, False, "ibp")
-    assert (resolve().anneal, resolve().regulariser, resolve().warmup_relaxation) == (True, True, None)
+    plain = resolve(RGS)
+    assert (plain.anneal, plain.regulariser, plain.warmup_relaxation) == (True, True, None)
 
 
 @pytest.mark.parametrize("without", [{"anneal": False}, {"anneal_end": 0.0}, {"start": "runs/first"}])
@@ -111,7 +113,7 @@ def test_steps_of_candidates_are_those_of_their_own_schedules():
     assert [plan.own_step(step) for step in (0, 7, 8, 15, 16, 23, 24, 27)] == [0, 7, 0, 7, 0, 7, 8, 11]
     assert [plan.stage(step) for step in (0, 7, 8, 16, 23, 24, 27)] == [0, 0, 1, 2, 2, 3, 3]
     assert [step for step in range(28) if not plan.choosing(step)] == [24, 25, 26, 27]
-    whole = Plan(resolve({"epochs": 3, "batch": 10}), 40)
+    whole = Plan(resolve({**RGS, "epochs": 3, "batch": 10}), 40)
     assert [whole.own_step(step) for step in range(12)] == list(range(12))
 
 
@@ -200,7 +202,7 @@ def test_the_best_epoch_is_kept_by_images_held_out(tmp_path, small):
 
 
 def test_the_first_of_the_best_epochs_is_kept_and_none_of_the_warm_up():
-    plan = Plan(resolve({"keep": "best", "epochs": 4, "anneal_end": 0.5, "batch": 10}), 10)  # a step an epoch
+    plan = Plan(resolve({**RGS, "keep": "best", "epochs": 4, "anneal_end": 0.5, "batch": 10}), 10)  # a step an epoch
     state = State({"w": torch.zeros(1)}, {})
     for step, certified in ((1, 0.9), (2, 0.3), (3, 0.5), (4, 0.5)):
         state.step, state.params = step, {"w": torch.full((1,), float(step))}

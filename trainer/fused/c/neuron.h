@@ -3,9 +3,7 @@
 /* The row sign * v of the neuron at the spot in channel `out` through the lines below it, where its coefficients have the same sign in every
    lane; returns what the lines add. */
 static vec neuron_relax(struct work *w, int k, int out, real sign) {
-    const struct neurons *n = &w->neurons[k - 1];
-    const struct spot *s = &w->spots[k];
-    const struct layer *l = &layers[k - 1];
+    HERE(k - 1)
     const real *kernel = weight(w, k) + out * KERNEL(&layers[k]);
     vec starts = {0}, values = {0}, *relaxed = w->relaxed[k - 1];
     if (s->bottom - s->top < s->rh || s->right - s->left < s->rw) clear(relaxed, (long)l->o * s->rh * s->rw);
@@ -97,9 +95,7 @@ static void neurons_of(struct work *w, int k) {
 
 /* Back through the lines, from w->dstep. */
 static void neuron_relax_gradient(struct work *w, int k, int out, real sign, vec g) {
-    struct neurons *n = &w->neurons[k - 1];
-    const struct spot *s = &w->spots[k];
-    const struct layer *l = &layers[k - 1];
+    HERE(k - 1)
     const long first = out * KERNEL(&layers[k]);
     const real *kernel = weight(w, k) + first;
     vec *total = w->sum[k].weight + first;

@@ -27,6 +27,35 @@ static vec neuron(struct work *w, int k, int o, real sign) {
     return total + below(w, k) + sign * bias(w, k)[o];
 }
 
+/* What the ReLUs' boxes make of the rows in `frame` over layer j's ReLUs, where the lines lead: never better than
+   going on. */
+static vec ended_row(struct work *w, int j, const vec *frame) {
+    HERE(j)
+    vec above = {0}, under = {0};
+    EACH_LINE(l->o, s) {
+        const vec *from = frame + IN_FRAME(s);
+        long i = ((long)o * l->oh + y) * l->ow;
+        for (int x = s->left; x < s->right; x++) {
+            vec up = positive(from[x]);
+            above += up * (n->low[i + x] * n->l[i + x]);
+            under += (from[x] - up) * positive(n->u[i + x]);
+        }
+    }
+    return above + under;
+}
+
+/* The row, or on its way a bound that is positive in all lanes that are open. */
+static vec neuron_sign(struct work *w, int k, int o, real sign, bits open) {
+    vec total = neuron_relax(w, k, o, sign) + sign * bias(w, k)[o];
+    for (int j = k - 1; j > 0; j--) {
+        passes[k][j].transpose(w->relaxed[j], weight(w, j), w->frame[j]);
+        vec bound = total + ended_row(w, j - 1, w->frame[j]);
+        if (!any(open & (bound < 0))) return bound;
+        total += relax(w, j - 1, w->frame[j], w->relaxed[j - 1]);
+    }
+    return total - passes[k][0].reach(w->relaxed[0], weight(w, 0), radius_at(w));
+}
+
 /* The box that a neuron would have if its rows ended at the boxes right below, where the lines lead: never better
    than DeepPoly's, so that a neuron which keeps its sign there keeps it. */
 static void ended(struct work *w, int k) {
@@ -64,11 +93,12 @@ static void substituted(struct work *w, int k) {
                 }
                 int first = sum(*lower + *upper) > 0; /* the likelier to show a sign */
                 for (int side = 0; side < 2; side++) {
-                    if (!any((*lower < 0) & (*upper > 0))) break;
+                    bits open = (*lower < 0) & (*upper > 0);
+                    if (!any(open)) break;
                     if ((side == 0) == first)
-                        *lower = neuron(w, k, o, 1);
+                        *lower = larger(*lower, neuron_sign(w, k, o, 1, open));
                     else
-                        *upper = -neuron(w, k, o, -1);
+                        *upper = smaller(*upper, -neuron_sign(w, k, o, -1, open));
                 }
             }
         }

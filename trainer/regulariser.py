@@ -26,9 +26,16 @@ SMALL = 1e-12
 def statistics(entering: Box, pre: Mapping[str, Box]) -> Tensor:
     """[1 + ReLUs, 9] float64 sums over a chunk: count, r, c; c, c², number of the active and of the inactive neurons.
 
-    `entering` is the box at the first linear layer, `pre` the boxes before the ReLUs; gradients flow.
+    `entering` is the box at the first linear layer, of which only count and r are taken, the rest being 0; `pre` the
+    boxes before the ReLUs; gradients flow.
     """
-    return torch.stack([_sums(box) for box in (entering, *pre.values())])
+    return torch.stack([_width(entering), *map(_sums, pre.values())])
+
+
+def _width(box: Box) -> Tensor:
+    radius = ((box.upper - box.lower).sum(dtype=torch.float64) / 2)[None]
+    count = radius.new_full((1,), box.lower.numel())
+    return torch.cat([count, radius, radius.new_zeros(7)])
 
 
 def _sums(box: Box) -> Tensor:

@@ -3,9 +3,7 @@
 /* The row sign * v of the neuron at the spot in channel `out` through the lines below it, where its coefficients have the same sign in every
    lane; returns what the lines add. */
 static vec neuron_relax(struct work *w, int k, int out, real sign) {
-    const struct neurons *n = &w->neurons[k - 1];
-    const struct spot *s = &w->spots[k];
-    const struct layer *l = &layers[k - 1];
+    HERE(k - 1)
     const real *kernel = weight(w, k) + out * KERNEL(&layers[k]);
     vec starts = {0}, values = {0}, *relaxed = w->relaxed[k - 1];
     if (s->bottom - s->top < s->rh || s->right - s->left < s->rw) clear(relaxed, (long)l->o * s->rh * s->rw);
@@ -27,6 +25,35 @@ static vec neuron_relax(struct work *w, int k, int out, real sign) {
 static vec neuron(struct work *w, int k, int o, real sign) {
     vec total = neuron_relax(w, k, o, sign);
     return total + below(w, k) + sign * bias(w, k)[o];
+}
+
+/* What the ReLUs' boxes make of the rows in `frame` over layer j's ReLUs, where the lines lead: never better than
+   going on. */
+static vec ended_row(struct work *w, int j, const vec *frame) {
+    HERE(j)
+    vec above = {0}, under = {0};
+    EACH_LINE(l->o, s) {
+        const vec *from = frame + IN_FRAME(s);
+        long i = ((long)o * l->oh + y) * l->ow;
+        for (int x = s->left; x < s->right; x++) {
+            vec up = positive(from[x]);
+            above += up * (n->low[i + x] * n->l[i + x]);
+            under += (from[x] - up) * positive(n->u[i + x]);
+        }
+    }
+    return above + under;
+}
+
+/* The row, or on its way a bound that is positive in all lanes that are open. */
+static vec neuron_sign(struct work *w, int k, int o, real sign, bits open) {
+    vec total = neuron_relax(w, k, o, sign) + sign * bias(w, k)[o];
+    for (int j = k - 1; j > 0; j--) {
+        passes[k][j].transpose(w->relaxed[j], weight(w, j), w->frame[j]);
+        vec bound = total + ended_row(w, j - 1, w->frame[j]);
+        if (!any(open & (bound < 0))) return bound;
+        total += relax(w, j - 1, w->frame[j], w->relaxed[j - 1]);
+    }
+    return total - passes[k][0].reach(w->relaxed[0], weight(w, 0), radius_at(w));
 }
 
 /* The box that a neuron would have if its rows ended at the boxes right below, where the lines lead: never better
@@ -66,11 +93,12 @@ static void substituted(struct work *w, int k) {
                 }
                 int first = sum(*lower + *upper) > 0; /* the likelier to show a sign */
                 for (int side = 0; side < 2; side++) {
-                    if (!any((*lower < 0) & (*upper > 0))) break;
+                    bits open = (*lower < 0) & (*upper > 0);
+                    if (!any(open)) break;
                     if ((side == 0) == first)
-                        *lower = neuron(w, k, o, 1);
+                        *lower = larger(*lower, neuron_sign(w, k, o, 1, open));
                     else
-                        *upper = -neuron(w, k, o, -1);
+                        *upper = smaller(*upper, -neuron_sign(w, k, o, -1, open));
                 }
             }
         }
@@ -97,9 +125,7 @@ static void neurons_of(struct work *w, int k) {
 
 /* Back through the lines, from w->dstep. */
 static void neuron_relax_gradient(struct work *w, int k, int out, real sign, vec g) {
-    struct neurons *n = &w->neurons[k - 1];
-    const struct spot *s = &w->spots[k];
-    const struct layer *l = &layers[k - 1];
+    HERE(k - 1)
     const long first = out * KERNEL(&layers[k]);
     const real *kernel = weight(w, k) + first;
     vec *total = w->sum[k].weight + first;

@@ -26,11 +26,15 @@ static void route(struct work *w, int k, int y, int x) {
 #define IN_FRAME(s) (((long)o * (s)->fh + y - (s)->y0) * (s)->fw - (s)->x0)
 #define IN_ROWS(s) (((long)o * (s)->rh + y - (s)->dy) * (s)->rw - (s)->dx)
 
+/* Layer j's lines and where rows are in its map: copies, as for all the compiler knows a `vec` lies among the pointers. */
+#define HERE(j)                                                                                                      \
+    const struct layer *l = &layers[j];                                                                              \
+    const struct neurons lines = w->neurons[j], *n = &lines;                                                         \
+    const struct spot spot = w->spots[(j) + 1], *s = &spot;
+
 /* Through layer j's lines; returns what they add. */
 static vec relax(struct work *w, int j, const vec *frame, vec *relaxed) {
-    const struct layer *l = &layers[j];
-    const struct neurons *n = &w->neurons[j];
-    const struct spot *s = &w->spots[j + 1];
+    HERE(j)
     vec starts = {0}, values = {0}; /* apart, as one addition waits for the other */
     if (s->bottom - s->top < s->rh || s->right - s->left < s->rw) clear(relaxed, (long)l->o * s->rh * s->rw);
     EACH_LINE(l->o, s) {
@@ -76,9 +80,7 @@ static vec row(struct work *w, int k) {
 
 /* Back through layer j's lines: from w->dstep, the gradient of the rows after them, to that of those before. */
 static void relax_gradient(struct work *w, int j, vec g, vec *dframe) {
-    struct neurons *n = &w->neurons[j];
-    const struct layer *l = &layers[j];
-    const struct spot *s = &w->spots[j + 1];
+    HERE(j)
     if (s->bottom - s->top < s->fh || s->right - s->left < s->fw) clear(dframe, (long)l->o * s->fh * s->fw);
     EACH_LINE(l->o, s) {
         const vec *rows = w->frame[j + 1] + IN_FRAME(s), *a = w->relaxed[j] + IN_ROWS(s), *da = w->dstep + IN_ROWS(s);

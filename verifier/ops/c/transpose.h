@@ -90,7 +90,7 @@ static void NAME(weight_gradient)(const vec *a, const vec *d, vec *dw) {
                     UNROLL for (int b = 0; b < GROUP(KW); b++)
                         UNROLL for (int k = 0; k < DEEP * KW; k++) sums[b][k] = total[b * I * KH * KW + k];
                     for (int y = top; y < top + LINES && y < RH; y++)
-                        for (int x = 0; x < RW; x++) {
+                        _Pragma("GCC unroll 4") for (int x = 0; x < RW; x++) {
                             const vec *entry = a + ((long)c * RH + y) * RW + x;
                             const vec *line = d + ((long)i * FH + y * SH + ky) * FW + x * SW;
                             UNROLL for (int dy = 0; dy < DEEP; dy++)

@@ -58,19 +58,15 @@ def source(network: Network) -> str:
         "#define DOUBLE 0",
         "#include <math.h>",
         '#include "vector.h"',
+        '#include "layer.h"',
     ]
-    text.append('#include "layer.h"')
     reach = _reach(layers, passes)
     for sweep in sweeps:
         text += [f"#define {name.upper()} {value}" for name, value in sweep._asdict().items()]
         text += [f"#define NAME(x) x##_{sweep.name}", '#include "transpose.h"']
         if sweep in ending:
-            line = sweep.fw if layers[0].product else reach[3]
-            text += [
-                f"#define RADIUS_LINE {line}",
-                f"#define RADIUS_PLANE {line * (1 if layers[0].product else reach[2])}",
-            ]
-            text.append('#include "reach.h"')
+            line, plane = (sweep.fw, sweep.fw) if layers[0].product else (reach[3], reach[2] * reach[3])
+            text += [f"#define RADIUS_LINE {line}", f"#define RADIUS_PLANE {plane}", '#include "reach.h"']
         text.append('#include "forget.h"')
     text += [f"#define REACH_{name} {value}" for name, value in zip(("TOP", "LEFT", "H", "W"), reach, strict=True)]
     text += [
@@ -128,8 +124,8 @@ def _passes(layers: tuple[Layer, ...], whole: list[Pass], k: int) -> list[Pass]:
 
 def _reach(layers: tuple[Layer, ...], passes: list[list[Pass]]) -> tuple[int, int, int, int]:
     """How far rows see beyond the input's top and left, and the extent of all that they see of it or beside it."""
-    spans = [_span(layers, passes, axis) for axis in (0, 1)]
-    return (*(-first for first, _ in spans), *(end - first for first, end in spans))  # type: ignore[return-value]
+    (top, bottom), (left, right) = (_span(layers, passes, axis) for axis in (0, 1))
+    return -top, -left, bottom - top, right - left
 
 
 def _span(layers: tuple[Layer, ...], passes: list[list[Pass]], axis: int) -> tuple[int, int]:

@@ -32,11 +32,11 @@ RECIPE: dict[str, Any] = {
     "relaxation": "deeppoly-ibp",
     "warmup_relaxation": "ibp",
     "restarts": 3,
-    "revive": 0.5,
-    "anneal_end": 0.4,
+    "revive": 0.6,
+    "anneal_end": 0.5,
     "milestones": (0.8, 0.92),
 }
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "mnist": {"epochs": 40, "lr": 0.003},
+    "mnist": {"epochs": 50, "lr": 0.005},
 }

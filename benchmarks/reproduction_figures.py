@@ -18,7 +18,8 @@ WORDS = {**RELAXATIONS, "default": "the command's default", "attack": "an attack
 MARKERS = {"grad": "o", "rgs": "^", "pgpe": "s", "default": "*", "pgd": "X", "sabr": "P", "staps": "d", "mtl-ibp": "p"}
 KINDS = (  # from above, the lines of the figure of the seeds
     *("DeepPoly GRAD", "DeepPoly RGS", "IBP GRAD", "IBP, more IBP", "IBP, then DeepPoly GRAD"),
-    *("IBP, then DeepPoly RGS", "IBP while eps grows, DeepPoly GRAD", "IBP while eps grows, DeepPoly RGS", "default"),
+    *("IBP, then DeepPoly RGS", "IBP while eps grows, DeepPoly GRAD", "IBP while eps grows, DeepPoly RGS"),
+    *("DeepPoly GRAD, revived", "IBP GRAD, revived", "default"),
 )
 
 

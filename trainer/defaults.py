@@ -38,5 +38,6 @@ RECIPE: dict[str, Any] = {
 }
 
 RECIPES: dict[str, dict[str, Any]] = {
+    "digits": {"epochs": 40, "lr": 0.01},
     "mnist": {"epochs": 50, "lr": 0.005},
 }

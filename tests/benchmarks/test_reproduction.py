@@ -96,7 +96,8 @@ def test_a_row_of_the_paper_trains_as_the_paper_does_whatever_the_defaults():
         given |= {"options": dict([given.pop("option").split("=")])} if "option" in given else {}
         config = resolve(read_toml(SCHEDULE) if row.pinned else {}, given | {"start": "x"} if row.start else given)
         if row.pinned and row.start is None and not row.name.endswith("warm") and config.method != "pgd":
-            assert config.relaxations == (config.relaxation,)
+            assert config.relaxations == (config.relaxation,) and config.restarts == 1
+            assert (config.revive > 0) is row.name.endswith("revived")
         if row.schedule == "paper" and row.start is None:
             assert (config.epochs, config.batch, config.lr) == (70, 256, 5e-4)
         if row.start is not None:

@@ -25,7 +25,7 @@ def command(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides every random choice of the training.")] = 0,
 ) -> None:
-    """Train on handwritten digits with DeepPoly and RGS, export, verify the test images: about two minutes.
+    """Train on handwritten digits by the recipe of `train`, export, verify the test images: about a minute.
 
     Example: glscli demo
     """
@@ -72,7 +72,7 @@ def _train(out: Path, epochs: int | None, seed: int) -> Path:
 
     from .watch import watch_training
 
-    given = {"dataset": "digits", "method": "rgs", "relaxation": "deeppoly", "eps": EPS, "seed": seed}
+    given = {"dataset": "digits", "eps": EPS, "seed": seed}
     config = trainer.resolve(given, {} if epochs is None else {"epochs": epochs})
     number = 1
     while (run := out / f"run-{number}").exists():

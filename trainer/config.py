@@ -54,7 +54,7 @@ class TrainConfig(BaseModel):
     options: dict[str, Any] = Field(default={}, validate_default=True)  # the method's own
     relaxation: str = "deeppoly"
     relaxation_options: dict[str, Any] = Field(default={}, validate_default=True)  # the relaxation's own
-    warmup_relaxation: str | None = None  # while eps grows; None: relaxation
+    warmup_relaxation: str | None = None  # in the warm-up, while eps grows; None: relaxation
     eps: float = Field(0.1, ge=0)
     eps_columns: tuple[float, ...] | None = None  # of each entry of an input, row-major; the largest is eps
     seed: int = Field(0, ge=0)
@@ -73,6 +73,7 @@ class TrainConfig(BaseModel):
     anneal: bool = True  # eps grows in the warm-up; False: full from the first step
     anneal_start: float = Field(0.0, ge=0, le=1)  # of the schedule: eps is 0 before,
     anneal_end: float = Field(20 / 70, ge=0, le=1)  # and full after
+    warmup_end: float = Field(0.0, ge=0, le=1)  # the warm-up goes on until here at full eps, if beyond anneal_end
     init: str = "fast"
     regulariser: bool = True  # in the warm-up
     fast_reg: float = Field(0.5, ge=0)  # its weight
@@ -184,7 +185,7 @@ class TrainConfig(BaseModel):
 
     @property
     def warmup_epochs(self) -> int:
-        """Whole epochs that hold the warm-up, the steps before `anneal_end`."""
+        """Whole epochs that hold the steps before `anneal_end`, those of a candidate."""
         return ceil(round(self.anneal_end * self.epochs, 9)) if self.anneal else 0
 
     @property
@@ -250,7 +251,7 @@ def _staged(values: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     if started:
         values = {"anneal": False, "regulariser": False, **values}
     no_ramp = values.get("anneal") is False or _given_or_default(values, "anneal_end") == 0
-    unused = {"warmup_relaxation", "revive"} if no_ramp else set()
+    unused = {"warmup_relaxation", "warmup_end", "revive"} if no_ramp else set()
     if no_ramp or started or values.get("net") == MODULE:
         unused.add("restarts")
     if values.get("keep") == "best":

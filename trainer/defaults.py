@@ -31,13 +31,16 @@ RECIPE: dict[str, Any] = {
     "options": {"alpha": 0.4, "warmup_alpha": 1.0, "steps": 4, "restarts": 1},
     "relaxation": "deeppoly-ibp",
     "warmup_relaxation": "ibp",
-    "restarts": 3,
-    "revive": 0.6,
-    "anneal_end": 0.5,
+    "restarts": 5,
+    "revive": 0.5,
+    "anneal_end": 0.3,
+    "warmup_end": 0.55,
     "milestones": (0.8, 0.92),
 }
 
 RECIPES: dict[str, dict[str, Any]] = {
     "digits": {"epochs": 40, "lr": 0.01},
-    "mnist": {"epochs": 50, "lr": 0.005},
+    "mnist": {"epochs": 40, "lr": 0.005},
+    OWN: {"epochs": 40},
+    TENSORS: {"epochs": 40},
 }

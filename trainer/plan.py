@@ -14,7 +14,8 @@ class Plan:
 
     With `restarts` candidates the run's steps are those of one warm-up after the other (in whole epochs), then those
     of the chosen one's schedule that are left. `stage`, `choosing` and `own_step` take the run's step, all else the
-    step within one network's schedule. The warm-up are the steps while eps grows, of which there may be none.
+    step within one network's schedule. The warm-up are the steps while eps grows, of which there may be none, and
+    those until `warmup_end`.
     """
 
     config: TrainConfig
@@ -63,9 +64,13 @@ class Plan:
         """The step at which this fraction of the schedule is done."""
         return round(fraction * self.steps)
 
+    def growing(self, step: int) -> bool:
+        """Whether eps still grows."""
+        return self.config.anneal and step < self.at(self.config.anneal_end)
+
     def warming(self, step: int) -> bool:
         """Whether the step belongs to the warm-up."""
-        return self.config.anneal and step < self.at(self.config.anneal_end)
+        return self.growing(step) or (self.config.anneal and step < self.at(self.config.warmup_end))
 
     def relaxation(self, step: int) -> str:
         """That of the training loss."""
@@ -73,14 +78,14 @@ class Plan:
 
     def eps(self, step: int) -> float:
         config = self.config
-        if not self.warming(step):
+        if not self.growing(step):
             return config.eps
         return smooth_eps(step, self.at(config.anneal_start), self.at(config.anneal_end), config.eps)
 
     def reg_weight(self, step: int) -> float:
         """The regulariser's: fast_reg (1 - eps / final eps), only while eps grows."""
         config = self.config
-        wanted = self.regularised and config.regulariser and self.warming(step)
+        wanted = self.regularised and config.regulariser and self.growing(step)
         if not wanted or config.eps <= SMALLEST_EPS:
             return 0.0
         return config.fast_reg * (1 - max(self.eps(step), SMALLEST_EPS) / config.eps)

@@ -24,7 +24,7 @@ def test_defaults_of_a_method_that_is_named_are_the_papers():
 def test_the_recipe_is_for_those_who_name_no_method():
     config = resolve({"dataset": "mnist"}, {"options": {"alpha": 0.9}})
     assert (config.method, config.relaxation, config.warmup_relaxation) == ("mtl-ibp", "deeppoly-ibp", "ibp")
-    assert (config.options["alpha"], config.options["steps"], config.restarts) == (0.9, 4, 3)
+    assert (config.options["alpha"], config.options["steps"], config.restarts) == (0.9, 4, 5)
     for dataset in SOURCES:
         other = resolve({"dataset": dataset, "relaxation": "crown-ibp", "restarts": 1})
         assert (other.method, other.relaxation, other.restarts) == ("mtl-ibp", "crown-ibp", 1)

@@ -47,6 +47,11 @@ def test_the_warm_up_has_its_own_relaxation():
     assert (plan.steps, plan.config.warmup_epochs) == (40, 2)
     assert [plan.relaxation(step) for step in (0, 19, 20, 39)] == ["ibp", "ibp", "deeppoly", "deeppoly"]
     assert Plan(resolve(RGS), 640).relaxation(0) == "deeppoly"
+    longer = Plan(
+        resolve({**RGS, "warmup_relaxation": "ibp", "epochs": 4, "anneal_end": 0.25, "warmup_end": 0.75}), 640
+    )
+    assert [longer.relaxation(step) for step in (0, 29, 30)] == ["ibp", "ibp", "deeppoly"]
+    assert longer.eps(10) == longer.config.eps and longer.reg_weight(10) == 0 and longer.config.warmup_epochs == 1
 
 
 def test_without_a_ramp_eps_is_full_from_the_first_step():

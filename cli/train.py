@@ -61,7 +61,8 @@ def command(
         ),
     ] = None,
     warmup_relaxation: Annotated[
-        str | None, typer.Option(help="Relaxation of the warm-up, while eps grows.", show_default="--relaxation")
+        str | None,
+        typer.Option(help="Relaxation of the warm-up, while eps grows.", show_default="--relaxation, recipe: ibp"),
     ] = None,
     eps: Annotated[
         str | None,
@@ -78,13 +79,16 @@ def command(
     seed: Annotated[int | None, typer.Option(help="Decides every random choice.", show_default="0")] = None,
     restarts: Annotated[
         int | None,
-        typer.Option(help="Warm-ups from other random weights, the best goes on by training loss.", show_default="1"),
+        typer.Option(
+            help="Warm-ups from other random weights, the best goes on by training loss.",
+            show_default="1, recipe: 5",
+        ),
     ] = None,
     revive: Annotated[
         float | None,
         typer.Option(
             help="Share of the schedule until which channels that do nothing start anew, as halves of the busiest.",
-            show_default="0",
+            show_default="0, recipe: 0.5",
         ),
     ] = None,
     keep: Annotated[

@@ -34,7 +34,7 @@ def test_train_then_export_with_nothing_but_defaults(tmp_path, monkeypatch):
         result["options"]["warmup_alpha"] == 1.0
         and 0 <= result["result"]["certified"] <= result["result"]["natural"] <= 1
     )
-    assert "epoch 3/3  candidate 3/3" in done.stderr and "images/s" in done.stderr and "left" in done.stderr
+    assert "epoch 5/5  candidate 5/5" in done.stderr and "images/s" in done.stderr and "left" in done.stderr
     exported = invoke("export", "model.onnx", "--json")
     assert exported.exit_code == 0, exported.output
     report = json.loads(exported.stdout)
@@ -102,7 +102,7 @@ def test_help_names_every_method_net_and_relaxation():
 def test_resume_of_a_finished_run_shows_it(tmp_path):
     assert invoke(*QUICK, "--runs-dir", tmp_path, "--run", "a").exit_code == 0
     done = invoke("train", "--resume", "--runs-dir", tmp_path, "--json")
-    assert done.exit_code == 0 and json.loads(done.stdout)["result"]["epoch"] == 3
+    assert done.exit_code == 0 and json.loads(done.stdout)["result"]["epoch"] == 5
 
 
 @pytest.mark.parametrize(
@@ -211,12 +211,12 @@ def test_stages_from_the_command_line(tmp_path):
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
     expected = {"warmup_relaxation": "crown-ibp", "restarts": 2, "keep": "best", "held_out": 0.1, "regulariser": False}
-    assert expected.items() <= result.items() and result["result"]["epoch"] == 5
-    assert "epoch 1/5  candidate 1/2" in done.stderr and "epoch 5/5  loss" in done.stderr
+    assert expected.items() <= result.items() and result["result"]["epoch"] == 4
+    assert "epoch 1/4  candidate 1/2" in done.stderr and "epoch 4/4  loss" in done.stderr
     started = invoke(*QUICK, "--start", "first", *place, "second", "--json")
     assert started.exit_code == 0, started.output
     assert {"anneal": False, "regulariser": False, "restarts": 1}.items() <= json.loads(started.stdout).items()
     compared = invoke("compare", "first", "second", "--runs-dir", tmp_path)
-    assert "5" in compared.stdout and "dead/on" in compared.stdout
+    assert "4" in compared.stdout and "dead/on" in compared.stdout
     refused = invoke(*QUICK, "--start", "first", "--anneal", "--restarts", "2", *place, "third")
     assert isinstance(refused.exception, InputError) and "weights to start from are given" in str(refused.exception)

@@ -172,3 +172,20 @@ def test_weights_in_float64_are_left_to_torch(pool):
     params, (x, y) = {name: value.double() for name, value in weights(net, 1).items()}, images(net, 5)
     found = [objective.robust_loss(params, x.double(), y, 0.1).terms for objective in (fused, plain)]
     assert torch.equal(*found)
+
+
+@needs_compiler
+@pytest.mark.parametrize("entry", [float("nan"), float("inf")])
+@pytest.mark.parametrize("relaxation", RELAXATIONS)
+def test_a_weight_that_is_no_number_leaves_no_loss(relaxation, entry, pool):
+    net = build("digits", SOURCES["digits"])
+    params, (x, y) = weights(net, 1), images(net, 20)
+    params[net.weights[0]][3, 0, 1, 1] = entry
+    found = Minibatch(pair(net, relaxation)[0], x, y, 0.05, 24, pool)(params)
+    assert np.isnan(found.loss) and found.certified == 0
+
+
+@needs_compiler
+def test_boxes_whose_width_has_no_square_in_float32(pool):
+    net = build("digits", SOURCES["digits"])
+    check_equal(net, {name: 1e10 * value for name, value in weights(net, 1).items()}, "crown-ibp", pool)

@@ -140,7 +140,11 @@ class TrainConfig(BaseModel):
     @model_validator(mode="after")
     def _ramp(self) -> "TrainConfig":
         if self.anneal_end < self.anneal_start:
-            raise PydanticCustomError("ramp", "anneal_end must not lie before anneal_start")
+            raise PydanticCustomError(
+                "ramp",
+                "anneal_end = {end} must not lie before anneal_start = {start}; give both",
+                {"end": self.anneal_end, "start": self.anneal_start},
+            )
         if self.warmup_relaxation is not None and not self.warmup_epochs:
             raise PydanticCustomError(
                 "warmup",

@@ -74,9 +74,7 @@ class Objective:
 
     def fused_program(self, relaxation: str | None = None) -> fused.Program | None:
         """The program that takes the robust loss by a relaxation (None: the objective's own); None: torch does."""
-        if self.network is None or (relaxation or self.relaxation) not in fused.RELAXATIONS:
-            return None
-        return fused.program(self.network)
+        return None if self.network is None else fused.program(self.network, relaxation or self.relaxation)
 
     def box(self, x: Tensor, eps: float) -> Box:
         """Where inputs x [B, *v] may lie after a perturbation of size eps."""

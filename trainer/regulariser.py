@@ -62,7 +62,8 @@ def value(sums: Tensor) -> Tensor:
 
     some = inactives > 0  # ratios elsewhere are taken to 1 before dividing, so that no slope is 0 times infinity
     means = active / torch.where(some, -inactive, 1.0)
-    spreads = spread(active2, active, actives) / torch.where(some, spread(inactive2, inactive, inactives), 1.0)
+    below = spread(inactive2, inactive, inactives).clamp(min=SMALL)  # 0 where all their centres are the mean
+    spreads = spread(active2, active, actives) / torch.where(some, below, 1.0)
     balance = (torch.relu(TOLERANCE - _rho(means)) + torch.relu(TOLERANCE - _rho(spreads))) / TOLERANCE
     return (tightness.sum() + torch.where(some, balance, 0.0).sum()) / len(tightness)
 

@@ -38,7 +38,8 @@ def revive(
 ) -> tuple[Params, Params, dict[str, list[int]]]:
     """Parameters and moments with the channels revived that do nothing, and their numbers by layer.
 
-    `ends` are the bounds before each ReLU, see `channels.ends`. Layers that are not between two convolutions or
+    `ends` are the bounds before each ReLU, see `channels.ends`. A constant other than 0 stays where the layer above has
+    no bias to take it. Layers that are not between two convolutions or
     products of one path, or have no channel that does anything, stay as they are. `generator` is on the CPU.
     """
     params = {name: value.clone() for name, value in params.items()}
@@ -49,7 +50,8 @@ def revive(
             continue
         lower, upper = ends[name].relu()
         busy = [a * b for a, b in zip((upper - lower).tolist(), _leaving_weights(params, pair), strict=True)]
-        idle = [c for c, influence in enumerate(busy) if influence < NOTHING * max(busy)]
+        lost = NOTHING * max(busy)
+        idle = [c for c, influence in enumerate(busy) if influence < lost and (pair.bias or upper[c] == 0)]
         for channel in idle:
             _fold(params, pair, channel, float(lower[channel] + upper[channel]) / 2)
             busiest = busy.index(max(busy))

@@ -48,7 +48,7 @@ def test_the_recipe_is_for_those_who_name_no_method():
         ({"options": {"sigm": 1}}, "sigm is not an option"),
         ({"method": "rgs", "options": {"sigma": -1}}, "sigma = -1 must be greater"),
         ({"milestones": [0.5, 1.5]}, "fractions of the schedule"),
-        ({"anneal_start": 0.5, "anneal_end": 0.2}, "anneal_end must not lie before"),
+        ({"anneal_start": 0.5, "anneal_end": 0.2}, "anneal_end = 0.2 must not lie before anneal_start = 0.5"),
         ({"lr": 0}, "lr = 0 must be greater than 0"),
     ],
 )

@@ -66,7 +66,7 @@ def pair(net: Architecture, relaxation: str, robust_weight: float = 1.0) -> tupl
     (classes,) = net.graph.output_shape
     plain = Objective(net.graph, constants, relaxation, classes, robust_weight)
     network = recognised(net.graph, net.parameters, net.constants)
-    assert network is not None and program(network) is not None
+    assert network is not None and program(network, relaxation) is not None
     return replace(plain, network=network), plain
 
 
@@ -172,3 +172,46 @@ def test_weights_in_float64_are_left_to_torch(pool):
     params, (x, y) = {name: value.double() for name, value in weights(net, 1).items()}, images(net, 5)
     found = [objective.robust_loss(params, x.double(), y, 0.1).terms for objective in (fused, plain)]
     assert torch.equal(*found)
+
+
+@needs_compiler
+@pytest.mark.parametrize("entry", [float("nan"), float("inf")])
+@pytest.mark.parametrize("relaxation", RELAXATIONS)
+def test_a_weight_that_is_no_number_leaves_no_loss(relaxation, entry, pool):
+    net = build("digits", SOURCES["digits"])
+    params, (x, y) = weights(net, 1), images(net, 20)
+    params[net.weights[0]][3, 0, 1, 1] = entry
+    found = Minibatch(pair(net, relaxation)[0], x, y, 0.05, 24, pool)(params)
+    assert np.isnan(found.loss) and found.certified == 0
+
+
+@needs_compiler
+def test_boxes_whose_width_has_no_square_in_float32(pool):
+    net = build("digits", SOURCES["digits"])
+    check_equal(net, {name: 1e10 * value for name, value in weights(net, 1).items()}, "crown-ibp", pool)
+
+
+@needs_compiler
+def test_large_networks_are_left_to_torch():
+    """Before anything is compiled or memory taken: a call holds vectors of images for every weight and neuron."""
+    sizes = {(64, 64): ("ibp", "deeppoly"), (512, 512): ("deeppoly",), (2000, 2000): ()}
+    for hidden, relaxations in sizes.items():
+        net = build("mlp", SOURCES["digits"], hidden)
+        objective = Objective(net.graph, {}, "ibp", 10, network=recognised(net.graph, net.parameters, ()))
+        assert [name for name in ("ibp", "deeppoly") if objective.fused_program(name)] == list(relaxations)
+
+
+@pytest.mark.parametrize("classes, known", [(1000, True), (1001, False)])
+def test_more_classes_than_a_stack_holds_are_left_to_torch(classes, known):
+    builder = Builder((3,), np.random.default_rng(0))
+    output = builder.gemm(builder.relu(builder.gemm("x", 2)), classes)
+    shapes = {name: array.shape for name, array in builder.params.items()}
+    assert (recognised(Graph("x", output, tuple(builder.nodes), builder.shapes), shapes, ()) is not None) is known
+
+
+def test_the_output_is_the_last_value():
+    builder = Builder((3,), np.random.default_rng(0))
+    output = builder.gemm(builder.relu(builder.gemm("x", 3)), 3)
+    builder.gemm(builder.relu(output), 3)
+    shapes = {name: array.shape for name, array in builder.params.items()}
+    assert recognised(Graph("x", output, tuple(builder.nodes), builder.shapes), shapes, ()) is None

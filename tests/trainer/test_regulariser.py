@@ -76,3 +76,10 @@ def test_slopes_agree_with_differences():
     lower = made[1].lower.clone().requires_grad_()
     torch.autograd.gradcheck(lambda side: value([made[0], Box(side, made[1].upper), made[2]]), (lower,), eps=1e-7)
     assert lower.shape == made[1].lower.shape
+
+
+def test_inactive_neurons_of_one_centre_have_no_spread_to_divide_by():
+    entering, pre = boxes(0, shapes=((4, 3), (4, 2)))
+    lower = torch.full_like(pre.lower, -2.0).requires_grad_()
+    found = value([entering, Box(lower, lower + 1)])
+    assert torch.isfinite(found) and torch.isfinite(torch.autograd.grad(found, lower)[0]).all()

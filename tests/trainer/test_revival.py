@@ -103,3 +103,15 @@ def test_only_layers_of_one_path_are_split():
     graph = Graph("x", output, tuple(builder.nodes), builder.shapes)
     net = Architecture(graph, {name: array.shape for name, array in builder.params.items()}, {})
     assert list(between(net)) == [graph.producers()[next(n for n in graph.nodes if n.output == last).inputs[0]].name]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_constant_needs_a_bias_to_go_into(bias):
+    builder = Builder((4,), np.random.default_rng(0))
+    output = builder.gemm(builder.relu(builder.gemm("x", 5)), 3, bias)
+    graph = Graph("x", output, tuple(builder.nodes), builder.shapes)
+    params = {name: torch.from_numpy(array.astype(np.float32)) for name, array in builder.params.items()}
+    net = Architecture(graph, {name: value.shape for name, value in params.items()}, {})
+    known = {"Gemm_0": torch.tensor([[0.0, -1.0, 2.0, 0.0, 0.0], [9.0, -0.5, 2.0, 9.0, 9.0]])}  # one is dead, one is 2
+    _, _, revived = revive(net, params, {}, known, torch.Generator())
+    assert revived == {"Gemm_0": [1, 2] if bias else [1]}

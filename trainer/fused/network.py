@@ -1,6 +1,7 @@
 """Which networks the fused program is for: convolutions and products, one after the other, with ReLUs between them."""
 
 from collections.abc import Collection, Mapping
+from math import prod
 from typing import NamedTuple
 
 from glscert.verifier.graph import Graph, Node
@@ -9,6 +10,7 @@ Shape = tuple[int, ...]
 
 BEFORE = ("Sub", "Div", "Add", "Mul", "Flatten", "Reshape")  # a normalisation: the program begins after it
 SHAPES = ("Flatten", "Reshape")
+MOST_CLASSES = 1000  # whose margins lie on a thread's stack
 
 
 class Layer(NamedTuple):
@@ -43,6 +45,11 @@ class Network(NamedTuple):
         """Entries of all weights and biases."""
         return sum(layer.weights + layer.map[0] for layer in self.layers)
 
+    @property
+    def vectors(self) -> int:
+        """Those that a call works in, nearly: two per weight, and what c/fused.h keeps of every neuron."""
+        return sum(2 * layer.weights + 15 * prod(layer.map) + 2 * prod(layer.below) for layer in self.layers)
+
 
 def recognised(graph: Graph, parameters: Mapping[str, Shape], constants: Collection[str]) -> Network | None:
     """The network if the program is for it; None: it is not. parameters: shapes of the trainable ones."""
@@ -65,7 +72,9 @@ def recognised(graph: Graph, parameters: Mapping[str, Shape], constants: Collect
         elif node.op not in SHAPES:
             return None
     classes = layers[-1].map if layers else ()
-    if len(layers) < 2 or relu or classes[1:] != (1, 1) or classes[0] < 2 or graph.output_shape != classes[:1]:
+    if len(layers) < 2 or relu or classes[1:] != (1, 1) or not 2 <= classes[0] <= MOST_CLASSES:
+        return None
+    if graph.output != graph.nodes[-1].output or graph.output_shape != classes[:1]:
         return None
     return Network(start, tuple(layers)) if layers[-1].product else None
 

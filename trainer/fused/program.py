@@ -24,6 +24,9 @@ RELAXATIONS = {
     "deeppoly-ibp": (IBP | SUBSTITUTED, IBP | SUBSTITUTED),
 }
 STATISTICS = 9
+# Vectors that a call may work in, for every thread: 256 MiB at most. Where boxes are intervals and do not stay in the
+# cache, torch's products are faster.
+MOST_VECTORS = {IBP: 1 << 17, SUBSTITUTED: 1 << 22, IBP | SUBSTITUTED: 1 << 22}
 _lock = Lock()
 
 
@@ -121,9 +124,9 @@ class Program:
         return Sums(totals[:, 0], totals[:, 1], statistics, boxes)
 
 
-def program(network: Network) -> Program | None:
-    """Compiled and loaded, once; None where no programs are compiled, or this one does not."""
-    if not enabled():
+def program(network: Network, relaxation: str) -> Program | None:
+    """Compiled and loaded, once; None: it is not for this relaxation or so large a network, or nothing compiles it."""
+    if relaxation not in RELAXATIONS or network.vectors > MOST_VECTORS[RELAXATIONS[relaxation][0]] or not enabled():
         return None
     with _lock:  # a second thread waits for the first one's program
         return _load(network)

@@ -21,7 +21,7 @@ static void frame_of(struct work *w, int k, const vec *lower, const vec *upper, 
         for (int y = 0; y < l->h; y++) {
             long i = ((long)c * l->h + y) * l->w, j = ((long)c * l->fh + y + l->pt) * l->fw + l->pl;
             for (int x = 0; x < l->w; x++) {
-                vec a = positive(lower[i + x]), b = positive(upper[i + x]);
+                vec a = relu(lower[i + x]), b = relu(upper[i + x]);
                 centre[j + x] = (a + b) / 2;
                 radius[j + x] = (b - a) / 2;
             }

@@ -2,6 +2,8 @@
 
 #define SPREAD(x) ((vec)((vec){0} + (real)(x)))
 
+/* max(a, 0), where `positive` would make 0 of what is no number. */
+INLINE vec relu(vec a) { return (vec)((bits)a & ~(a < 0)); }
 INLINE vec sign_of(vec a) { return chosen(a > 0, SPREAD(1), chosen(a < 0, SPREAD(-1), (vec){0})); }
 INLINE vec larger(vec a, vec b) { return chosen(a > b, a, b); }
 INLINE vec smaller(vec a, vec b) { return chosen(a < b, a, b); }
@@ -13,7 +15,7 @@ INLINE int any(bits mask) {
 
 /* Lower line low * z (of least area; a tie gives 0), upper line up * z + start. */
 INLINE void lines_of(vec l, vec u, vec *low, vec *up, vec *start) {
-    vec above = positive(u), below = positive(-l), width = above + below;
+    vec above = relu(u), below = relu(-l), width = above + below;
     *low = chosen(l + u > 0, SPREAD(1), (vec){0});
     *up = above / chosen(width > 0, width, SPREAD(1));
     *start = *up * below;
@@ -22,7 +24,7 @@ INLINE void lines_of(vec l, vec u, vec *low, vec *up, vec *start) {
 /* To the box from the upper line; the lower line's slope is a constant. */
 INLINE void lines_gradient(vec l, vec u, vec dup, vec dstart, vec *dl, vec *du) {
     bits unstable = (l < 0) & (u > 0);
-    vec inverse = 1 / chosen(unstable, u - l, SPREAD(1)), square = inverse * inverse;
-    *dl += (vec)(unstable & (bits)((dup - dstart * u) * u * square));
-    *du += (vec)(unstable & (bits)((dstart * l - dup) * l * square));
+    vec inverse = 1 / chosen(unstable, u - l, SPREAD(1)); /* its square may be infinite */
+    *dl += (vec)(unstable & (bits)((dup - dstart * u) * inverse * (u * inverse)));
+    *du += (vec)(unstable & (bits)((dstart * l - dup) * inverse * (l * inverse)));
 }

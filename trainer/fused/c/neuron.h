@@ -38,7 +38,7 @@ static vec ended_row(struct work *w, int j, const vec *frame) {
         for (int x = s->left; x < s->right; x++) {
             vec up = positive(from[x]);
             above += up * (n->low[i + x] * n->l[i + x]);
-            under += (from[x] - up) * positive(n->u[i + x]);
+            under += (from[x] - up) * relu(n->u[i + x]);
         }
     }
     return above + under;
@@ -66,7 +66,7 @@ static void ended(struct work *w, int k) {
         for (int y = 0; y < l->h; y++) {
             long i = ((long)c * l->h + y) * l->w, j = ((long)c * l->fh + y + l->pt) * l->fw + l->pl;
             for (int x = 0; x < l->w; x++) {
-                vec a = w->dz[i + x], b = positive(below->u[i + x]);
+                vec a = w->dz[i + x], b = relu(below->u[i + x]);
                 w->ends_centre[j + x] = (a + b) / 2;
                 w->ends_radius[j + x] = (b - a) / 2;
             }

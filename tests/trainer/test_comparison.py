@@ -14,7 +14,7 @@ from glscert.verifier.errors import InputError
 def make_run(folder, *, natural=0.9, certified=0.5, **choices):
     """A run's folder as far as a comparison reads it."""
     folder.mkdir(parents=True)
-    config = resolve({"eps": 0.1}).model_dump() | choices
+    config = resolve({"method": "rgs", "eps": 0.1}).model_dump() | choices
     (folder / "config.json").write_text(json.dumps({"format": 1, **config}))
     record = {"step": 9, "kind": "epoch", "natural": natural, "certified": certified, "seconds": 3.0}
     (folder / "metrics.jsonl").write_text(json.dumps(record) + "\n")

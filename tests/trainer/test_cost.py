@@ -33,7 +33,7 @@ def test_an_epoch_in_two_sittings_counts_whole():
 
 
 def test_the_rest_of_the_schedule_is_like_the_last_epoch():
-    config = resolve({"epochs": 10})
+    config = resolve({"method": "rgs", "epochs": 10})
     found = cost(config, [epoch(10, 2, 18, 12), epoch(20, 4, 36, 36, images_per_s=50.0, memory=80.0)])
     assert (found.epochs_done, found.epochs, found.machine, found.peak_memory_mib) == (2, 10, "a machine", 80.0)
     assert found.seconds_per_epoch == 15 and found.evaluation_seconds_per_epoch == 3

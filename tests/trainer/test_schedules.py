@@ -41,7 +41,7 @@ def test_multi_step():
 
 
 def test_plan_of_the_paper_on_mnist():
-    plan = Plan(resolve({"dataset": "mnist"}), 60_000)
+    plan = Plan(resolve({"method": "rgs", "dataset": "mnist"}), 60_000)
     assert (plan.steps_per_epoch, plan.steps) == (235, 70 * 235)
     assert plan.eps(20 * 235 - 1) < 0.1 == plan.eps(20 * 235)
     assert [plan.decays(epoch * 235) for epoch in (0, 49, 50, 59, 60, 69)] == [0, 0, 1, 1, 2, 2]
@@ -51,12 +51,12 @@ def test_plan_of_the_paper_on_mnist():
 
 
 def test_plan_of_the_paper_on_cifar_starts_with_an_epoch_of_no_perturbation():
-    plan = Plan(resolve({"dataset": "cifar10"}), 50_000)
+    plan = Plan(resolve({"method": "rgs", "dataset": "cifar10"}), 50_000)
     assert plan.steps_per_epoch == 391
     assert plan.eps(390) == plan.eps(391) == 0 < plan.eps(392)
     assert plan.eps(81 * 391) == 2 / 255 and plan.decays(120 * 391) == 1 and plan.decays(120 * 391 - 1) == 0
 
 
 def test_a_shorter_run_shortens_all_of_the_schedule():
-    plan = Plan(resolve({"dataset": "mnist", "epochs": 7}), 60_000)
+    plan = Plan(resolve({"method": "rgs", "dataset": "mnist", "epochs": 7}), 60_000)
     assert plan.eps(2 * 235) == 0.1 and plan.decays(5 * 235) == 1 and plan.decays(6 * 235) == 2

@@ -51,7 +51,7 @@ def test_samples_are_any_number_or_pairs(samples, antithetic):
 
 def test_a_pair_needs_two():
     with pytest.raises(InputError, match="samples = 3 must be even: antithetic noise comes in pairs"):
-        resolve({"options": {"samples": 3, "antithetic": True}})
+        resolve({"method": "rgs", "options": {"samples": 3, "antithetic": True}})
 
 
 def test_without_noise_rgs_is_grad():

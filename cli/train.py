@@ -73,7 +73,10 @@ def command(
         typer.Option(help="Radius of each entry, 0 freezes it: .csv with a column eps (and low, high), or .npz."),
     ] = None,
     range: Annotated[str | None, typer.Option(help="Valid input range low,high or none.", show_default="0,1")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Length of the whole schedule.", show_default=BY_DATASET)] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Length of the schedule; warm-ups of --restarts come on top.", show_default=BY_DATASET),
+    ] = None,
     batch: Annotated[int | None, typer.Option(help="Images per step.", show_default=BY_DATASET)] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate at the start.", show_default=BY_DATASET)] = None,
     seed: Annotated[int | None, typer.Option(help="Decides every random choice.", show_default="0")] = None,

@@ -114,7 +114,8 @@ def test_resumed_together_is_uninterrupted(together):
 
 
 def test_the_command_line_reports_once(tmp_path):
-    options = ["--relaxation", "ibp", "--epochs", "1", "--batch", "512", "--restarts", "1", "--runs-dir", tmp_path / "runs", "--json"]
+    options = ["--relaxation", "ibp", "--epochs", "1", "--batch", "512", "--restarts", "1", "--json"]
+    options += ["--runs-dir", tmp_path / "runs"]
     done = torchrun("-m", "glscert.cli.main", "train", *options)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)

@@ -77,7 +77,7 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
             return Task(times * count * args.threads, lambda: list(pool.map(one, range(args.threads))))
 
         def bounds(count: int) -> Tensor:
-            return objective.bounds(params, x[:count], y[:count], args.eps, every_box=False).lower
+            return objective.robust_loss(params, x[:count], y[:count], args.eps, every_box=False).terms
 
         def scores(count: int) -> Tensor:
             return objective.scores(params, x[:count])

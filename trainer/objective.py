@@ -91,9 +91,14 @@ class Objective:
         every_box: bool = True,
     ) -> Bounds:
         """Bounds on the margins of the labels y [B] over the box of x [B, *v] at eps."""
-        # at a single point every relaxation gives the value itself, and IBP is the cheapest
-        name = "ibp" if eps == 0 else relaxation
-        return self.bounds_on(params, self.box(x, eps), y, name, every_box=every_box)
+        return self.bounds_on(params, self.box(x, eps), y, self.relaxation_at(eps, relaxation), every_box=every_box)
+
+    def relaxation_at(self, eps: float, relaxation: str | None = None) -> str:
+        """That of the bounds at eps, of the objective's own or the one given: IBP at 0.
+
+        At a single point every relaxation gives the value itself, and IBP is the cheapest.
+        """
+        return "ibp" if eps == 0 else relaxation or self.relaxation
 
     def bounds_on(
         self, params: Params, box: Box, y: Tensor, relaxation: str | None = None, *, every_box: bool = True
@@ -126,7 +131,8 @@ class Objective:
 
         every_box: False where the regulariser does not count, see `bounds_on`.
         """
-        return self.robust_loss_on(params, self.box(x, eps), y, "ibp" if eps == 0 else relaxation, every_box=every_box)
+        name = self.relaxation_at(eps, relaxation)
+        return self.robust_loss_on(params, self.box(x, eps), y, name, every_box=every_box)
 
     def robust_loss_on(
         self, params: Params, box: Box, y: Tensor, relaxation: str | None = None, *, every_box: bool = True
@@ -157,15 +163,11 @@ class Objective:
 
     def statistics(self, params: Params, x: Tensor, y: Tensor, eps: float, known: LossParts | None = None) -> Tensor:
         """The regulariser's sums over x, from what is known of the box at eps already, if anything."""
-        if known is not None and known.statistics is not None and eps >= SMALLEST_EPS:
-            return known.statistics
         if eps < SMALLEST_EPS:
-            box = self.box(x, SMALLEST_EPS)
-            found = self._fused_sums(params, box, y, "ibp", every_box=True)
-            if found is not None:
-                return found.statistics
-            bounds = self.bounds_on(params, box, y, "ibp")
-        elif known is not None and known.box is not None and known.bounds is not None:
+            known = self.robust_loss_on(params, self.box(x, SMALLEST_EPS), y, "ibp")
+        if known is not None and known.statistics is not None:
+            return known.statistics
+        if known is not None and known.box is not None and known.bounds is not None:
             box, bounds = known.box, known.bounds
         else:
             box, bounds = self.box(x, eps), self.bounds(params, x, y, eps)

@@ -91,7 +91,7 @@ class Plan:
         return config.fast_reg * (1 - max(self.eps(step), SMALLEST_EPS) / config.eps)
 
     def reviving(self, step: int) -> bool:
-        """Whether dead channels are revived after an epoch whose last step this is."""
+        """Whether channels that do nothing are revived after an epoch whose last step this is."""
         return step < min(self.at(self.config.revive), self.steps - 1)
 
     def decays(self, step: int) -> int:

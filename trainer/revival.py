@@ -39,8 +39,8 @@ def revive(
     """Parameters and moments with the channels revived that do nothing, and their numbers by layer.
 
     `ends` are the bounds before each ReLU, see `channels.ends`. A constant other than 0 stays where the layer above has
-    no bias to take it. Layers that are not between two convolutions or
-    products of one path, or have no channel that does anything, stay as they are. `generator` is on the CPU.
+    no bias to take it; layers stay that are not between two convolutions or products of one path, or in which no
+    channel does anything. `generator` is on the CPU.
     """
     params = {name: value.clone() for name, value in params.items()}
     moments = {name: value.clone() for name, value in moments.items()}

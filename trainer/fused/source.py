@@ -1,6 +1,5 @@
 """The program's text for a network: what c/fused.h has to know of it, every number a constant."""
 
-from functools import cache
 from math import prod
 from typing import NamedTuple
 
@@ -43,7 +42,6 @@ class Pass(NamedTuple):
     frame: tuple[int, int]
 
 
-@cache
 def source(network: Network) -> str:
     """The C program; LANES images side by side."""
     layers = network.layers

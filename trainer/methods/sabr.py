@@ -60,8 +60,8 @@ def loss(objective: Objective, params: Params, images: Images, options: Options)
     if options.relu_shrinkage < 1:
         bounds = shrunk_ibp(objective, params, box, images.y, options.relu_shrinkage)
         return LossParts(robust_cross_entropy(bounds.lower)[None], None, box, bounds)
-    relaxation = "ibp" if images.eps == 0 else None
-    return objective.robust_loss_on(params, box, images.y, relaxation, every_box=images.every_box)._replace(proved=None)
+    name = objective.relaxation_at(images.eps)
+    return objective.robust_loss_on(params, box, images.y, name, every_box=images.every_box)._replace(proved=None)
 
 
 def small_box(objective: Objective, params: Params, images: Images, options: Options) -> Box:

@@ -14,14 +14,14 @@ static void interval(struct work *w, int k, const vec *centre, const vec *radius
         }
 }
 
-/* The padded map of layer k's inputs from the ReLU's box below it. */
+/* The padded map of layer k's inputs from the least that the ReLUs below it give and the greatest that enters them. */
 static void frame_of(struct work *w, int k, const vec *lower, const vec *upper, vec *centre, vec *radius) {
     const struct layer *l = &layers[k];
     for (int c = 0; c < l->c; c++)
         for (int y = 0; y < l->h; y++) {
             long i = ((long)c * l->h + y) * l->w, j = ((long)c * l->fh + y + l->pt) * l->fw + l->pl;
             for (int x = 0; x < l->w; x++) {
-                vec a = relu(lower[i + x]), b = relu(upper[i + x]);
+                vec a = lower[i + x], b = relu(upper[i + x]);
                 centre[j + x] = (a + b) / 2;
                 radius[j + x] = (b - a) / 2;
             }

@@ -93,7 +93,8 @@ static void boxes(struct work *w) {
         struct neurons *n = &w->neurons[k];
         if (k == 0 || intervals) {
             interval(w, k, w->centre[k], w->radius[k], n->li, n->ui);
-            frame_of(w, k + 1, n->li, n->ui, w->centre[k + 1], w->radius[k + 1]);
+            for (long i = 0; i < MAP(l); i++) w->dz[i] = relu(n->li[i]);
+            frame_of(w, k + 1, w->dz, n->ui, w->centre[k + 1], w->radius[k + 1]);
         }
         if (k > 0 && (w->call->boxes & SUBSTITUTED))
             neurons_of(w, k);

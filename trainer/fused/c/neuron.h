@@ -61,16 +61,7 @@ static vec neuron_sign(struct work *w, int k, int o, real sign, bits open) {
 static void ended(struct work *w, int k) {
     struct neurons *n = &w->neurons[k], *below = &w->neurons[k - 1];
     for (long i = 0; i < MAP(&layers[k - 1]); i++) w->dz[i] = below->low[i] * below->l[i];
-    const struct layer *l = &layers[k];
-    for (int c = 0; c < l->c; c++)
-        for (int y = 0; y < l->h; y++) {
-            long i = ((long)c * l->h + y) * l->w, j = ((long)c * l->fh + y + l->pt) * l->fw + l->pl;
-            for (int x = 0; x < l->w; x++) {
-                vec a = w->dz[i + x], b = relu(below->u[i + x]);
-                w->ends_centre[j + x] = (a + b) / 2;
-                w->ends_radius[j + x] = (b - a) / 2;
-            }
-        }
+    frame_of(w, k, w->dz, below->u, w->ends_centre, w->ends_radius);
     interval(w, k, w->ends_centre, w->ends_radius, n->l, n->u);
 }
 

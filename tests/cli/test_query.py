@@ -364,7 +364,7 @@ def test_assignments_as_tensors(folder):
         ({}, ["--network", "f=absent.onnx"], 2, "cannot read absent.onnx"),
         ({}, ["--network", "f=M", "--json"], 2, "its answer goes to stdout"),
         ({}, ["--network", "f=M", "--eps", "0.1"], 2, "--eps goes with labelled inputs"),
-        ({"X Real": "X float32"}, ["--network", "f=M"], 4, "X is declared float32; proofs are about real arithmetic"),
+        ({"X Real": "X float32"}, ["--network", "f=M"], 4, "declares variables of several types: float32, real"),
         ({"[1,2]": "[1,3]"}, ["--network", "f=M"], 2, "X has 3 elements, but the network has 2 inputs"),
     ),
 )
@@ -436,7 +436,7 @@ def test_an_error_shows_its_place_without_a_traceback(folder):
     ("capability", "expected"),
     (
         ("vnnlib-versions", ["1.0", "2.0"]),
-        ("onnx-element-types", ["real"]),
+        ("onnx-element-types", ["real", "float32", "float64"]),
         ("multiple-network-theories", ["SNET"]),
         ("unsat-proofs", ["false"]),
     ),

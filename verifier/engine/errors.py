@@ -174,6 +174,15 @@ class Errors:
         return found
 
     @_UNBOUNDED
+    def neurons(self, name: str, entries: Array, met: Mapping[str, Array]) -> Array:
+        """What bounds of entries [M] of a nonlinearity's input may have rounded by [B, M], where coefficients met
+        [B, M, n] met the lines before it."""
+        found = self.own[self._engine.bends[name].into][:, entries]
+        for before, coef in met.items():
+            found = found + _SLACK * _each(coef, self.lining[before])
+        return found
+
+    @_UNBOUNDED
     def multiplied(self, multipliers: Mapping[str, Array], *, met: bool) -> Array:
         """What multipliers [B, M, n] of splits add to `rows`, or to `met`: [B, M]."""
         found = np.zeros((1, 1))

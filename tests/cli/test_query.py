@@ -354,6 +354,18 @@ def test_assignments_as_tensors(folder):
     assert np.all((x >= 0) & (x <= 1)) and y[0, 0] >= 0.5
 
 
+@pytest.mark.parametrize(("kind", "verdict"), (("Real", "unsat"), ("float32", "unsat"), ("float64", None)))
+def test_a_query_declares_its_arithmetic(folder, kind, verdict):
+    text = NEW.replace("X Real", f"X {kind}").replace("Y Real", f"Y {kind}").replace("Y[0,0] 0.5", "Y[0,0] 5")
+    (folder / "new.vnnlib").write_text(text)
+    done = invoke(folder / "new.vnnlib", "--network", f"f={folder / 'model.onnx'}")
+    if verdict is None:
+        said, code = describe(done.exception)
+        assert code == 4 and "X is declared float64" in said and "computes in float32" in said
+    else:
+        assert done.stdout.split() == [verdict]
+
+
 @pytest.mark.parametrize(
     ("change", "arguments", "code", "sentence"),
     (

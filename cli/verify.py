@@ -7,8 +7,9 @@ import typer
 
 from glscert.verifier.errors import InputError
 
+from .labelled import Request
 from .labels import label_option
-from .robustness import Request, run
+from .robustness import run
 
 DATA, QUERY, STANDARD = "Labelled inputs", "Properties in VNN-LIB", "VNN-LIB's standard command line"
 

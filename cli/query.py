@@ -38,7 +38,7 @@ def run_queries(
     from glscert.verifier.answer.query_record import QueryRecord
     from glscert.verifier.answer.record import check_target
 
-    began, paths = clock.began(), _properties(vnnlib)
+    began, paths = clock.began(), properties(vnnlib)
     if result_file is not None:
         if vnnlib.is_dir():
             raise InputError("--result-file holds one answer; with a folder use --out FILE.json.")
@@ -168,7 +168,7 @@ def _progress(name: str) -> Iterator[Callable[[str], None] | None]:
         yield lambda message: status.update(f"{name}: {message}")
 
 
-def _properties(vnnlib: Path) -> list[Path]:
+def properties(vnnlib: Path) -> list[Path]:
     if not vnnlib.is_dir():
         if not vnnlib.is_file():
             raise InputError(f"cannot read {vnnlib}: no such file or folder. Give a VNN-LIB file, or a folder of them.")

@@ -140,16 +140,22 @@ def _write(report: "Report", junit: Path | None, sarif: Path | None, markdown: P
 
 
 def _show(report: "Report") -> None:
+    """Names come from outside: they are no markup, and steer no terminal."""
+    from rich.markup import escape
+
+    from glscert.verifier.gate.keys import printable
+
     rows = [("", *each) for each in report.requirements]
     for model in report.models:
         rows += [(model.entry.name, *each) for each in model.requirements]
         if not model.requirements:
             rows.append((model.entry.name, "", "", "", model.state))
-    table = render.table(str(report.policy.path), ("model", "requirement", "wanted", "found", "state"), rows)
-    render.results().print(table)
+    cells = [[escape(printable(cell)) for cell in row] for row in rows]
+    title = escape(printable(str(report.policy.path)))
+    render.results().print(render.table(title, ("model", "requirement", "wanted", "found", "state"), cells))
     for model in report.models:
         for sentence in _said(model):
-            render.results().print(f"{model.entry.name}: {sentence}", markup=False, soft_wrap=True)
+            render.results().print(printable(f"{model.entry.name}: {sentence}"), markup=False, soft_wrap=True)
     render.results().print(f"{report.verdict}, {report.seconds:.1f} s", markup=False)
 
 

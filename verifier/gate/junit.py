@@ -73,4 +73,5 @@ def _told(suite: str, name: str, tag: str, said: str, kind: str = "") -> xml.Ele
 
 
 def _text(said: str) -> str:
+    """What XML 1.0 has no characters for is replaced."""
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", said)

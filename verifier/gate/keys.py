@@ -41,6 +41,7 @@ def lines_of(text: str) -> dict[tuple[str, int], dict[str, int]]:
             name = header[2]
             counts[name] = counts.get(name, -1) + 1
             here = found.setdefault((name, counts[name]), {"": number})
+            found["", 0].setdefault(name, number)
         elif key := _KEY.match(line):
             here.setdefault(key[1], number)
     return found
@@ -71,6 +72,11 @@ def unknown(what: str, name: str, known: Collection[str]) -> str:
 def shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+def printable(said: str) -> str:
+    """Without characters that would steer a terminal."""
+    return "".join(each if each.isprintable() or each.isspace() else "\N{REPLACEMENT CHARACTER}" for each in said)
 
 
 def text(value: Any) -> str:

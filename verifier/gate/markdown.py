@@ -1,13 +1,15 @@
 """A report as Markdown, for a pull request or a job's summary."""
 
 import re
+from html import escape
 
 from .baseline import Change
 from .judge import MET, Requirement
+from .keys import printable
 from .report import ModelReport, Report
 from .verdicts import Verdicts
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~&@:-])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~@:-])")
 _MOST_NAMED = 50
 _SIGNS = {MET: "✅", "missed": "❌", "undecided": "❔", "error": "⚠️", "skipped": "⏭️"}
 
@@ -30,7 +32,7 @@ def markdown(report: Report) -> str:
 
 def escaped(said: str) -> str:
     """On one line, no character of it Markdown or HTML."""
-    return _SPECIAL.sub(r"\\\1", " ".join(said.split()))
+    return _SPECIAL.sub(r"\\\1", escape(" ".join(printable(said).split()), quote=False))
 
 
 def _row(name: str, requirement: Requirement) -> str:

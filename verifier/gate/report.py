@@ -2,7 +2,8 @@
 
 Schema `glscert/gate/1`: schema, policy, met, exit_code, seconds, versions, requirements [R], models [{name, file, line,
 state, sha256, what, source, about, summary, requirements [R], lost [C], won [C], new, remark, error, skipped,
-seconds}]. R: name, wanted, found, state (met, missed, undecided, error). C: key, before, after. remark, error, skipped: a sentence
+seconds}].
+R: name, wanted, found, state (met, missed, undecided, error). C: key, before, after. remark, error, skipped: a sentence
 or null. summary: the count of each verdict, null with all else that is not known where nothing was decided.
 """
 

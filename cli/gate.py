@@ -8,6 +8,7 @@ import typer
 from glscert.verifier.errors import GlscertError, InputError, MissingDataError
 
 from . import render
+from .outputs import check_place
 
 if TYPE_CHECKING:
     from glscert.verifier.gate import Baseline, Entry, ModelReport, Report
@@ -64,7 +65,8 @@ def command(
     if update_baseline and baseline is None:
         raise InputError("--update-baseline goes with --baseline FILE, which it writes.")
     for option, path in (("junit", junit), ("sarif", sarif), ("markdown", markdown), ("baseline", baseline)):
-        _check_target(option, path)
+        if path is not None:
+            check_place(option, path)
     from glscert.verifier.run.jobs import Jobs
 
     report = _run(policy, data_dir, baseline, update_baseline, Jobs(jobs))
@@ -114,12 +116,6 @@ def _judged(
         return ModelReport(entry, error=error)
     counted = None if update or compared.remark else compared
     return ModelReport(entry, verdicts, judged(entry.limits, verdicts, counted), compared)
-
-
-def _check_target(option: str, path: Path | None) -> None:
-    """Refuses a file that could not be written before work goes into it."""
-    if path is not None and (path.is_dir() or not path.parent.is_dir()):
-        raise InputError(f"--{option} {path}: give a file in a folder that exists.")
 
 
 def _write(report: "Report", junit: Path | None, sarif: Path | None, markdown: Path | None) -> None:
@@ -179,7 +175,7 @@ def _init(policy: Path, models: list[Path]) -> None:
         raise InputError("--init writes a policy for models; name their ONNX files behind it.")
     if policy.exists():
         raise InputError(f"{policy} exists; --init writes a new file.")
-    _check_target("init", policy)
+    check_place("init", policy)
     from glscert.verifier.files import replace_file
 
     text = draft(policy, models)

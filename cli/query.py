@@ -11,6 +11,7 @@ from glscert.verifier.errors import GlscertError, InputError
 
 from . import arithmetic, clock, kept, render
 from .interrupt import CODE, say_how_to_go_on, undisturbed
+from .outputs import Attested, Outputs
 
 if TYPE_CHECKING:
     from glscert.verifier import Answer, Network
@@ -27,27 +28,20 @@ def run_queries(
     model: Path,
     vnnlib: Path,
     effort: "Effort",
-    *,
-    out: Path | None,
-    result_file: Path | None,
-    as_json: bool,
-    verbose: bool,
+    outputs: Outputs,
     jobs: "Jobs",
 ) -> int:
     """The exit code. A single property has the process's time, each of a folder its own share of the work."""
     from glscert.verifier.answer.query_record import QueryRecord
-    from glscert.verifier.answer.record import check_target
 
     began, paths = clock.began(), properties(vnnlib)
-    if result_file is not None:
-        if vnnlib.is_dir():
-            raise InputError("--result-file holds one answer; with a folder use --out FILE.json.")
-        if not result_file.parent.is_dir():
-            raise InputError(f"{result_file.parent} is not a folder; --result-file lies in a folder that exists.")
-    if out is not None:
-        check_target(out)
+    out, result_file = outputs.out, outputs.result_file
+    if result_file is not None and vnnlib.is_dir():
+        raise InputError("--result-file holds one answer; with a folder use --out FILE.json.")
+    outputs.check()
+    attested = Attested(model, outputs.attestation)
     network = opened(model, paths[0], effort)
-    if verbose:
+    if outputs.verbose:
         arithmetic.say(network, jobs)
     header = kept.header(model, network.runtime.sha256, effort.timeout, effort.seed)
     record = QueryRecord(header, {path.name: kept.digest(path) for path in paths}, out)
@@ -61,7 +55,7 @@ def run_queries(
     errors, interrupted = _run(network, todo, effort, record, began=alone, result_file=result_file, jobs=jobs)
     with undisturbed():
         record.save()
-        if as_json:
+        if outputs.as_json:
             render.print_json(record.as_json())
         elif not interrupted:
             _show(record, paths)
@@ -70,7 +64,9 @@ def run_queries(
         say_how_to_go_on(done, len(paths), "properties", out)
         return CODE
     verdicts = [record.entries[path.name]["verdict"] for path in paths]
-    return _exit_code(verdicts, [errors[path] for path in paths if path in errors])
+    code = _exit_code(verdicts, [errors[path] for path in paths if path in errors])
+    attested.write(record.as_json(), code)
+    return code
 
 
 def _run(

@@ -8,6 +8,7 @@ from . import arithmetic, labelled, render
 from .asked import say_what_is_asked
 from .interrupt import CODE, say_how_to_go_on, undisturbed
 from .labelled import Asked, Request
+from .outputs import Attested, Outputs
 
 if TYPE_CHECKING:
     from glscert.verifier import Answer
@@ -22,41 +23,39 @@ def run(
     model: Path,
     request: Request,
     effort: "Effort",
-    *,
-    out: Path | None,
-    as_json: bool,
-    verbose: bool,
+    outputs: Outputs,
     jobs: "Jobs",
 ) -> int:
     """The exit code, after everything is printed and kept."""
     from glscert.verifier import load
     from glscert.verifier.answer.input_record import InputRecord
-    from glscert.verifier.answer.record import check_target
     from glscert.verifier.engine.threads import set_threads
     from glscert.verifier.run.labels import recheck
 
-    if out is not None:
-        check_target(out)
+    outputs.check()
+    attested = Attested(model, outputs.attestation)
     if effort.threads is not None:
         set_threads(effort.threads)
     network = load(model)
-    if verbose:
+    if outputs.verbose:
         arithmetic.say(network, jobs)
     asked = labelled.asked(network, request, effort)
-    record = InputRecord(asked.header, asked.labels, out)
+    record = InputRecord(asked.header, asked.labels, outputs.out)
     recheck(network, asked.x, asked.labels, asked.settings, asked.first, record.entries, record.counterexamples)
     _remark(record, asked, request.images)
     say_what_is_asked(asked.task, asked.x)
     interrupted = not answer(asked, record, jobs)
     with undisturbed():
-        if as_json:
+        if outputs.as_json:
             render.print_json(record.as_json())
         elif not interrupted:
             _show(record, model, asked.settings)
     if interrupted:
-        say_how_to_go_on(len(record.entries), record.count, "inputs", out)
+        say_how_to_go_on(len(record.entries), record.count, "inputs", outputs.out)
         return CODE
-    return _exit_code(record.summary(), request.min_certified)
+    code = _exit_code(record.summary(), request.min_certified)
+    attested.write(record.as_json(), code, request.min_certified)
+    return code
 
 
 def answer(asked: Asked, record: "InputRecord", jobs: "Jobs", doing: str = "verifying") -> bool:

@@ -109,7 +109,7 @@ def test_the_words_are_the_policys(tmp_path):
         (["policy.toml", "--update-baseline"], "goes with --baseline"),
         (["policy.toml", "--baseline", "none.json"], "--update-baseline"),
         (["policy.toml", "--junit", "none/x.xml"], "a folder that exists"),
-        (["policy.toml", "--sarif", "properties"], "a folder that exists"),
+        (["policy.toml", "--sarif", "properties"], "is a folder; --sarif names a file"),
         (["policy.toml", "--init"], "name their ONNX files"),
         (["policy.toml", "--init", "model.onnx"], "policy.toml exists"),
         (["new.toml", "--init", "data.npz"], "data.npz"),

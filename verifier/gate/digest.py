@@ -1,8 +1,9 @@
-"""Long values by a short digest, and objects as the same bytes every time."""
+"""Long values by a short digest."""
 
 import hashlib
-import json
 from typing import Any
+
+from ..answer.canonical import canonical
 
 _MOST_NUMBERS = 4
 
@@ -16,8 +17,3 @@ def brief(value: Any) -> Any:
             return [brief(each) for each in value]
         return f"sha256:{hashlib.sha256(canonical(value)).hexdigest()[:16]}"
     return value
-
-
-def canonical(value: Any) -> bytes:
-    """Strict JSON, keys sorted, no spaces."""
-    return json.dumps(value, allow_nan=False, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

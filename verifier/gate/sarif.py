@@ -8,9 +8,9 @@ analysis target the ONNX file. baselineState says what the comparison with a bas
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
+from ..answer.canonical import canonical
 from ..files import sha256
 from . import paths
-from .digest import canonical
 from .judge import MET, OPEN, Requirement
 from .report import ModelReport, Report
 from .verdicts import FALSIFIED, UNKNOWN, VERIFIED, Decided

@@ -32,6 +32,14 @@ def states(found):
 OPEN = '[[model]]\nfile = "open.onnx"\neps = 0.1\ndata = "data.npz"\nimages = "0:2"\ntimeout = 0.3\n'
 
 
+def test_the_object_names_what_is_not_verified(tmp_path):
+    _, found = gate(tmp_path, POLICY)
+    (model,) = found["models"]
+    assert model["summary"] == {"verified": 3, "falsified": 1, "misclassified": 1, "unknown": 0, "error": 0}
+    assert model["named"] == {"falsified": ["2"], "misclassified": ["4"], "unknown": [], "error": []}
+    assert (model["name"], model["line"], model["state"], model["source"]) == ("model.onnx", 1, "met", "data.npz")
+
+
 @pytest.mark.parametrize(
     ("text", "code", "missed"),
     (

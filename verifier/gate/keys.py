@@ -121,7 +121,7 @@ def radius(value: Any) -> str:
     parts = value if isinstance(value, list) else [value]
     try:
         for part in parts:
-            if not (isfinite(ratio(part)) if isinstance(part, str) else number(part) >= 0):
+            if not 0 <= number(ratio(part) if isinstance(part, str) else part):
                 raise ValueError
     except ValueError:
         parts = []
@@ -137,6 +137,13 @@ def span(value: Any) -> str:
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError('the two ends of the valid range, such as [0, 1], or "none"')
     return ",".join(repr(number(end)) for end in value)
+
+
+def endings(value: Any) -> tuple[str, ...]:
+    found = texts(value)
+    if any(set("/\\") & set(each) for each in found):
+        raise ValueError("endings of file names, such as .toml")
+    return found
 
 
 def texts(value: Any) -> tuple[str, ...]:

@@ -31,6 +31,14 @@ def inside(given: str, policy: Path, root: Path) -> Path:
     return path
 
 
+def folder(given: str, policy: Path, root: Path) -> Path:
+    """The same of a folder that exists."""
+    path = inside(given, policy, root)
+    if not path.is_dir():
+        raise ValueError(f"a folder that exists; {path} is none")
+    return path
+
+
 def uri(path: Path, root: Path) -> str:
     """Relative to the root, its characters as a URI has them."""
     from urllib.parse import quote

@@ -11,7 +11,6 @@ from ..toml_file import read_toml_file
 from . import keys, paths
 from .keys import Check, Place
 
-CONFIGURATIONS = "beside"
 _MEBIBYTE = 2**20
 
 
@@ -76,8 +75,8 @@ def read_policy(path: Path) -> Policy:
     known = _known(path, root)
     top = Place(path, "the policy", lines["", 0])
     several: dict[str, Check] = {
-        "complete": lambda value: tuple(paths.inside(each, path, root) for each in keys.texts(value)),
-        CONFIGURATIONS: keys.texts,
+        "complete": lambda value: tuple(paths.folder(each, path, root) for each in keys.texts(value)),
+        "beside": keys.endings,
     }
     tables: dict[str, Check] = {"defaults": _table, "model": _tables}
     found = keys.check(file.table, several | tables, top)
@@ -98,7 +97,7 @@ def read_policy(path: Path) -> Policy:
             raise InputError(
                 f'{path} asks of {entry.name} more than once; tell the questions apart by a name = "…" in each.'
             )
-    return Policy(path, root, tuple(entries), found.get("complete", ()), found.get(CONFIGURATIONS, ()))
+    return Policy(path, root, tuple(entries), found.get("complete", ()), found.get("beside", ()))
 
 
 def _known(path: Path, root: Path) -> dict[str, Check]:

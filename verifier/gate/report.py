@@ -1,10 +1,11 @@
 """What came of a policy: a value that every report is made of.
 
 Schema `glscert/gate/1`: schema, policy, met, exit_code, seconds, versions, requirements [R], models [{name, file, line,
-state, sha256, what, source, about, summary, requirements [R], lost [C], won [C], new, remark, error, skipped,
-seconds}].
+state, sha256, what, source, about, summary, named, requirements [R], lost [C], won [C], new, remark, error,
+skipped, seconds}].
 R: name, wanted, found, state (met, missed, undecided, error). C: key, before, after. remark, error, skipped: a sentence
-or null. summary: the count of each verdict, null with all else that is not known where nothing was decided.
+or null. summary: the count of each verdict, named: the inputs or properties of each but verified; null, with all else
+that is not known, where nothing was decided.
 """
 
 from typing import Any, NamedTuple
@@ -53,6 +54,7 @@ class ModelReport(NamedTuple):
             "source": verdicts.source if verdicts is not None else None,
             "about": verdicts.about if verdicts is not None else None,
             "summary": {word: counts[word] for word in WORDS} if known else None,
+            "named": verdicts.named_by_verdict() if verdicts is not None else None,
             "requirements": [each._asdict() for each in self.requirements],
             "lost": [change._asdict() for change in compared.lost],
             "won": [change._asdict() for change in compared.won],

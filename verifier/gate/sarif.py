@@ -5,6 +5,7 @@ stayed open, which is of kind "open". A model has no lines: a result's location 
 analysis target the ONNX file. baselineState says what the comparison with a baseline says.
 """
 
+import hashlib
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from ..files import sha256
 from . import paths
 from .judge import MET, OPEN, Requirement
 from .report import ModelReport, Report
-from .verdicts import FALSIFIED, UNKNOWN, VERIFIED, Decided
+from .verdicts import FALSIFIED, UNKNOWN, Decided
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
@@ -25,6 +26,8 @@ class _Rule(NamedTuple):
     short: str
     full: str
 
+
+_MOST = 25_000  # results that GitHub takes of a run
 
 _RULES = (
     _Rule(
@@ -42,6 +45,13 @@ _RULES = (
         "It was proved when the baseline was recorded, and now is falsified, misclassified or undecided.",
     ),
     _Rule(
+        "error",
+        "NotVerified",
+        "error",
+        "A model or a property could not be used.",
+        "The file cannot be read, or asks for something that is not supported.",
+    ),
+    _Rule(
         "falsified",
         "Falsified",
         "warning",
@@ -54,13 +64,6 @@ _RULES = (
         "note",
         "Neither a proof nor a counterexample was found.",
         "The search ended, or its time did, before the question was decided.",
-    ),
-    _Rule(
-        "error",
-        "NotVerified",
-        "error",
-        "A model or a property could not be used.",
-        "The file cannot be read, or asks for something that is not supported.",
     ),
 )
 _PLACES = {rule.id: place for place, rule in enumerate(_RULES)}
@@ -79,14 +82,27 @@ def sarif(report: Report) -> bytes:
     for artifact, file in zip(artifacts, files, strict=True):
         if file in digests:
             artifact["hashes"] = {"sha-256": digests[file]}
+    results.sort(key=lambda result: int(result["ruleIndex"]))
+    invocation: dict[str, Any] = {"executionSuccessful": report.exit_code in (0, 1, 3), "exitCode": report.exit_code}
+    if len(results) > _MOST:
+        said = (
+            f"{len(results) - _MOST} of {len(results)} results are left out, the least severe; --json names them all."
+        )
+        invocation["toolExecutionNotifications"] = [{"level": "note", "message": {"text": said}}]
     run = {
         "tool": {"driver": _driver()},
         "automationDetails": {"id": f"glscli gate/{report.policy.path.name}/"},
-        "invocations": [{"executionSuccessful": report.exit_code in (0, 1, 3), "exitCode": report.exit_code}],
+        "invocations": [invocation],
         "artifacts": [*artifacts, {"location": {"uri": writer.policy}, "roles": ["policy"]}],
-        "results": results,
+        "results": results[:_MOST],
     }
     return canonical({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}) + b"\n"
+
+
+def _fingerprints(question: str) -> dict[str, str]:
+    """Of a result, whatever the line it stands in. GitHub tells alerts apart by the second alone."""
+    digest = hashlib.sha256(question.encode()).hexdigest()
+    return {"glscertQuestion/v1": question, "primaryLocationLineHash": f"{digest[:16]}:1"}
 
 
 def _driver() -> dict[str, Any]:
@@ -129,11 +145,6 @@ class _Writer:
             if change.after not in (FALSIFIED, UNKNOWN, "misclassified", "error"):
                 said = f"{model.verdicts.named(change.key)} is {change.after}; it was verified."
                 found.append(self._result("lost", said, model, change.key) | {"baselineState": "new"})
-        for change in () if model.compared is None else model.compared.won:
-            if change.before in _RULE_OF:
-                one = Decided(change.key, VERIFIED, "")
-                said = f"{model.verdicts.named(change.key)} is verified; it was {change.before}."
-                found.append(self._of(one, _RULE_OF[change.before], said, model) | {"baselineState": "absent"})
         return found
 
     def requirement(self, requirement: Requirement, model: ModelReport | None) -> dict[str, Any]:
@@ -164,7 +175,7 @@ class _Writer:
             "locations": [
                 {"physicalLocation": place, "logicalLocations": [{"name": key, "fullyQualifiedName": f"{name}/{key}"}]}
             ],
-            "partialFingerprints": {"glscertQuestion/v1": f"{rule}/{name}/{key}"},
+            "partialFingerprints": _fingerprints(f"{rule}/{name}/{key}"),
         }
         if model is not None:
             uri = paths.uri(model.entry.file, self.root)

@@ -36,6 +36,10 @@ class Verdicts(NamedTuple):
     def counts(self) -> Counter[str]:
         return Counter(each.verdict for each in self.decided)
 
+    def named_by_verdict(self) -> dict[str, list[str]]:
+        """Keys of all that is not verified."""
+        return {word: [one.key for one in self.decided if one.verdict == word] for word in WORDS if word != VERIFIED}
+
     def named(self, key: str) -> str:
         """One of them, in a sentence."""
         return f"{self.what} {key}"

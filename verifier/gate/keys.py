@@ -70,7 +70,10 @@ def unknown(what: str, name: str, known: Collection[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits, which has none
+        return f"a value of type {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:80]}…"
 
 

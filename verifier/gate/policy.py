@@ -65,6 +65,8 @@ class Policy(NamedTuple):
 _EFFORT: dict[str, Check] = {"timeout": keys.number, "memory": keys.positive, "seed": keys.count}
 _ACCURACY: dict[str, Check] = {"min_certified": keys.share, "min_natural": keys.share}
 _COUNTS: dict[str, Check] = dict.fromkeys(("max_falsified", "max_unknown", "max_lost"), keys.count)
+# A model's own key takes the place of this one among the defaults.
+_IN_PLACE_OF = {"eps": "eps_file", "eps_file": "eps", "threshold": "tolerance", "tolerance": "threshold"}
 
 
 def read_policy(path: Path) -> Policy:
@@ -109,7 +111,7 @@ def _known(path: Path, root: Path) -> dict[str, Check]:
         "properties": inside,
         "eps": keys.radius,
         "eps_file": inside,
-        "data": lambda value: Path(value) if value in DATASETS else inside(value),
+        "data": lambda value: Path(value) if keys.text(value) in DATASETS else inside(value),
         "data_dir": inside,
         "images": keys.text,
         "norm": _norm,
@@ -129,12 +131,13 @@ def _entry(table: dict[str, Any], defaults: dict[str, Any], known: dict[str, Che
     if "file" not in own:
         place.refuse("", 'it has no file; name the model\'s: file = "model.onnx".')
     place = place._replace(name=f"[[model]] {table['file']}")
-    of_labels = {key for key in (*LabelledInputs._fields, *_ACCURACY)}
+    of_labels = {*LabelledInputs._fields, *_ACCURACY}
     asks_properties = "properties" in own
     strange = [key for key in own if asks_properties and key in of_labels]
     if strange:
         place.refuse(strange[0], f"{strange[0]} goes with labelled inputs; properties in VNN-LIB state all of it.")
-    given = {key: value for key, value in defaults.items() if not (asks_properties and key in of_labels)} | own
+    passed_over = of_labels if asks_properties else {_IN_PLACE_OF[key] for key in own if key in _IN_PLACE_OF}
+    given = {key: value for key, value in defaults.items() if key not in passed_over} | own
     limits = Limits(**{key: given[key] for key in Limits._fields if key in given})
     if asks_properties:
         limits = Limits(

@@ -8,6 +8,7 @@ import pytest
 from gate_cases import POLICY, PROPERTIES, write
 from glscert.verifier.errors import InputError
 from glscert.verifier.gate import LabelledInputs, Limits, read_policy
+from glscert.verifier.settings import Effort
 
 
 def refused(tmp_path, text):
@@ -103,6 +104,36 @@ MODEL = '[[model]]\nfile = "model.onnx"\nmin_natural = 0.5\n'
 )  # fmt: skip
 def test_refused(tmp_path, text, said):
     assert said in refused(tmp_path, text)
+
+
+ODD = (
+    *("[]", "[[]]", "{}", "{a = 1}", "true", "nan", "-inf", "1e999", "0x" + 9000 * "f", "-1", "0", "''", '"\\u0000"'),
+    *("1979-05-27", "07:32:00", f"'{5000 * 'a'}'", "'..'", "'a\\b'", "[1, 'a', true]", f"[{5000 * '0.1, '}]"),
+    *("'~root'", "'$HOME'", "'file:///x'"),
+)
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_odd_values_are_refused_or_read_and_nothing_else(tmp_path, value):
+    """Of every key, in every table."""
+    path = write(tmp_path)
+    known = [*LabelledInputs._fields, *Limits._fields, *Effort.__dataclass_fields__, "file", "name", "properties"]
+    texts = [f"[[model]]\nfile = 'model.onnx'\n{key} = {value}\n" for key in known if key != "file"]
+    texts += [f"[defaults]\n{key} = {value}\n" + MODEL for key in known]
+    texts += [f"{key} = {value}\n" + MODEL for key in ("complete", "beside", "defaults", "x")]
+    texts += [f"[[model]]\nfile = {value}\n", f"model = {value}\n", f"model = [{value}]\n", f"[[model]]\n{value} = 1"]
+    for text in texts:
+        path.write_text(text)
+        try:
+            read_policy(path)
+        except InputError as error:
+            assert len(str(error)) < 1500
+
+
+def test_a_models_own_radius_takes_the_place_of_the_defaults(tmp_path):
+    text = f"[defaults]\neps = 0.1\ntolerance = 0.2\n{MODEL}eps_file = 'data.npz'\nthreshold = 0\n"
+    ask = read_policy(write(tmp_path, text)).entries[0].ask
+    assert (ask.eps, ask.eps_file, ask.tolerance, ask.threshold) == (None, tmp_path / "data.npz", None, 0)
 
 
 def test_no_policy(tmp_path):

@@ -52,6 +52,7 @@ def test_an_input_is_no_command(tmp_path, hostile):
     assert done.returncode == 2
     assert "there is no policy file" in done.stderr
     assert not (tmp_path / "x").exists()
+    assert "ended with code 2" in (tmp_path / "summary.md").read_text()
 
 
 def test_every_input_is_used_and_none_is_read_as_a_command():

@@ -105,7 +105,7 @@ def test_of_too_many_results_the_least_severe_are_left_out(tmp_path, monkeypatch
 
 def test_markdown(reports):
     text = reports[3]
-    assert text.startswith("### ❌ glscert gate: policy not met\n")
+    assert text.startswith("### ❌ glscert gate: policy not met, 1 of 4 models skipped\n")
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert all(row.replace("\\|", "").count("|") == 6 for row in rows)
     assert "- input 2: verified → falsified" in text and "- input 0: falsified → verified" in text

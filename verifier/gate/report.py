@@ -85,8 +85,10 @@ class Report(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """In two words."""
-        return {0: "policy met", 1: "policy not met", 3: "policy undecided"}.get(self.exit_code, "policy not decided")
+        """In a few words, with what was not looked at."""
+        said = {0: "policy met", 1: "policy not met", 3: "policy undecided"}.get(self.exit_code, "policy not decided")
+        skipped = sum(bool(model.skipped) for model in self.models)
+        return f"{said}, {skipped} of {len(self.models)} models skipped" if skipped else said
 
     @property
     def seconds(self) -> float:

@@ -8,7 +8,7 @@ import typer
 from glscert.verifier.errors import GlscertError, InputError, MissingDataError
 
 from . import render
-from .outputs import check_place
+from .output import check_place
 
 if TYPE_CHECKING:
     from glscert.verifier.gate import Baseline, Entry, ModelReport, Report

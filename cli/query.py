@@ -10,8 +10,9 @@ import typer
 from glscert.verifier.errors import GlscertError, InputError
 
 from . import arithmetic, clock, kept, render
+from .attested import Attested
 from .interrupt import CODE, say_how_to_go_on, undisturbed
-from .outputs import Attested, Outputs
+from .output import Output
 
 if TYPE_CHECKING:
     from glscert.verifier import Answer, Network
@@ -28,20 +29,20 @@ def run_queries(
     model: Path,
     vnnlib: Path,
     effort: "Effort",
-    outputs: Outputs,
+    output: Output,
     jobs: "Jobs",
 ) -> int:
     """The exit code. A single property has the process's time, each of a folder its own share of the work."""
     from glscert.verifier.answer.query_record import QueryRecord
 
     began, paths = clock.began(), properties(vnnlib)
-    out, result_file = outputs.out, outputs.result_file
+    out, result_file = output.out, output.result_file
     if result_file is not None and vnnlib.is_dir():
         raise InputError("--result-file holds one answer; with a folder use --out FILE.json.")
-    outputs.check()
-    attested = Attested(model, outputs.attestation)
+    output.check()
+    attested = Attested(model, output.attestation)
     network = opened(model, paths[0], effort)
-    if outputs.verbose:
+    if output.verbose:
         arithmetic.say(network, jobs)
     header = kept.header(model, network.runtime.sha256, effort.timeout, effort.seed)
     record = QueryRecord(header, {path.name: kept.digest(path) for path in paths}, out)
@@ -55,7 +56,7 @@ def run_queries(
     errors, interrupted = _run(network, todo, effort, record, began=alone, result_file=result_file, jobs=jobs)
     with undisturbed():
         record.save()
-        if outputs.as_json:
+        if output.as_json:
             render.print_json(record.as_json())
         elif not interrupted:
             _show(record, paths)

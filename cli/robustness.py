@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from . import arithmetic, labelled, render
 from .asked import say_what_is_asked
+from .attested import Attested
 from .interrupt import CODE, say_how_to_go_on, undisturbed
 from .labelled import Asked, Request
-from .outputs import Attested, Outputs
+from .output import Output
 
 if TYPE_CHECKING:
     from glscert.verifier import Answer
@@ -23,7 +24,7 @@ def run(
     model: Path,
     request: Request,
     effort: "Effort",
-    outputs: Outputs,
+    output: Output,
     jobs: "Jobs",
 ) -> int:
     """The exit code, after everything is printed and kept."""
@@ -32,26 +33,26 @@ def run(
     from glscert.verifier.engine.threads import set_threads
     from glscert.verifier.run.labels import recheck
 
-    outputs.check()
-    attested = Attested(model, outputs.attestation)
+    output.check()
+    attested = Attested(model, output.attestation)
     if effort.threads is not None:
         set_threads(effort.threads)
     network = load(model)
-    if outputs.verbose:
+    if output.verbose:
         arithmetic.say(network, jobs)
     asked = labelled.asked(network, request, effort)
-    record = InputRecord(asked.header, asked.labels, outputs.out)
+    record = InputRecord(asked.header, asked.labels, output.out)
     recheck(network, asked.x, asked.labels, asked.settings, asked.first, record.entries, record.counterexamples)
     _remark(record, asked, request.images)
     say_what_is_asked(asked.task, asked.x)
     interrupted = not answer(asked, record, jobs)
     with undisturbed():
-        if outputs.as_json:
+        if output.as_json:
             render.print_json(record.as_json())
         elif not interrupted:
             _show(record, model, asked.settings)
     if interrupted:
-        say_how_to_go_on(len(record.entries), record.count, "inputs", outputs.out)
+        say_how_to_go_on(len(record.entries), record.count, "inputs", output.out)
         return CODE
     code = _exit_code(record.summary(), request.min_certified)
     attested.write(record.as_json(), code, request.min_certified)

@@ -9,7 +9,7 @@ from glscert.verifier.errors import InputError
 
 from .labelled import Request
 from .labels import label_option
-from .outputs import Outputs
+from .output import Output
 from .robustness import run
 
 DATA, QUERY, STANDARD = "Labelled inputs", "Properties in VNN-LIB", "VNN-LIB's standard command line"
@@ -170,7 +170,7 @@ def command(
     request = Request(eps, eps_file, data, data_dir, images, norm, range, label, threshold, tolerance, min_certified)
     if vnnlib is not None or _is_query(model):
         _refuse_ignored(request)
-    outputs = Outputs(out, result_file, attestation, as_json, verbose)
+    output = Output(out=out, result_file=result_file, attestation=attestation, as_json=as_json, verbose=verbose)
     effort, several = Effort(timeout, memory * 2**20, seed, threads), Jobs(jobs, ray)
     if several.several and threads is not None:
         raise InputError("--threads is of one process; with --jobs or --ray each has one. Leave one of them out.")
@@ -179,7 +179,7 @@ def command(
 
         if several.several:
             raise InputError(f"{model} is a single query; --jobs and --ray share many. Leave them out.")
-        if vnnlib is not None or outputs != Outputs(verbose=verbose):
+        if vnnlib is not None or output != Output(verbose=verbose):
             raise InputError(
                 f"{model} is a query: its answer goes to stdout. For --vnnlib, --json, --out, --result-file or "
                 f"--attestation, write glscli verify MODEL.onnx --vnnlib {model}."
@@ -193,10 +193,10 @@ def command(
         if several.several and vnnlib.is_file():
             raise InputError(f"{vnnlib} is a single property; --jobs and --ray share many. Leave them out.")
 
-        raise typer.Exit(run_queries(model, vnnlib, effort, outputs, several))
+        raise typer.Exit(run_queries(model, vnnlib, effort, output, several))
     if result_file is not None:
         raise InputError("--result-file goes with --vnnlib PROPERTY; --out keeps the results of labelled inputs.")
-    raise typer.Exit(run(model, request, effort, outputs, several))
+    raise typer.Exit(run(model, request, effort, output, several))
 
 
 def _refuse_ignored(request: Request) -> None:

@@ -7,8 +7,10 @@ import typer
 
 from glscert.verifier.errors import InputError
 
+from .labelled import Request
 from .labels import label_option
-from .robustness import Request, run
+from .output import Output
+from .robustness import run
 
 DATA, QUERY, STANDARD = "Labelled inputs", "Properties in VNN-LIB", "VNN-LIB's standard command line"
 
@@ -121,6 +123,10 @@ def command(
             show_default="float32; of a query what it declares",
         ),
     ] = None,
+    attestation: Annotated[
+        Path | None,
+        typer.Option(help="File for an in-toto statement of what is proved of the model's SHA-256, to be signed."),
+    ] = None,
     memory: Annotated[int, typer.Option(min=1, help="MiB for bounds and open subdomains, of each process.")] = 256,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads.", show_default="all; with --jobs one each")
@@ -163,6 +169,8 @@ def command(
 
     Example: glscli verify model.onnx --vnnlib property.vnnlib --timeout 60
 
+    Example: glscli verify model.onnx --eps 0.1 --attestation model.intoto.json
+
     Example: glscli verify model.onnx --vnnlib properties --ray head.example.org:6379
     """
     from glscert.verifier.arithmetic import parse_arithmetic
@@ -173,6 +181,7 @@ def command(
     if vnnlib is not None or _is_query(model):
         _refuse_ignored(request)
     kind = parse_arithmetic(arithmetic or "float32")
+    output = Output(out=out, result_file=result_file, attestation=attestation, as_json=as_json, verbose=verbose)
     effort, several = Effort(timeout, memory * 2**20, seed, threads), Jobs(jobs, ray)
     if several.several and threads is not None:
         raise InputError("--threads is of one process; with --jobs or --ray each has one. Leave one of them out.")
@@ -181,10 +190,10 @@ def command(
 
         if several.several:
             raise InputError(f"{model} is a single query; --jobs and --ray share many. Leave them out.")
-        if vnnlib is not None or as_json or out is not None or result_file is not None:
+        if vnnlib is not None or output != Output(verbose=verbose):
             raise InputError(
-                f"{model} is a query: its answer goes to stdout. For --vnnlib, --json, --out or --result-file, write "
-                f"glscli verify MODEL.onnx --vnnlib {model}."
+                f"{model} is a query: its answer goes to stdout. For --vnnlib, --json, --out, --result-file or "
+                f"--attestation, write glscli verify MODEL.onnx --vnnlib {model}."
             )
         raise typer.Exit(
             run_standard(model, network or [], serialise_assignments, effort, kind if arithmetic else None, verbose)
@@ -197,22 +206,10 @@ def command(
         if several.several and vnnlib.is_file():
             raise InputError(f"{vnnlib} is a single property; --jobs and --ray share many. Leave them out.")
 
-        raise typer.Exit(
-            run_queries(
-                model,
-                vnnlib,
-                effort,
-                kind,
-                out=out,
-                result_file=result_file,
-                as_json=as_json,
-                verbose=verbose,
-                jobs=several,
-            )  # fmt: skip
-        )
+        raise typer.Exit(run_queries(model, vnnlib, effort, kind, output, several))
     if result_file is not None:
         raise InputError("--result-file goes with --vnnlib PROPERTY; --out keeps the results of labelled inputs.")
-    raise typer.Exit(run(model, request, effort, kind, out=out, as_json=as_json, verbose=verbose, jobs=several))
+    raise typer.Exit(run(model, request, effort, kind, output, several))
 
 
 def _refuse_ignored(request: Request) -> None:

@@ -32,6 +32,7 @@ from .steps import Array
 from .values import Answer, Certificate, Cut, Falsified, Group, InputSplit, Leaf, Misclassified, Proved, Tree, Uncovered
 
 Progress = Callable[[int], None]
+Claim = tuple[int, Proved, Question]  # by its key
 
 
 def read_model(data: bytes) -> onnx.ModelProto:
@@ -133,8 +134,11 @@ def check(
     certificate: bytes,
     questions: Callable[[Checker, Certificate], Mapping[int, Question]],
     progress: Progress | None = None,
+    *,
+    proofs: "Callable[[Checker, Sequence[Claim]], Mapping[int, Refused]] | None" = None,
 ) -> Report:
     """questions: of a network and a certificate's header, what its keys stand for; a key that is none is refused.
+    proofs: which claims are refused; None: `refusals`.
 
     Raises Refused where the certificate is damaged, or of another model; NotCovered where the model cannot be followed.
     """
@@ -144,13 +148,18 @@ def check(
     if digest != found.model:
         raise Refused("header", f"it is of the model {found.model[:16]}…, this one is {digest[:16]}….")
     checker = Checker(proto, found.arithmetic)
-    outcomes = _outcomes(checker, found.answers, questions(checker, found), progress or (lambda count: None))
+    asked = questions(checker, found)
+    outcomes, claims = _claims(checker, found.answers, asked, progress or (lambda count: None))
+    refused = (proofs or refusals)(checker, claims)
+    for key, _, _ in claims:
+        error = refused.get(key)
+        outcomes[key] = Outcome(key, Status.PROVED) if error is None else refusal(key, error)
     return Report(
         found.arithmetic,
         digest,
         hashlib.sha256(certificate).hexdigest(),
         found.questions,
-        tuple(outcomes),
+        tuple(outcomes[key] for key, _ in found.answers),
         _assumptions(checker, found),
     )
 
@@ -176,12 +185,16 @@ def _assumptions(checker: Checker, certificate: Certificate) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _outcomes(
+def refusal(key: int, error: Refused) -> Outcome:
+    return Outcome(key, Status.REFUSED, error.place, error.why)
+
+
+def _claims(
     checker: Checker, answers: Sequence[tuple[int, Answer]], questions: Mapping[int, Question], progress: Progress
-) -> list[Outcome]:
-    """In the order of the answers. Default leaves of many roots are closed together."""
+) -> tuple[dict[int, Outcome], list[Claim]]:
+    """What is said of answers without a proof, and those that have one."""
     found: dict[int, Outcome] = {}
-    proved: list[tuple[int, Proved, Question]] = []
+    proved: list[Claim] = []
     points: list[tuple[int, int, Array, Question]] = []
     for key, answer in answers:
         try:
@@ -198,16 +211,13 @@ def _outcomes(
             else:
                 points.append((key, *_pointed(answer, question, checker), question))
         except Refused as error:
-            found[key] = Outcome(key, Status.REFUSED, f"answer {key}", error.why)
+            found[key] = refusal(key, Refused(f"answer {key}", error.why))
     kinds = {key: isinstance(answer, Falsified) for key, answer in answers}
     for piece in pieces(len(points), at_once(checker.network)):
         for outcome in _replayed(checker, points[piece], kinds):
             found[outcome.key] = outcome
         progress(len(found))
-    for outcome in _proofs(checker, proved):
-        found[outcome.key] = outcome
-        progress(len(found))
-    return [found[key] for key, _ in answers]
+    return found, proved
 
 
 def _check_groups(answer: Proved, question: Question, place: str) -> None:
@@ -251,8 +261,9 @@ def _replayed(
     return found
 
 
-def _proofs(checker: Checker, proved: Sequence[tuple[int, Proved, Question]]) -> list[Outcome]:
-    """First all trees, which say what they leave to the default leaf; then that, by rule, of many together."""
+def refusals(checker: Checker, proved: Sequence[Claim]) -> dict[int, Refused]:
+    """Why claims are not proved, by their key. First all trees; then what they leave to the default leaf, by rule, of
+    many together."""
     refused: dict[int, Refused] = {}
     by_rule: dict[int, list[tuple[int, int, Group, Asked]]] = {}
     for key, answer, question in proved:
@@ -273,12 +284,7 @@ def _proofs(checker: Checker, proved: Sequence[tuple[int, Proved, Question]]) ->
                 first = int(np.flatnonzero(~own)[0])
                 why = f"the default leaf does not close clause {first} under rule {rule}."
                 refused.setdefault(key, Refused(f"answer {key}, group {number}", why))
-    return [
-        Outcome(key, Status.REFUSED, refused[key].place, refused[key].why)
-        if key in refused
-        else Outcome(key, Status.PROVED)
-        for key, _, _ in proved
-    ]
+    return refused
 
 
 def _check_trees(checker: Checker, group: Group, asked: Asked, place: str) -> None:

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from .curves import STEPS, Bent, Unary
+from .curves import STEPS, Bent, Greatest, Unary
 from .network import INPUT, Network
 from .refusal import NotCovered
 from .rounding import ROOM, Arithmetic
@@ -27,11 +27,11 @@ def fractions(values: Array) -> Array:
 
 
 def positive(values: Array) -> Array:
-    return np.where(values > 0, values, _ZERO)
+    return np.where(values > 0, values, 0)
 
 
 def negative(values: Array) -> Array:
-    return np.where(values < 0, values, _ZERO)
+    return np.where(values < 0, values, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ def exact_network(network: Network, arithmetic: Arithmetic) -> ExactNetwork:
     pairs = sum(
         network.sizes[number] * network.sizes[step.output]
         for step in network.steps
-        if not isinstance(step, Unary) and hasattr(step, "inputs")
+        if not isinstance(step, Unary | Greatest)
         for number in step.inputs
     )
     if pairs > _MOST:
@@ -93,7 +93,7 @@ def exact_network(network: Network, arithmetic: Arithmetic) -> ExactNetwork:
     for place, step in enumerate(network.steps):
         if isinstance(step, Unary) and step.curve == Bent():
             steps.append(Rectifier(step.input, step.output, place))
-        elif isinstance(step, Unary) or not hasattr(step, "inputs"):
+        elif isinstance(step, Unary | Greatest):
             raise NotCovered("--exact follows affine operators and Relu.")
         else:
             steps.append(_linear(step, network))
@@ -191,7 +191,7 @@ def exact_form(
             if row is not None and closed:
                 total += least(row, boxes.lower[step.output], boxes.upper[step.output])
                 continue
-            found = np.full(len(boxes.lower[step.input]), _ZERO) if row is None else None
+            found = np.full(len(boxes.lower[step.input]), _ZERO)
             if row is not None:
                 found, constant = _through(boxes, step, row, bend)
                 total += constant

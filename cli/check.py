@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from glscert.verifier.check.questions import Question
     from glscert.verifier.check.report import Report
 
-_MOST_BYTES = 2**30  # of a certificate
+_MOST_BYTES = 2**28  # of a certificate, or a property
 _MOST_SHOWN = 10  # answers that are refused
 _METADATA = "org.glscli."
 

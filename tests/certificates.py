@@ -46,7 +46,7 @@ def default_answers(checker: Checker, questions: dict[int, Question]) -> list[tu
     rules = default_rules(checker, [questions[key].groups[0] for key in keys])
     found: list[tuple[int, Answer]] = []
     for key, y, rule in zip(keys, outputs, rules, strict=True):
-        if broken(questions[key], 0, questions[key].groups[0].middle, y):
+        if broken(questions[key].groups[0], questions[key].groups[0].middle, y):
             found.append((key, Misclassified()))
         else:
             found.append((key, Uncovered(Said.UNKNOWN) if rule is None else Proved((Group(rule),))))

@@ -25,11 +25,11 @@ from .paths import Constraint, checked_nodes
 from .questions import Asked, Question
 from .refusal import NotCovered, Refused
 from .regions import Regions, at_once, close_roots, make_regions, pieces
-from .replay import broken, evaluate, point
+from .replay import Pointed, pointed, replayed
 from .report import Outcome, Report, Status
 from .rounding import REAL, Arithmetic
 from .steps import Array
-from .values import Answer, Certificate, Cut, Falsified, Group, InputSplit, Leaf, Misclassified, Proved, Tree, Uncovered
+from .values import Answer, Certificate, Cut, Group, InputSplit, Leaf, Proved, Tree, Uncovered
 
 Progress = Callable[[int], None]
 Claim = tuple[int, Proved, Question]  # by its key
@@ -73,7 +73,7 @@ class Region:
         """Of each leaf, in their order in a tree, the least of these clauses' bounds: it closes them if that is above
         0. Raises ValueError where a leaf does not fit its path or the clauses."""
         ready: list[Prepared] = [prepare(self.split, leaf, path) for path, leaf in leaves]
-        size, found = at_once(self.checker.network, 2 * len(clauses)), list[float]()
+        size, found = at_once(self.checker.network, 2 * len(clauses), boxes=True), list[float]()
         for piece in pieces(len(ready), size):
             found += least_bounds(self.split, self.group.clauses, clauses, ready[piece])
         return found
@@ -195,7 +195,7 @@ def _claims(
     """What is said of answers without a proof, and those that have one."""
     found: dict[int, Outcome] = {}
     proved: list[Claim] = []
-    points: list[tuple[int, int, Array, Question]] = []
+    points: list[Pointed] = []
     for key, answer in answers:
         try:
             if isinstance(answer, Uncovered):
@@ -209,13 +209,14 @@ def _claims(
                 _check_groups(answer, question, f"answer {key}")
                 proved.append((key, answer, question))
             else:
-                points.append((key, *_pointed(answer, question, checker), question))
+                points += pointed(key, answer, question, checker.network)
         except Refused as error:
             found[key] = refusal(key, Refused(f"answer {key}", error.why))
-    kinds = {key: isinstance(answer, Falsified) for key, answer in answers}
     for piece in pieces(len(points), at_once(checker.network)):
-        for outcome in _replayed(checker, points[piece], kinds):
-            found[outcome.key] = outcome
+        for outcome in replayed(checker.network, points[piece]):
+            before = found.get(outcome.key)
+            if before is None or before.status not in (Status.FALSIFIED, Status.MISCLASSIFIED):
+                found[outcome.key] = outcome  # of several groups one is enough
         progress(len(found))
     return found, proved
 
@@ -227,38 +228,6 @@ def _check_groups(answer: Proved, question: Question, place: str) -> None:
         count = len(asked.clauses.rows)
         if any(clause >= count for tree in group.trees for clause in tree.clauses):
             raise Refused(f"{place}, group {number}", f"it names a clause beyond the {count} of the question.")
-
-
-def _pointed(answer: Answer, question: Question, checker: Checker) -> tuple[int, Array]:
-    """The group and the point that a claim rests on."""
-    if isinstance(answer, Misclassified):
-        if not question.labelled:
-            raise Refused("answer", "only a labelled input is misclassified.")
-        return 0, question.groups[0].middle
-    if not isinstance(answer, Falsified) or not question.groups:
-        raise Refused("answer", "the question has no region that a witness could lie in.")
-    for number, group in enumerate(question.groups):
-        try:
-            return number, point(answer.witness, group, checker.network)
-        except Refused:
-            if number == len(question.groups) - 1:
-                raise
-    raise Refused("answer", "no region.")
-
-
-def _replayed(
-    checker: Checker, points: Sequence[tuple[int, int, Array, Question]], falsified: Mapping[int, bool]
-) -> list[Outcome]:
-    outputs = evaluate(checker.network, np.stack([x for _, _, x, _ in points]))
-    found = []
-    for (key, number, x, question), y in zip(points, outputs, strict=True):
-        status = Status.FALSIFIED if falsified[key] else Status.MISCLASSIFIED
-        if broken(question, number, x, y):
-            found.append(Outcome(key, status))
-        else:
-            why = "replayed here, the network keeps at this point what it is to keep."
-            found.append(Outcome(key, Status.REFUSED, f"answer {key}", why))
-    return found
 
 
 def refusals(checker: Checker, proved: Sequence[Claim]) -> dict[int, Refused]:

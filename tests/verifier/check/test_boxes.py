@@ -4,31 +4,11 @@ import numpy as np
 import pytest
 
 import float32_runs
-from glscert.verifier.check.checker import Checker
+from followed import drawn
 from glscert.verifier.check.curves import Greatest, Unary
-from glscert.verifier.check.network import INPUT
-from glscert.verifier.check.operators import OPERATORS
-from glscert.verifier.check.moves import MOVES
-from glscert.verifier.check.refusal import NotCovered
 from glscert.verifier.check.regions import make_regions
+from glscert.verifier.check.replay import evaluate
 from onnx_models import run_file
-from random_models import random_model
-
-KNOWN = {*OPERATORS, *MOVES}
-
-
-def drawn(seed: int) -> tuple[Checker, np.ndarray, np.ndarray, np.random.Generator]:
-    """A network of operators that the checker follows, and a box."""
-    rng = np.random.default_rng([seed, 77])
-    while True:
-        proto = random_model(rng, KNOWN, 2)
-        try:
-            checker = Checker(proto)
-        except NotCovered:
-            continue
-        centre = rng.uniform(-1, 1, checker.network.sizes[INPUT])
-        radius = rng.choice([0.0, 1e-3, 0.1, 1.0]) * rng.uniform(0, 1, centre.shape)
-        return checker, centre - radius, centre + radius, rng
 
 
 @pytest.mark.parametrize("rule", [0, 1, 2])
@@ -53,14 +33,8 @@ def test_every_tensor_lies_in_its_box(graph_seed: int, rule: int) -> None:
 
 
 def test_evaluation_is_onnxruntimes(graph_seed: int) -> None:
-    from glscert.verifier.check.replay import evaluate
-
     checker, lower, upper, rng = drawn(graph_seed)
     x = np.float32(rng.uniform(lower, upper, (3, len(lower))))
-    shape = [
-        1 if not isinstance(d.dim_value, int) or d.dim_value == 0 else d.dim_value
-        for d in checker.model.graph.input[0].type.tensor_type.shape.dim
-    ]
     found = evaluate(checker.network, x)
-    expected = run_file(checker.model, x.reshape(3, *shape[1:]))
+    expected = run_file(checker.model, x.reshape(3, *checker.network.input_shape[1:]))
     np.testing.assert_allclose(found, expected.reshape(3, -1), rtol=2e-4, atol=2e-4)

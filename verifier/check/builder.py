@@ -31,10 +31,11 @@ Step = Entrywise | Dense | Conv | Unary | Greatest
 
 @dataclass
 class Builder:
-    """steps so far; sizes and, for folding, the products behind each tensor."""
+    """steps so far; sizes, names in the file and, for folding, the products behind each tensor."""
 
     floating: np.dtype
     steps: list[Step] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
     sizes: list[int] = field(default_factory=list)
     products: list[int] = field(default_factory=list)  # of the affine steps behind it: a runtime may fold them into one
 

@@ -2,6 +2,7 @@
 no fusion: what a tensor of the file is called has its own number here."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,7 +25,7 @@ INPUT = 0  # its tensor's number
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """sizes: of every tensor by its number. steps: those that the output depends on, in the file's order. ending: a
+    """sizes: of every tensor by its number; names: in the file, of those that it names. steps: those that the output depends on, in the file's order. ending: a
     last operator that keeps the order of scores, left out here."""
 
     steps: tuple[Step, ...]
@@ -33,6 +34,7 @@ class Network:
     input_shape: tuple[int, ...]
     floating: np.dtype
     ending: str | None
+    names: Mapping[int, str]
 
     @cached_property
     def bends(self) -> tuple[int, ...]:
@@ -96,7 +98,7 @@ def read_network(model: onnx.ModelProto) -> Network:
     steps = _live(builder.steps, found.number)
     if not steps:
         raise NotCovered("the network has no operators.")
-    return Network(steps, tuple(builder.sizes), found.number, shape, floating, ending)
+    return Network(steps, tuple(builder.sizes), found.number, shape, floating, ending, builder.names)
 
 
 def _opset(model: onnx.ModelProto) -> int:
@@ -136,6 +138,8 @@ def _follow(proto: onnx.NodeProto, builder: Builder, names: dict[str, Value], op
     for name, value in zip(proto.output, apply(node, builder, inputs), strict=False):
         if name:
             _define(names, name, value)
+        if name and isinstance(value, Variable):
+            builder.names.setdefault(value.number, name)  # a move of all entries makes no other tensor
 
 
 def _attributes(proto: onnx.NodeProto) -> dict[str, Any]:

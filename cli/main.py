@@ -26,7 +26,7 @@ COMMANDS = ("demo", "train", "export", "verify", "check", "inspect", "supports",
 
 EXIT_CODES = (
     "Exit codes: 0 done, all verified (unsat) or policy met; 1 something falsified (sat) or misclassified, or policy "
-    "missed; 2 bad usage or input; 3 undecided; 4 not supported; 5 internal error or failed write; 130 interrupted."
+    "missed, some answer of a certificate refused; 2 bad usage or input; 3 undecided; 4 not supported; 5 internal error or failed write; 130 interrupted."
 )
 
 

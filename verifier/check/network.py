@@ -25,8 +25,8 @@ INPUT = 0  # its tensor's number
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """sizes: of every tensor by its number; names: in the file, of those that it names. steps: those that the output depends on, in the file's order. ending: a
-    last operator that keeps the order of scores, left out here."""
+    """sizes: of every tensor by its number; names: in the file, of those that it names. steps: those that the output
+    depends on, in the file's order. ending: a last operator that keeps the order of scores, left out here."""
 
     steps: tuple[Step, ...]
     sizes: tuple[int, ...]

@@ -26,8 +26,8 @@ COMMANDS = ("demo", "train", "export", "verify", "check", "inspect", "supports",
 
 EXIT_CODES = (
     "Exit codes: 0 done, all verified (unsat) or policy met; 1 something falsified (sat) or misclassified, policy "
-    "missed, or an answer of a certificate refused; 2 bad usage or input; 3 undecided; 4 not supported; 5 internal error "
-    "or failed write; 130 interrupted."
+    "missed, or an answer of a certificate refused; 2 bad usage or input; 3 undecided; 4 not supported; 5 internal "
+    "error or failed write; 130 interrupted."
 )
 
 

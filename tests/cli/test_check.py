@@ -81,8 +81,13 @@ def test_a_certificate_that_holds(folder: Path) -> None:
     assert found["model"]["sha256"] == model_digest(network())
     assert found["certificate"]["sha256"] == hashlib.sha256((folder / "proofs.cert").read_bytes()).hexdigest()
     assert [answer["key"] for answer in found["answers"]] == list(range(30))
+    assert found["asked"] == {"source": "inputs.npz", "count": 30}
     table = invoke(*arguments(folder))
-    assert table.exit_code == 0 and "eps 0.02" in table.stdout and "assumed: a runtime" in table.stdout
+    assert (
+        table.exit_code == 0
+        and "inputs.npz, l∞ eps 0.02 in [0, 1], in float32" in table.stdout
+        and "assumed: a runtime" in table.stdout
+    )
 
 
 def test_fractions_agree(folder: Path) -> None:

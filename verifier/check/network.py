@@ -26,7 +26,8 @@ INPUT = 0  # its tensor's number
 @dataclass(frozen=True, eq=False)
 class Network:
     """sizes: of every tensor by its number; names: in the file, of those that it names. steps: those that the output
-    depends on, in the file's order. ending: a last operator that keeps the order of scores, left out here."""
+    depends on, in the file's order. ending: a last operator that keeps the order of scores, left out here.
+    room: by tensor, the roundings of its terms in entrywise steps that a runtime may fold into the one before."""
 
     steps: tuple[Step, ...]
     sizes: tuple[int, ...]
@@ -35,6 +36,7 @@ class Network:
     floating: np.dtype
     ending: str | None
     names: Mapping[int, str]
+    room: Mapping[int, int]
 
     @cached_property
     def bends(self) -> tuple[int, ...]:
@@ -98,7 +100,9 @@ def read_network(model: onnx.ModelProto) -> Network:
     steps = _live(builder.steps, found.number)
     if not steps:
         raise NotCovered("the network has no operators.")
-    return Network(steps, tuple(builder.sizes), found.number, shape, floating, ending, builder.names)
+    return Network(
+        steps, tuple(builder.sizes), found.number, shape, floating, ending, builder.names, _room(steps, builder.folding)
+    )
 
 
 def _opset(model: onnx.ModelProto) -> int:
@@ -171,3 +175,12 @@ def _live(steps: list[Step], output: int) -> tuple[Step, ...]:
             kept.append(step)
             needed.update(inputs_of(step))
     return tuple(reversed(kept))
+
+
+def _room(steps: tuple[Step, ...], folding: Mapping[int, int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for step in reversed(steps):
+        behind = found.get(step.output, 0) + folding[step.output] if step.output in folding else 0
+        for number in inputs_of(step):
+            found[number] = max(found.get(number, 0), behind)
+    return found

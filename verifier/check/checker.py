@@ -8,7 +8,7 @@ tree passes. Nothing is accepted that this code has not derived again from the f
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -100,13 +100,13 @@ class Region:
 
 
 class Checker:
-    """A model's network in an arithmetic, "float32" (a runtime's) or "real". Raises NotCovered where it cannot be
-    followed."""
+    """A model's network in an arithmetic, "float32" (a runtime's) or "real". spare: see `Arithmetic`; for writers.
+    Raises NotCovered where the network cannot be followed."""
 
-    def __init__(self, model: onnx.ModelProto | bytes, arithmetic: str = "float32") -> None:
+    def __init__(self, model: onnx.ModelProto | bytes, arithmetic: str = "float32", spare: float = 0.0) -> None:
         self.model = read_model(model) if isinstance(model, bytes) else model
         self.network: Network = read_network(self.model)
-        self.arithmetic: Arithmetic = REAL if arithmetic == "real" else self.network.arithmetic
+        self.arithmetic: Arithmetic = replace(REAL if arithmetic == "real" else self.network.arithmetic, spare=spare)
 
     @cached_property
     def nodes(self) -> tuple[NodeInfo, ...]:

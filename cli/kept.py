@@ -1,14 +1,18 @@
 """What `--out` keeps of properties, and what is believed of it by the next run."""
 
-import hashlib
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from glscert.verifier.files import sha256 as digest
+
+__all__ = ["digest", "header", "still_open"]
+
 if TYPE_CHECKING:
     from glscert.verifier import Answer, Network
     from glscert.verifier.answer.query_record import QueryRecord
+    from glscert.verifier.settings import Effort
 
 
 def still_open(
@@ -38,20 +42,11 @@ def still_open(
     return todo, known
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of the file, a piece at a time."""
-    found = hashlib.sha256()
-    with open(path, "rb") as file:
-        while piece := file.read(2**20):
-            found.update(piece)
-    return found.hexdigest()
-
-
-def header(model: Path, sha256: str, timeout: float, seed: int) -> dict[str, Any]:
+def header(model: Path, network: "Network", effort: "Effort") -> dict[str, Any]:
     from glscert.verifier.answer.record import versions
 
     return {
-        "model": {"path": str(model), "sha256": sha256},
-        "settings": {"timeout": timeout, "seed": seed},
+        "model": {"path": str(model), "sha256": network.runtime.sha256},
+        "settings": {"timeout": effort.timeout, "seed": effort.seed, "arithmetic": network.arithmetic.value},
         "versions": versions(),
     }

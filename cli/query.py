@@ -10,11 +10,14 @@ import typer
 from glscert.verifier.errors import GlscertError, InputError
 
 from . import arithmetic, clock, kept, render
+from .attested import Attested
 from .interrupt import CODE, say_how_to_go_on, undisturbed
+from .output import Output
 
 if TYPE_CHECKING:
     from glscert.verifier import Answer, Network
     from glscert.verifier.answer.query_record import QueryRecord
+    from glscert.verifier.arithmetic import Arithmetic
     from glscert.verifier.run.jobs import Jobs
     from glscert.verifier.settings import Effort
 
@@ -27,29 +30,23 @@ def run_queries(
     model: Path,
     vnnlib: Path,
     effort: "Effort",
-    *,
-    out: Path | None,
-    result_file: Path | None,
-    as_json: bool,
-    verbose: bool,
+    kind: "Arithmetic",
+    output: Output,
     jobs: "Jobs",
 ) -> int:
     """The exit code. A single property has the process's time, each of a folder its own share of the work."""
     from glscert.verifier.answer.query_record import QueryRecord
-    from glscert.verifier.answer.record import check_target
 
-    began, paths = clock.began(), _properties(vnnlib)
-    if result_file is not None:
-        if vnnlib.is_dir():
-            raise InputError("--result-file holds one answer; with a folder use --out FILE.json.")
-        if not result_file.parent.is_dir():
-            raise InputError(f"{result_file.parent} is not a folder; --result-file lies in a folder that exists.")
-    if out is not None:
-        check_target(out)
-    network = opened(model, paths[0], effort)
-    if verbose:
+    began, paths = clock.began(), properties(vnnlib)
+    out, result_file = output.out, output.result_file
+    if result_file is not None and vnnlib.is_dir():
+        raise InputError("--result-file holds one answer; with a folder use --out FILE.json.")
+    output.check()
+    attested = Attested(model, output.attestation)
+    network = opened(model, paths[0], effort, kind)
+    if output.verbose:
         arithmetic.say(network, jobs)
-    header = kept.header(model, network.runtime.sha256, effort.timeout, effort.seed)
+    header = kept.header(model, network, effort)
     record = QueryRecord(header, {path.name: kept.digest(path) for path in paths}, out)
     for remark in record.remarks:
         render.logs().print(remark, markup=False)
@@ -61,7 +58,7 @@ def run_queries(
     errors, interrupted = _run(network, todo, effort, record, began=alone, result_file=result_file, jobs=jobs)
     with undisturbed():
         record.save()
-        if as_json:
+        if output.as_json:
             render.print_json(record.as_json())
         elif not interrupted:
             _show(record, paths)
@@ -70,7 +67,9 @@ def run_queries(
         say_how_to_go_on(done, len(paths), "properties", out)
         return CODE
     verdicts = [record.entries[path.name]["verdict"] for path in paths]
-    return _exit_code(verdicts, [errors[path] for path in paths if path in errors])
+    code = _exit_code(verdicts, [errors[path] for path in paths if path in errors])
+    attested.write(record.as_json(), code)
+    return code
 
 
 def _run(
@@ -103,7 +102,7 @@ def _run(
     return errors, False
 
 
-def opened(model: Path, first: Path, effort: "Effort") -> "Network":
+def opened(model: Path, first: Path, effort: "Effort", kind: "Arithmetic") -> "Network":
     """The network that properties such as `first` are asked of."""
     from glscert.verifier import load
     from glscert.verifier.engine.threads import set_threads
@@ -111,7 +110,7 @@ def opened(model: Path, first: Path, effort: "Effort") -> "Network":
 
     if effort.threads is not None:
         set_threads(effort.threads)
-    return load(model, count_inputs(first))
+    return load(model, count_inputs(first), kind)
 
 
 def answered(
@@ -168,7 +167,7 @@ def _progress(name: str) -> Iterator[Callable[[str], None] | None]:
         yield lambda message: status.update(f"{name}: {message}")
 
 
-def _properties(vnnlib: Path) -> list[Path]:
+def properties(vnnlib: Path) -> list[Path]:
     if not vnnlib.is_dir():
         if not vnnlib.is_file():
             raise InputError(f"cannot read {vnnlib}: no such file or folder. Give a VNN-LIB file, or a folder of them.")

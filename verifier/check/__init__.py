@@ -1,0 +1,1 @@
+"""The independent checker of certificates: numpy and onnx, and nothing of the arithmetic that found the proofs."""

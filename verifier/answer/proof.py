@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 SLOPE, SHARE = 255, 65535  # what stands for a slope of 1, and for all of a weight
 EXACT = "exact arithmetic closed a part of it"
+LARGE = "it is larger than the memory for proofs; give more with --memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,11 @@ class Cleave:
 
 @dataclass(frozen=True, slots=True)
 class Halve:
-    """Parts x >= point and x <= point, of an entry of the input. Clauses that DeepPoly's lines close before are done."""
+    """Parts x >= point and x <= point, of an entry of the input; closing: DeepPoly's lines close some clauses before."""
 
     entry: int
     point: float
+    closing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

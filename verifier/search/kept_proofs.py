@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..answer.proof import SHARE, SLOPE, Cleave, Leaf, Node, NotKept, Tree
+from ..answer.proof import LARGE, SHARE, SLOPE, Cleave, Leaf, Node, NotKept, Tree
 from ..engine.dual import Dual
 from ..engine.plan import Array
 from ..engine.steps import Bend
@@ -54,7 +54,7 @@ class KeptProofs:
         slopes = np.concatenate([dual.slopes[name][row, 0] for name in self._place])[self._kept[domain.problem]]
         size = _LEAF + slopes.size + _SPLIT * len(domain.splits)
         if size > self._left:
-            self.lose(domain.problem, "it is larger than the memory for proofs; give more with --memory")
+            self.lose(domain.problem, LARGE)
             return
         self._left -= size
         self._held[domain.problem] += size

@@ -47,8 +47,8 @@ class Result(NamedTuple):
         return self.verdict in ("sat", "unsat")
 
 
-def measure(root: Path, instance: Instance, timeout: float, threads: int) -> Result:
-    said, seconds, mebibytes = vnncomp_instances.run(root, instance, timeout, threads)
+def measure(root: Path, instance: Instance, timeout: float, threads: int, arithmetic: str) -> Result:
+    said, seconds, mebibytes = vnncomp_instances.run(root, instance, timeout, threads, arithmetic)
     verdict, wrong = said["verdict"], ""
     if verdict in ("sat", "unsat") and instance.truth in ("sat", "unsat") and verdict != instance.truth:
         wrong = f"{verdict}, the truth is {instance.truth}"
@@ -120,7 +120,7 @@ def earlier(path: Path | None, options: dict[str, Any]) -> dict[tuple[str, str],
     if path is None or not path.exists():
         return {}
     entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    same = (entry for entry in entries if {key: entry.pop(key) for key in options} == options)
+    same = (entry for entry in entries if {key: entry.pop(key, None) for key in options} == options)
     return {(entry["onnx"], entry["vnnlib"]): Result(**entry) for entry in same}
 
 
@@ -139,19 +139,20 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sample", type=int, help="so many instances, drawn by --seed; default all")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--arithmetic", default="real", help="of proofs, as the command has it: real or float32")
     parser.add_argument("--categories", nargs="+", help="as acasxu, or 2022/acasxu; default all")
     parser.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
     parser.add_argument("--out", type=Path, help="a line of JSON for each result; a stopped run goes on from it")
     parser.add_argument("--table", type=Path, help="Markdown file to put the table into")
     args = parser.parse_args()
-    options = {"timeout": args.timeout, "threads": args.threads}
+    options = {"timeout": args.timeout, "threads": args.threads, "arithmetic": args.arithmetic}
     known, results = earlier(args.out, options), []
     instances = chosen(args)
     began = time.monotonic()
     for place, instance in enumerate(instances, 1):
         result = known.get((instance.onnx, instance.vnnlib))
         if result is None:
-            result = measure(args.root, instance, args.timeout, args.threads)
+            result = measure(args.root, instance, args.timeout, args.threads, args.arithmetic)
             if args.out is not None:
                 with open(args.out, "a", encoding="utf-8") as file:
                     file.write(json.dumps({**result._asdict(), **options}) + "\n")
@@ -162,7 +163,7 @@ def main() -> None:
             file=sys.stderr,
             flush=True,
         )
-    machine = f"{platform.machine()}, {os.cpu_count()} CPUs, {args.threads} thread(s), {args.timeout:g} s"
+    machine = f"{platform.machine()}, {os.cpu_count()} CPUs, {args.threads} thread(s), {args.timeout:g} s, {args.arithmetic}"
     if args.json:
         found = {
             "machine": machine,

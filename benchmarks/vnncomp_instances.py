@@ -46,10 +46,13 @@ def read(root: Path, categories: list[str] | None) -> list[Instance]:
     ]
 
 
-def run(root: Path, instance: Instance, timeout: float, threads: int) -> tuple[dict[str, Any], float, float]:
+def run(
+    root: Path, instance: Instance, timeout: float, threads: int, arithmetic: str = "real"
+) -> tuple[dict[str, Any], float, float]:
     """The answer with verdict, reason and witness, seconds of the whole process, and its peak memory in MiB."""
     command = [sys.executable, "-m", "glscert.cli.main", "verify", str(root / instance.onnx)]
     command += ["--vnnlib", str(root / instance.vnnlib), "--json", "--timeout", str(timeout), "--threads", str(threads)]
+    command += ["--arithmetic", arithmetic]
     began = time.monotonic()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(command, stdout=out, stderr=err, env={**os.environ, "OMP_NUM_THREADS": str(threads)})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from glscert.verifier import Answer, Network
     from glscert.verifier.answer.query_record import QueryRecord
+    from glscert.verifier.settings import Effort
 
 
 def still_open(
@@ -47,11 +48,11 @@ def digest(path: Path) -> str:
     return found.hexdigest()
 
 
-def header(model: Path, sha256: str, timeout: float, seed: int) -> dict[str, Any]:
+def header(model: Path, network: "Network", effort: "Effort") -> dict[str, Any]:
     from glscert.verifier.answer.record import versions
 
     return {
-        "model": {"path": str(model), "sha256": sha256},
-        "settings": {"timeout": timeout, "seed": seed},
+        "model": {"path": str(model), "sha256": network.runtime.sha256},
+        "settings": {"timeout": effort.timeout, "seed": effort.seed, "arithmetic": network.arithmetic.value},
         "versions": versions(),
     }

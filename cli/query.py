@@ -15,6 +15,7 @@ from .interrupt import CODE, say_how_to_go_on, undisturbed
 if TYPE_CHECKING:
     from glscert.verifier import Answer, Network
     from glscert.verifier.answer.query_record import QueryRecord
+    from glscert.verifier.arithmetic import Arithmetic
     from glscert.verifier.run.jobs import Jobs
     from glscert.verifier.settings import Effort
 
@@ -27,6 +28,7 @@ def run_queries(
     model: Path,
     vnnlib: Path,
     effort: "Effort",
+    kind: "Arithmetic",
     *,
     out: Path | None,
     result_file: Path | None,
@@ -46,10 +48,10 @@ def run_queries(
             raise InputError(f"{result_file.parent} is not a folder; --result-file lies in a folder that exists.")
     if out is not None:
         check_target(out)
-    network = opened(model, paths[0], effort)
+    network = opened(model, paths[0], effort, kind)
     if verbose:
         arithmetic.say(network, jobs)
-    header = kept.header(model, network.runtime.sha256, effort.timeout, effort.seed)
+    header = kept.header(model, network, effort)
     record = QueryRecord(header, {path.name: kept.digest(path) for path in paths}, out)
     for remark in record.remarks:
         render.logs().print(remark, markup=False)
@@ -103,7 +105,7 @@ def _run(
     return errors, False
 
 
-def opened(model: Path, first: Path, effort: "Effort") -> "Network":
+def opened(model: Path, first: Path, effort: "Effort", kind: "Arithmetic") -> "Network":
     """The network that properties such as `first` are asked of."""
     from glscert.verifier import load
     from glscert.verifier.engine.threads import set_threads
@@ -111,7 +113,7 @@ def opened(model: Path, first: Path, effort: "Effort") -> "Network":
 
     if effort.threads is not None:
         set_threads(effort.threads)
-    return load(model, count_inputs(first))
+    return load(model, count_inputs(first), kind)
 
 
 def answered(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from glscert.verifier import Answer, Network
     from glscert.verifier.answer.input_record import InputRecord
+    from glscert.verifier.arithmetic import Arithmetic
     from glscert.verifier.inputs import Inputs
     from glscert.verifier.region import Entries, Norm, Region
     from glscert.verifier.run.jobs import Jobs
@@ -45,6 +46,7 @@ def run(
     model: Path,
     request: Request,
     effort: "Effort",
+    kind: "Arithmetic",
     *,
     out: Path | None,
     as_json: bool,
@@ -63,7 +65,7 @@ def run(
         check_target(out)
     if effort.threads is not None:
         set_threads(effort.threads)
-    network = load(model)
+    network = load(model, arithmetic=kind)
     if verbose:
         arithmetic.say(network, jobs)
     norm = parse_norm(request.norm, network.metadata.get("norm"))
@@ -282,6 +284,6 @@ def _header(network: "Network", task: "Task", settings: "Settings", data: dict[s
             **task.described(),
         },
         "data": data,
-        "settings": {"timeout": settings.timeout, "seed": settings.seed},
+        "settings": {"timeout": settings.timeout, "seed": settings.seed, "arithmetic": network.arithmetic.value},
         "versions": versions(),
     }

@@ -16,20 +16,29 @@ from .query import EXIT_CODES, answered, opened, tell_nearest
 if TYPE_CHECKING:
     import numpy as np
 
-    from glscert.verifier import Witness
+    from glscert.verifier import Network, Witness
+    from glscert.verifier.arithmetic import Arithmetic
     from glscert.verifier.settings import Effort
     from glscert.verifier.spec import Signature
 
 
-def run_standard(query: Path, networks: list[str], assignments: Path | None, effort: "Effort", verbose: bool) -> int:
-    """The exit code. Raises `InputError` where networks are missing or too many."""
+def run_standard(
+    query: Path,
+    networks: list[str],
+    assignments: Path | None,
+    effort: "Effort",
+    kind: "Arithmetic | None",
+    verbose: bool,
+) -> int:
+    """The exit code. kind: None for what the query's types say. Raises `InputError` where networks are missing or too
+    many."""
     from glscert.verifier.spec import assignment, read_signature
 
     began, declared = clock.began(), read_signature(query)
     model = _network(networks, declared)
+    network = opened(model, query, effort, kind or _declared(query, declared))
     if declared is not None:
-        _check_types(query, declared)
-    network = opened(model, query, effort)
+        _check_types(query, declared, network)
     if verbose:
         arithmetic.say(network)
     ((_, answer),) = answered(network, [query], effort, began=began)
@@ -59,12 +68,28 @@ def _network(networks: list[str], declared: "Signature | None") -> Path:
     return Path(named[0][2])
 
 
-def _check_types(query: Path, declared: "Signature") -> None:
+def _declared(query: Path, declared: "Signature | None") -> "Arithmetic":
+    """Real numbers, as in version 1, or the network's own."""
+    from glscert.verifier.arithmetic import Arithmetic
+
+    tensors = [] if declared is None else [*declared.inputs, *declared.outputs]
+    types = {tensor.type.lower() for tensor in tensors} or {"real"}
+    if len(types) > 1:
+        raise UnsupportedError(
+            f"{query} declares variables of several types: {', '.join(sorted(types))}. Declare all Real, or all of the "
+            "type that the network computes in."
+        )
+    return Arithmetic.REAL if types == {"real"} else Arithmetic.FLOAT32
+
+
+def _check_types(query: Path, declared: "Signature", network: "Network") -> None:
+    """Raises UnsupportedError where the network computes in numbers of another type."""
+    own = network.runtime.dtype.name
     for tensor in (*declared.inputs, *declared.outputs):
-        if tensor.type not in ("Real", "real"):
+        if tensor.type.lower() not in ("real", own):
             raise UnsupportedError(
-                f"{query}: {tensor.name} is declared {tensor.type}; proofs are about real arithmetic, in which the "
-                f"network's {tensor.type} rounding does not occur. Declare it Real to accept that."
+                f"{query}: {tensor.name} is declared {tensor.type}; {network.path} computes in {own}. Declare it "
+                f"{own}, or Real for a proof in real numbers."
             )
 
 

@@ -24,7 +24,7 @@ def _opsets() -> list[str]:
 CAPABILITIES: dict[str, Callable[[], list[str]]] = {
     "vnnlib_versions": lambda: ["1.0", "2.0"],
     "onnx_opset_versions": _opsets,
-    "onnx_element_types": lambda: ["real"],
+    "onnx_element_types": lambda: ["real", "float32", "float64"],
     "onnx_operators": _operators,
     "hidden_node_theories": lambda: ["NH"],
     "multiple_input_output_theories": lambda: ["SIO"],

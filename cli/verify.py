@@ -113,6 +113,14 @@ def command(
     out: Annotated[
         Path | None, typer.Option(help="File .json to keep results in; a stopped run goes on from it.")
     ] = None,
+    arithmetic: Annotated[
+        str | None,
+        typer.Option(
+            metavar="float32|real",
+            help="Of proofs: the file as a runtime computes it, sums in any order, or in real numbers.",
+            show_default="float32; of a query what it declares",
+        ),
+    ] = None,
     memory: Annotated[int, typer.Option(min=1, help="MiB for bounds and open subdomains, of each process.")] = 256,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads.", show_default="all; with --jobs one each")
@@ -135,10 +143,11 @@ def command(
     """Prove or refute that an ONNX classifier keeps its answer within eps, or decide a property in VNN-LIB.
 
     With labelled inputs, each ends misclassified, falsified (a counterexample that onnxruntime confirmed on this
-    file), verified (a proof in float64), or unknown with the reason. Exit 0: all verified, or the policy met; 1: some
-    falsified or misclassified, or the policy missed; 3: none of these, but some unknown. A single output is a binary
-    classifier of labels 0 and 1. With --tolerance the network is a regression: verified where no output moves further
-    than that within the ball, misclassified where one is further than that from its label.
+    file), verified (proved of the file in float32, sums in any order, or with --arithmetic real in real numbers), or
+    unknown with the reason. Exit 0: all verified, or the policy met; 1: some falsified or misclassified, or the policy
+    missed; 3: none of these, but some unknown. A single output is a binary classifier of labels 0 and 1. With
+    --tolerance the network is a regression: verified where no output moves further than that within the ball,
+    misclassified where one is further than that from its label.
 
     With --vnnlib, or a query and --network, the answer is unsat (proved: no input does what the property describes,
     exit 0), sat (an input that does, confirmed by onnxruntime, exit 1), unknown or timeout (exit 3).
@@ -156,12 +165,14 @@ def command(
 
     Example: glscli verify model.onnx --vnnlib properties --ray head.example.org:6379
     """
+    from glscert.verifier.arithmetic import parse_arithmetic
     from glscert.verifier.run.jobs import Jobs
     from glscert.verifier.settings import Effort
 
     request = Request(eps, eps_file, data, data_dir, images, norm, range, label, threshold, tolerance, min_certified)
     if vnnlib is not None or _is_query(model):
         _refuse_ignored(request)
+    kind = parse_arithmetic(arithmetic or "float32")
     effort, several = Effort(timeout, memory * 2**20, seed, threads), Jobs(jobs, ray)
     if several.several and threads is not None:
         raise InputError("--threads is of one process; with --jobs or --ray each has one. Leave one of them out.")
@@ -175,7 +186,9 @@ def command(
                 f"{model} is a query: its answer goes to stdout. For --vnnlib, --json, --out or --result-file, write "
                 f"glscli verify MODEL.onnx --vnnlib {model}."
             )
-        raise typer.Exit(run_standard(model, network or [], serialise_assignments, effort, verbose))
+        raise typer.Exit(
+            run_standard(model, network or [], serialise_assignments, effort, kind if arithmetic else None, verbose)
+        )
     if network or serialise_assignments is not None:
         raise InputError("--network and --serialise-assignments go with a query, glscli verify QUERY.vnnlib.")
     if vnnlib is not None:
@@ -189,6 +202,7 @@ def command(
                 model,
                 vnnlib,
                 effort,
+                kind,
                 out=out,
                 result_file=result_file,
                 as_json=as_json,
@@ -198,7 +212,7 @@ def command(
         )
     if result_file is not None:
         raise InputError("--result-file goes with --vnnlib PROPERTY; --out keeps the results of labelled inputs.")
-    raise typer.Exit(run(model, request, effort, out=out, as_json=as_json, verbose=verbose, jobs=several))
+    raise typer.Exit(run(model, request, effort, kind, out=out, as_json=as_json, verbose=verbose, jobs=several))
 
 
 def _refuse_ignored(request: Request) -> None:

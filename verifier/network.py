@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .agreement import check
+from .arithmetic import Arithmetic, parse_arithmetic
 from .engine.engine import Engine
 from .engine.threads import threads
 from .graph import Graph, Model, load_model
@@ -34,6 +35,11 @@ class Network:
         return self.runtime.file.path
 
     @property
+    def arithmetic(self) -> Arithmetic:
+        """In which proofs hold."""
+        return self.engine.arithmetic
+
+    @property
     def entries(self) -> int:
         """Of its input."""
         return self.engine.inputs
@@ -41,7 +47,7 @@ class Network:
     def __reduce__(self) -> tuple[Any, ...]:
         """For another process: from the same bytes, whatever lies under the path there."""
         model = Model(self.graph, dict(self.engine.params), dict(self.metadata))
-        return _opened, (model, self.runtime.file)
+        return _opened, (model, self.runtime.file, self.arithmetic)
 
     def with_graph(self, graph: Graph) -> "Network":
         """Another graph on the same weights."""
@@ -77,20 +83,23 @@ class Network:
             self.check(lower.reshape(shape), upper.reshape(shape))
 
 
-def load(path: Path | str, entries: int | None = None) -> Network:
-    """Raises `InputError` or `UnsupportedError` where the file cannot be used. entries: as for `load_model`."""
+def load(path: Path | str, entries: int | None = None, arithmetic: Arithmetic | str = Arithmetic.FLOAT32) -> Network:
+    """Raises `InputError` or `UnsupportedError` where the file cannot be used. entries: as for `load_model`.
+    arithmetic: in which proofs hold."""
+    kind = parse_arithmetic(arithmetic)
     file = read_model(path)
     model = load_model(file, entries)
-    return _opened(model, file)
+    return _opened(model, file, kind)
 
 
-def _opened(model: Model, file: ModelFile) -> Network:
-    return prepared(model, opened(file, model.graph, threads()))
+def _opened(model: Model, file: ModelFile, arithmetic: Arithmetic) -> Network:
+    return prepared(model, opened(file, model.graph, threads()), arithmetic)
 
 
-def prepared(model: Model, runtime: Runtime) -> Network:
+def prepared(model: Model, runtime: Runtime, arithmetic: Arithmetic = Arithmetic.FLOAT32) -> Network:
     """Raises `UnsupportedError` where the two do not agree on a few points between 0 and 1, or a little beyond."""
-    network = Network(model.graph, Engine(model.graph, model.params), runtime, model.metadata)
+    engine = Engine(model.graph, model.params, arithmetic=arithmetic)
+    network = Network(model.graph, engine, runtime, model.metadata)
     for low, high in _BOXES:
         network.check(*(np.full((1, *model.graph.input_shape), end) for end in (low, high)))
     return network

@@ -12,7 +12,7 @@ glscli=$root/.venv/bin/glscli
 [ -x "$glscli" ] || glscli=glscli
 
 echo timeout >"$results" || exit 1 # stands if this is killed
-"$glscli" verify "$onnx" --vnnlib "$vnnlib" --timeout "$timeout" --result-file "$results"
+"$glscli" verify "$onnx" --vnnlib "$vnnlib" --timeout "$timeout" --arithmetic real --result-file "$results"
 code=$?
 case $code in
     0 | 1 | 3) exit 0 ;; # unsat, sat, unknown or timeout: written

@@ -2,8 +2,8 @@
 
 Schema `glscert/verify/2`:
     schema, complete, model {path, sha256}, property {norm, eps, range, task}, data {source, sha256, first, last,
-    rounded, label}, settings {timeout, seed}, versions, summary, images [{index, label, verdict, margin, seconds,
-    reason}], checksum
+    rounded, label}, settings {timeout, seed, arithmetic}, versions, summary, images [{index, label, verdict, margin,
+    seconds, reason}], checksum
 norm: linf, l2 or l1. eps, and the two ends of range, are numbers (null: no end), or row-major lists with one for each
 entry of the input. task: classification; binary, with threshold, and behind: Sigmoid, Tanh or null, which it stands
 behind; regression, with tolerance, and labels that are numbers, lists of them or null. data: sha256 of the inputs and

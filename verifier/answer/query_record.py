@@ -1,9 +1,9 @@
 """Answers to queries of one network as one JSON object, written as they come, so that a run can stop and go on.
 
 Schema `glscert/query/2`:
-    schema, complete, model {path, sha256}, settings {timeout, seed}, versions, summary {queries, sat, unsat, unknown,
-    timeout, error, seconds}, results [{property, sha256, verdict, reason, seconds, visited, bound, nearest, witness}],
-    checksum
+    schema, complete, model {path, sha256}, settings {timeout, seed, arithmetic}, versions, summary {queries, sat,
+    unsat, unknown, timeout, error, seconds}, results [{property, sha256, verdict, reason, seconds, visited, bound,
+    nearest, witness}], checksum
 results: by name of the property. witness: of sat {x, y}, flat and row-major, else null. visited: subdomains bounded.
 bound: the lowest of what stayed open, or null. nearest: inputs between whose bounds no float32 number lies; the nearest
 stands for them. reason: what decided, what stopped the search, or of an error its sentence. checksum: SHA-256 of all

@@ -110,6 +110,7 @@ class Record(ABC):
                 self.remarks.append(f"{path} was written by an older version; all of it is decided again.")
                 return
             entries, made_by = [self.checked(entry) for entry in earlier[self.listed]], earlier["versions"]["glscert"]
+            arithmetic = str(earlier["settings"].get("arithmetic", "real"))
             self.seconds, _ = float(earlier["summary"]["seconds"]), earlier["complete"]
         except (ValueError, KeyError, TypeError, AttributeError):
             raise InputError(f"{path} is not {self.what}; name another file for --out.") from None
@@ -122,17 +123,17 @@ class Record(ABC):
             raise contradicts(path, f"its summary does not count its {self.listed}")
         if earlier.get("checksum") != checksum(earlier):
             raise contradicts(path, "its checksum is another")
-        self._keep_proofs(path, made_by)
+        self._keep_proofs(path, made_by, arithmetic)
         self.keep(path)
 
-    def _keep_proofs(self, path: Path, made_by: str) -> None:
-        """Not those of another version."""
+    def _keep_proofs(self, path: Path, made_by: str, arithmetic: str) -> None:
+        """Not those of another version, nor in another arithmetic."""
         proofs = [key for key, entry in self.entries.items() if entry["verdict"] == self.proof]
-        self.own_proofs = made_by == self.header["versions"]["glscert"]
+        alike = arithmetic == self.header["settings"]["arithmetic"]
+        self.own_proofs = alike and made_by == self.header["versions"]["glscert"]
         if proofs and not self.own_proofs:
-            self.remarks.append(
-                f"{path} was written by version {made_by}; what it calls {self.proof} is decided again."
-            )
+            how = f"by version {made_by}" if alike else f"for {arithmetic} arithmetic"
+            self.remarks.append(f"{path} was written {how}; what it calls {self.proof} is decided again.")
             for key in proofs:
                 del self.entries[key]
 

@@ -6,6 +6,7 @@ from math import inf, prod
 
 import numpy as np
 
+from ..arithmetic import Arithmetic, Deployed, deployed
 from ..functions import FUNCTIONS
 from ..graph import Graph
 from .compiled import why_none
@@ -25,12 +26,18 @@ class Engine:
     UnsupportedError where two kinds of nonlinearities read one value.
 
     inputs, outputs: entries. number: of every value of the graph. bends: by name of the nonlinearity's input, in order.
+    arithmetic: in which its proofs hold.
     """
 
     def __init__(
-        self, graph: Graph, params: Mapping[str, Array], dtype: type = np.float64, lowered: Lowering | None = None
+        self,
+        graph: Graph,
+        params: Mapping[str, Array],
+        dtype: type = np.float64,
+        lowered: Lowering | None = None,
+        arithmetic: Arithmetic = Arithmetic.REAL,
     ) -> None:
-        self.graph, self.dtype = graph, np.dtype(dtype)
+        self.graph, self.dtype, self.arithmetic = graph, np.dtype(dtype), arithmetic
         self._params = {name: np.array(value) for name, value in params.items()} if lowered is None else params
         self._lowered = lowered or Lowering(graph, self._params)
         self.plan, self.number = self._lowered.plan, self._lowered.number
@@ -53,7 +60,7 @@ class Engine:
     @cached_property
     def single(self) -> "Engine":
         """The same in float32."""
-        return Engine(self.graph, self._params, np.float32, self._lowered)
+        return Engine(self.graph, self._params, np.float32, self._lowered, self.arithmetic)
 
     @cached_property
     def program(self) -> Rows:
@@ -90,11 +97,18 @@ class Engine:
 
     def upto(self, name: str) -> "Engine":
         """The part that computes a value of the graph."""
-        return Engine(self.graph.upto(name), self._params)
+        return Engine(self.graph.upto(name), self._params, arithmetic=self.arithmetic)
 
     def extended(self, graph: Graph) -> "Engine":
         """Of a graph with the same weights (`graph.extended`)."""
-        return Engine(graph, self._params)
+        return Engine(graph, self._params, arithmetic=self.arithmetic)
+
+    @cached_property
+    def real(self) -> "Engine":
+        """The same in real arithmetic."""
+        if self.arithmetic is Arithmetic.REAL:
+            return self
+        return Engine(self.graph, self._params, self.dtype.type, self._lowered)
 
     @property
     def params(self) -> Mapping[str, Array]:
@@ -113,8 +127,14 @@ class Engine:
 
     @property
     def rounding(self) -> float:
-        """What the weights may be off by, as a part of themselves."""
-        return self.graph.rounding
+        """What the weights may be off by, as a part of themselves, from those of the network that is proved."""
+        return self.graph.rounding + (0.0 if self.arithmetic is Arithmetic.REAL else self.graph.deployed)
+
+    @cached_property
+    def deployed(self) -> Deployed:
+        """What the network's own numbers round by."""
+        single = self.graph.reading is None or self.graph.reading.dtype == np.float32
+        return deployed(self.arithmetic, np.dtype(np.float32 if single else np.float64))
 
     @cached_property
     def limit(self) -> float:

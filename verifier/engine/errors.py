@@ -1,4 +1,4 @@
-"""A running error analysis of bounds: what rounding may have added to them.
+"""A running error analysis of bounds: what rounding may have added to them, in the analysis and in the network.
 
 Back-substitution carries a row A over v = W a + b to the row A W over a, and that over a = f(z) to a row over z by
 lines of f. What rounds on the way is a part of the terms' magnitudes (a sum of n products errs by at most n·u times the
@@ -13,6 +13,13 @@ An error passes f with its steepest slope, whatever the size of f: a Sigmoid's i
 a forward pass, whatever slopes were chosen: a row's error is at most |row| e (`rows`). Through many layers e grows with
 the product of all weights; where the coefficients that met the lines are known, they stand in for all that lies above
 (`met`).
+
+In float32 arithmetic (`arithmetic.py`) the network itself rounds, which belongs to e(v), e(a) too:
+
+    γ_m (|W| |a| + |b|),  m = n + _FUSED                 sums in any order, with what runtimes fold into a product
+    _CURVE u (L |z| + |f| + 1)                           a smooth f; a ReLU, and what moves entries, rounds nothing
+
+and what underflows may be flushed to zero: a result, and an operand.
 """
 
 from collections import Counter
@@ -35,6 +42,8 @@ _SLACK = 1.01  # this analysis rounds too
 _ROOM = 12  # operations on a value beside the sums
 _BALL = 4  # a dual norm costs a few times what a radius does
 _BENT = 32  # operations on an entry of a zonotope, at a nonlinearity
+_FUSED = 8  # a bias, a fused multiply-add, constants that a runtime folds into the product before
+_CURVE = 32  # roundings of a smooth function: onnxruntime's are off by up to 5 (benchmarks/curve_errors.py)
 _UNBOUNDED = np.errstate(over="ignore", invalid="ignore")  # what is no number proves nothing
 
 
@@ -52,6 +61,7 @@ class Errors:
         self._engine = engine
         kind = np.finfo(dtype)
         self._unit, self._least = _SLACK * float(kind.eps) / 2, float(kind.tiny)
+        self._deployed = engine.deployed
         self._readers = Counter(number for step in engine.steps for number in _read(step))
         reach, terms = magnitude(anchor.box), engine.inputs + self._room(0)
         if anchor.ball is not None:
@@ -87,13 +97,29 @@ class Errors:
         if step.offset is not None:
             size = size + abs(step.offset)
             local = local + (self._summed(step.size) + self._engine.rounding) * abs(step.offset)
-        local = local + self._lost[:, None]
+        own = self._rounded(step, size)
+        local, size = local + self._lost[:, None] + own, size + own
         self.sizes[step.out] = np.where(size > self._engine.limit, inf, size)
         self.whole[step.out] = whole + local
         if before:
             self.own[step.out] = self.whole[step.out]
         else:
             self.own[step.out] = local if after else rest[0] + local
+
+    def _rounded(self, step: Affine, size: Array) -> Array:
+        """What the network itself rounds at a step, where so much is summed [B, n]."""
+        if not self._deployed.unit:
+            return np.zeros_like(size)
+        flushed = self._deployed.least * (1 + (0 if step.moves else 2 * step.products + step.steepness))
+        if step.moves:
+            return np.broadcast_to(flushed, size.shape)
+        return _SLACK * self._deployed.summed(step.products + _FUSED) * size + flushed
+
+    def _curved(self, bend: Bend, size: Array, reached: Array) -> Array:
+        """The same at a nonlinearity; size: of what goes into it, by how steep it is."""
+        if not self._deployed.unit or bend.function.kinked:
+            return np.full_like(size, self._deployed.least)
+        return np.asarray(_CURVE * self._deployed.unit * (size + reached + 1))
 
     def _bent(self, bend: Bend, box: Box) -> None:
         size, function = self.sizes[bend.into], bend.function
@@ -104,6 +130,7 @@ class Errors:
             start = reached + steepest * magnitude(box)
         local = self._unit * self._room(bend.out) * (steepest * size + reached)
         local = local + self._summed(bend.size) * start + self._least
+        local = local + self._curved(bend, steepest * size, reached)
         self.lining[bend.name] = steepest * self.own[bend.into] + local
         self._lost = self._lost + self._underflow(size, self._room(bend.out))
         self.sizes[bend.out] = np.where(reached > self._engine.limit, inf, reached)
@@ -168,9 +195,12 @@ class Errors:
         count, reached = after.generators.shape[1], [each.reached() for each in before]
         if isinstance(step, Affine):
             size, terms = summed(step, reached), step.terms + _ROOM
+            own = self._rounded(step, size)
         elif box is not None:
-            size, terms = step.function.steepest(box) * (reached[0] + magnitude(box)) + after.reached(), _BENT
-        error = (self._unit * (terms + count) + self._engine.rounding) * size + self._least
+            steepest, terms = step.function.steepest(box), _BENT
+            size = steepest * (reached[0] + magnitude(box)) + after.reached()
+            own = self._curved(step, steepest * reached[0], magnitude(step.function.interval(box)))
+        error = (self._unit * (terms + count) + self._engine.rounding) * size + self._least + own
         return after._replace(deviation=after.deviation + error)
 
 

@@ -4,6 +4,7 @@ An affine step is f(v) = L v + offset, of one or several values; a `Bend` is a f
 """
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from math import prod
 from typing import NamedTuple
 
@@ -27,16 +28,25 @@ class Bend(NamedTuple):
 
 
 class Affine:
-    """What several steps of the plan add to one value. offset [n] or None."""
+    """What several steps of the plan add to one value. offset [n] or None. terms: products that an entry, either way,
+    is the sum of at most; products: forwards; moves: entries go elsewhere, or turn their sign, and nothing rounds."""
 
     def __init__(self, plan: Plan, ops: Sequence[Op], dtype: np.dtype) -> None:
         self.inputs, self.out = tuple(op.into for op in ops), ops[0].out
+        self._inner, self._dtype = [plan.values[number].shape for number in self.inputs], dtype
         self._maps = [_Map(plan, op, dtype) for op in ops]
         self.size = prod(plan.values[self.out].shape)
         offsets = [_offset(plan, op) for op in ops if op.offset is not None]
         self.offset = np.sum(offsets, 0).astype(dtype) if offsets else None
-        self.terms = sum(each.terms for each in self._maps)  # products that an entry, either way, is the sum of at most
+        self.terms = sum(each.terms for each in self._maps)
+        self.products = sum(each.products for each in self._maps)
+        self.moves = len(ops) == 1 and self.offset is None and self._maps[0].moves
         self.multiplications = sum(each.multiplications for each in self._maps)
+
+    @cached_property
+    def steepness(self) -> Array:
+        """|L| 1 [1, n]."""
+        return self.spread(*(np.ones((1, prod(shape)), self._dtype) for shape in self._inner))
 
     @property
     def matrix(self) -> Array | None:
@@ -68,20 +78,24 @@ class _Map:
         inner, outer = (plan.values[number].shape for number in (op.into, op.out))
         self.matrix: Array | None = None
         self._factor: Array | None = None
-        self.multiplications = 0
+        self.multiplications, self.products, self.moves = 0, 1, False
         if op.kind == CORRELATE:
             self._correlate(op, inner, outer, dtype)
             return
         factor = (np.ones(1) if op.factor is None else op.factor).astype(dtype)
+        self.moves = bool((abs(factor) == 1).all())
         if op.pairs is None:
             self.terms, self._factor = 1, factor
             return
         to, source = op.pairs
-        self._ways: Sequence[Way] = _Gather(to, source, factor, prod(outer)), _Gather(source, to, factor, prod(inner))
-        self.terms = max(each.most for each in self._ways if isinstance(each, _Gather))
+        forth, back = _Gather(to, source, factor, prod(outer)), _Gather(source, to, factor, prod(inner))
+        self._ways: Sequence[Way] = forth, back
+        self.terms, self.products = max(forth.most, back.most), forth.most
+        self.moves = self.moves and forth.most == 1
 
     def _correlate(self, op: Op, inner: Shape, outer: Shape, dtype: np.dtype) -> None:
-        self.terms = max(_terms(op.forth), _terms(op.back))
+        self.products = _terms(op.forth)
+        self.terms = max(self.products, _terms(op.back))
         self.multiplications = _terms(op.forth) * prod(outer)
         for weight, tap in [(each.weight.astype(dtype), each.tap) for each in op.forth if len(op.forth) == 1]:
             if op.groups == outer[0] and inner == outer and np.array_equal(tap, [[0, 0]]):

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ..arithmetic import Arithmetic
 from ..engine.engine import Engine
 from ..engine.errors import in_range
 from ..engine.plan import Array
@@ -43,12 +44,15 @@ class Group(Protocol):
 
 
 class Border:
-    """For the clauses of these groups, by number."""
+    """For the clauses of these groups, by number. touched: groups of which some strict clause was refuted at the very
+    border, of a network that rounds and may cross it; nothing else is refuted of such a network here."""
 
     def __init__(self, engine: Engine, groups: Sequence[Group]) -> None:
-        self._engine, self._groups = engine, groups
+        self._engine, self._groups = engine.real, groups
+        self._rounds = engine.arithmetic is not Arithmetic.REAL
+        self.touched = set[int]()
         self._linear = Linear(engine)
-        self._small = not engine.rounding and engine.multiplications <= _MOST
+        self._small = not self._engine.rounding and engine.multiplications <= _MOST
         self._roots: dict[int, ExactBounds | None] = {}
         self._usable: dict[int, bool] = {}
         self._tried: dict[int, int] = {}
@@ -93,7 +97,7 @@ class Border:
     def refutes_split(self, group: int, clause: int, signs: Mapping[str, list[int]]) -> bool:
         """Where splits gave ReLUs these signs (1, -1, or 0 for none), by the name of their input: over the triangles of
         the others."""
-        program = self._program(group, clause, signs)
+        program = None if self._rounds else self._program(group, clause, signs)
         return program is not None and proves(program, [row.strict for row in self._groups[group].exact[clause]])
 
     def kink(self, group: int, clause: int) -> Array | None:
@@ -144,9 +148,12 @@ class Border:
             found = bounds.least(rows, offset)
         except BeyondExactError:
             return False
-        return any(
-            least is not None and (least > 0 or (least == 0 and own)) for least, own in zip(found, strict, strict=True)
-        )
+        ends = [(least, own) for least, own in zip(found, strict, strict=True) if least is not None]
+        if self._rounds:
+            touched = any(least == 0 and own for least, own in ends) and not any(least > 0 for least, _ in ends)
+            self.touched |= {group} if touched else set()
+            return touched
+        return any(least > 0 or (least == 0 and own) for least, own in ends)
 
     def _rows(self, group: int, clause: int) -> tuple[Exact, list[Fraction]]:
         rows, count = self._groups[group].exact[clause], self._engine.outputs

@@ -21,6 +21,7 @@ from .names import Names
 from .pieces import Traced
 from .proto import OnnxNode
 from .reading import Reading
+from .rounding import ROUNDED, apart
 from .shapes import Shape, value_shape
 
 
@@ -47,6 +48,7 @@ class Builder:
         self.nodes: list[Node] = []
         self.params: dict[str, np.ndarray] = {}
         self.rounding = 0.0  # what constants may be off by, as a part of themselves
+        self.deployed = 0.0  # what a runtime may add to that
         self._off: dict[str, float] = {}  # likewise, of each that is made of others
         self.shapes: dict[str, Shape] = {}
         self.input = ""  # the canonical graph's
@@ -120,6 +122,9 @@ class Builder:
         if off:
             self._off[name] = off
             self.rounds(_FACTORS * off)
+        if exact.dtype.kind == "f":
+            same = 2 * apart(exact, rounded) + off * float(np.finfo(self.dtype).eps) / (2 * ROUNDED)
+            self.deployed = max(self.deployed, _FACTORS * same)
         held = [rounded] if np.array_equal(exact, rounded) else [exact, rounded]
         self._grow(sum(array.nbytes for array in held) - max(source.nbytes for source in sources))
         self.consts[name] = held[0]

@@ -55,12 +55,15 @@ def load_model(
 def from_proto(proto: onnx.ModelProto, entries: int | None = None) -> Model:
     """As `load_model`, from a parsed model; nothing outside `proto` is opened."""
     read = translated(proto, entries)
-    reading, dims, names = read.reading, read.reading.inputs[0].dims, read.builder.names
+    reading, dims, builder = read.reading, read.reading.inputs[0].dims, read.builder
+    names = builder.names
     graph, params = simplify(read.graph, read.builder.params, names)
     if reading.batch is None and len(reading.inputs) == 1 and len(dims) == 3 and dims[0] == 1:
         graph, params = absorb_channel_axis(graph, params, names)
     return Model(
-        replace(graph, ending=read.ending, rounding=read.builder.rounding, reading=reading), params, own_metadata(proto)
+        replace(graph, ending=read.ending, rounding=builder.rounding, deployed=builder.deployed, reading=reading),
+        params,
+        own_metadata(proto),
     )
 
 

@@ -43,6 +43,12 @@ def off_by(node: OnnxNode, operands: Sequence[np.ndarray], off: Sequence[float],
     return before
 
 
+def apart(exact: np.ndarray, rounded: np.ndarray) -> float:
+    """How far numbers as a runtime rounds them are from these, as a part of these."""
+    with np.errstate(all="ignore"):
+        return _part(np.abs(rounded.astype(np.float64) - exact), exact.astype(np.float64))
+
+
 def off_by_difference(slope: np.ndarray, off: float) -> float:
     """For 1 - slope, of a slope that is off by so much itself."""
     return _of_sum((np.float64(1), slope), (0.0, off), 1 - slope, -1)

@@ -53,7 +53,7 @@ class Labelled:
         if np.array_equal(inside, point):
             return True
         rows, offset = (part[0] for part in self.task.spec(self.goal[None]))
-        return bool(surely_broken(self.task.network.engine, inside, rows, offset).any())
+        return bool(surely_broken(self.task.network.engine.real, inside, rows, offset).any())
 
 
 def questions(

@@ -21,6 +21,11 @@ Progress = Callable[[str], None]
 Ended = tuple[Case, Answer]
 
 
+_TOUCHED = (
+    "it holds in real arithmetic, at the very border, which float32's rounding may cross; --arithmetic real proves it"
+)
+
+
 class Run:
     """groups: of all cases, by number; case: whose each is. lower: of each the best bounds of its clauses [C] so far,
     and best the row that gave each; near: where it is within rounding of zero. pre: of those that DeepPoly left open
@@ -57,6 +62,8 @@ class Run:
         doubt = self.falsifier.doubt(self.cases.index(case))
         if doubt is not None and verdict in (Verdict.VERIFIED, Verdict.UNKNOWN):
             verdict, reason = Verdict.UNKNOWN, doubt
+        if verdict is Verdict.VERIFIED and self.border.touched.intersection(self.numbers(case)):
+            verdict, reason = Verdict.UNKNOWN, _TOUCHED
         self._settle(case)
         answer = case.end(verdict, reason, witness)
         if self.effort.proofs and answer.verdict is Verdict.VERIFIED:

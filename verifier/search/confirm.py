@@ -34,7 +34,7 @@ class Judge:
 
     def __init__(self, network: Network, groups: Sequence[Group]) -> None:
         self._network, self._groups = network, groups
-        self._engine, self._linear = network.engine, Linear(network.engine)
+        self._engine, self._linear = network.engine.real, Linear(network.engine)
         self._tries: dict[int, int] = {}
         self.doubts: dict[int, str] = {}
 

@@ -23,7 +23,7 @@ class Cleave:
 
 @dataclass(frozen=True, slots=True)
 class Halve:
-    """Parts x >= point and x <= point, of an entry of the input; closing: DeepPoly's lines close some clauses before."""
+    """Parts x >= point and x <= point, of an entry of the input. closing: DeepPoly's lines close some clauses here."""
 
     entry: int
     point: float

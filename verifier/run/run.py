@@ -73,7 +73,11 @@ class Run:
     def _proof(self, case: Case) -> Proof | NotKept:
         regions = []
         for number in self.numbers(case):
-            closings = [found for (group, _), found in sorted(self.closings.items(), key=lambda item: item[0]) if group == number]
+            closings = [
+                found
+                for (group, _), found in sorted(self.closings.items(), key=lambda item: item[0])
+                if group == number
+            ]
             lost = [found for found in closings if isinstance(found, NotKept)]
             if lost:
                 return lost[0]

@@ -49,7 +49,8 @@ def _search(run: Run, numbers: list[int], owners: list[int]) -> InputSplitting:
     most = max(batch, memory // (8 * (4 * engine.inputs + 8) + engine.neurons))
     return InputSplitting(
         engine, [run.groups[number] for number in numbers], owners, batch=batch, most=most, memory=memory // 8,
-        stop=run.ledger.stop, proofs=memory // 4 if run.effort.proofs else 0, exact=lambda group, *part: run.border.refutes_part(numbers[group], *part),
+        stop=run.ledger.stop, proofs=memory // 4 if run.effort.proofs else 0,
+        exact=lambda group, *part: run.border.refutes_part(numbers[group], *part),
     )  # fmt: skip
 
 

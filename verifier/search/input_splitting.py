@@ -124,7 +124,7 @@ class InputSplitting:
         found = self._unsafe(chosen, alive, lines)
         lower, upper, alive = cut(lines, chosen.lower, chosen.upper, alive)
         if self.proofs is not None:
-            some = (chosen.alive & lines.refuted).any(1) & alive.any(1)
+            some = np.asarray((chosen.alive & lines.refuted).any(1) & alive.any(1))
             self.proofs.bounded(chosen.number, (chosen.lower, chosen.upper), (lower, upper), some)
         best = np.where(np.isnan(lines.best), -np.inf, lines.best)  # nothing is known
         bound = np.where(alive, best, np.inf).min(1)

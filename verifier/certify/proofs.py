@@ -1,0 +1,130 @@
+"""What a run said of its questions as a certificate's answers: under the cheapest rule that the checker closes them by,
+with the search's trees for what is left, and nothing that the checker has not accepted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..answer import Verdict
+from ..answer.proof import Leaf, NotKept, Proof, Tree
+from ..check import values
+from ..check.checker import Checker, Region
+from ..check.questions import Question
+from ..check.refusal import Refused
+from ..engine.plan import Array
+from .boxes import input_tree
+from .leaves import Linked, NoNode, neuron_tree
+from .witness import falsified, misclassified
+
+_RULES = (0, 1, 2)
+SAID = {
+    Verdict.VERIFIED: values.Said.VERIFIED,
+    Verdict.FALSIFIED: values.Said.FALSIFIED,
+    Verdict.MISCLASSIFIED: values.Said.MISCLASSIFIED,
+    Verdict.UNKNOWN: values.Said.UNKNOWN,
+    Verdict.TIMEOUT: values.Said.TIMEOUT,
+}
+_ROUNDS = "the checker, which charges for all that rounds on its way, does not reach what the search reached"
+_INVENTED = "it splits neurons that the file has inside of another operator"
+_EARLIER = "an earlier run found it, and --out keeps no proofs"
+_REFINED = "it is over tighter boxes of neurons than the checker's, and of these no proof is written yet"
+_OTHER_ORDER = "with sums in another order the network is not wrong at the counterexample"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a run says of a question; x: the counterexample. verdict None: the question could not be read."""
+
+    verdict: Verdict | None
+    proof: Proof | NotKept | None = None
+    x: Array | None = None
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer of a certificate, and why it proves nothing where it does not."""
+
+    answer: values.Answer
+    why: str = ""
+
+
+class Certifier:
+    """Of one checker; linked: the engine's neurons among the file's."""
+
+    def __init__(self, checker: Checker, linked: Linked) -> None:
+        self._checker, self._linked = checker, linked
+
+    def answers(self, asked: Mapping[int, Question], found: Mapping[int, Found]) -> dict[int, Told]:
+        """By key; of those without a question nothing is covered."""
+        told: dict[int, Told] = {}
+        rules = self._rules({key: asked[key] for key, own in found.items() if own.verdict is Verdict.VERIFIED})
+        for key, own in found.items():
+            said = values.Said.ERROR if own.verdict is None else SAID[own.verdict]
+            answer = self._answer(own, asked[key], rules.get(key, [])) if said <= values.Said.MISCLASSIFIED else ""
+            told[key] = Told(values.Uncovered(said), answer) if isinstance(answer, str) else Told(answer)
+        return told
+
+    def _rules(self, asked: Mapping[int, Question]) -> dict[int, list[tuple[int, Array]]]:
+        """Of every group the cheapest rule that closes all its clauses at the root, else the last; and what it closes."""
+        every = [(key, group) for key, question in asked.items() for group in question.groups]
+        found: list[tuple[int, Array]] = [(0, np.zeros(0, bool))] * len(every)
+        left = list(range(len(every)))
+        for rule in _RULES:
+            closed = self._checker.roots([every[place][1] for place in left], rule)
+            for place, own in zip(left, closed, strict=True):
+                found[place] = rule, own
+            left = [place for place, own in zip(left, closed, strict=True) if not own.all()]
+        by_key: dict[int, list[tuple[int, Array]]] = {key: [] for key in asked}
+        for (key, _), own in zip(every, found, strict=True):
+            by_key[key].append(own)
+        return by_key
+
+    def _answer(self, found: Found, question: Question, rules: Sequence[tuple[int, Array]]) -> values.Answer | str:
+        """The answer, or why there is none to cover it."""
+        network = self._checker.network
+        if found.verdict is Verdict.MISCLASSIFIED:
+            return misclassified(network, question) or _OTHER_ORDER
+        if found.verdict is Verdict.FALSIFIED:
+            known = None if found.x is None else falsified(network, question, found.x)
+            return known or _OTHER_ORDER
+        groups = []
+        for place, (rule, closed) in enumerate(rules):
+            trees = self._trees(found.proof, question, place, rule, closed) if not closed.all() else ()
+            if isinstance(trees, str):
+                return trees
+            groups.append(values.Group(rule, trees))
+        return values.Proved(tuple(groups))
+
+    def _trees(
+        self, proof: Proof | NotKept | None, question: Question, place: int, rule: int, closed: Array
+    ) -> tuple[values.Tree, ...] | str:
+        if proof is None or isinstance(proof, NotKept):
+            return _EARLIER if proof is None else proof.reason
+        if len(proof.regions) != len(question.groups):
+            return _ROUNDS
+        region, left = self._checker.region(question.groups[place], rule), set(np.flatnonzero(~closed).tolist())
+        found: list[values.Tree] = []
+        for tree in proof.regions[place]:
+            own = tuple(clause for clause in tree.clauses if clause in left)
+            try:
+                known = self._tree(tree, region, own) if own else None
+            except NoNode:
+                return _INVENTED
+            if own and known is None:
+                return _REFINED if tree.refined else _ROUNDS
+            left -= set(own)
+            found += [known] if known is not None else []
+        return tuple(found) if not left else _ROUNDS
+
+    def _tree(self, tree: Tree, region: Region, clauses: tuple[int, ...]) -> values.Tree | None:
+        """Raises NoNode."""
+        if not any(isinstance(node, Leaf) for node in tree.nodes):
+            return input_tree(region, tree, clauses)
+        found = neuron_tree(region, self._linked, tree, *clauses)
+        try:
+            if found is not None:
+                region.check(found)
+            return found
+        except Refused:
+            return None

@@ -77,7 +77,7 @@ def _affine(boxes: Boxes, step: Affine) -> None:
     off = charge(boxes.arithmetic, size, step.products, centre.shape[1], flushed)
     boxes.charge[step.output] = off
     boxes.valid &= (size * OUTWARD + off <= boxes.arithmetic.largest).all(1)  # sums on the way, in any order
-    wide = radius * OUTWARD + off
+    wide = radius + off  # the charge is for what rounds in the centre and the radius, too
     boxes.put(step.output, centre - wide, centre + wide)
 
 

@@ -25,13 +25,14 @@ from .paths import Constraint, checked_nodes
 from .questions import Asked, Question
 from .refusal import NotCovered, Refused
 from .regions import Regions, at_once, close_roots, make_regions, pieces
-from .replay import broken, evaluate, point
+from .replay import Pointed, pointed, replayed
 from .report import Outcome, Report, Status
 from .rounding import REAL, Arithmetic
 from .steps import Array
-from .values import Answer, Certificate, Cut, Falsified, Group, InputSplit, Leaf, Misclassified, Proved, Tree, Uncovered
+from .values import Answer, Certificate, Cut, Group, InputSplit, Leaf, Proved, Tree, Uncovered
 
 Progress = Callable[[int], None]
+Claim = tuple[int, Proved, Question]  # by its key
 
 
 def read_model(data: bytes) -> onnx.ModelProto:
@@ -72,7 +73,7 @@ class Region:
         """Of each leaf, in their order in a tree, the least of these clauses' bounds: it closes them if that is above
         0. Raises ValueError where a leaf does not fit its path or the clauses."""
         ready: list[Prepared] = [prepare(self.split, leaf, path) for path, leaf in leaves]
-        size, found = at_once(self.checker.network, 2 * len(clauses)), list[float]()
+        size, found = at_once(self.checker.network, 2 * len(clauses), boxes=True), list[float]()
         for piece in pieces(len(ready), size):
             found += least_bounds(self.split, self.group.clauses, clauses, ready[piece])
         return found
@@ -133,8 +134,11 @@ def check(
     certificate: bytes,
     questions: Callable[[Checker, Certificate], Mapping[int, Question]],
     progress: Progress | None = None,
+    *,
+    proofs: "Callable[[Checker, Sequence[Claim]], Mapping[int, Refused]] | None" = None,
 ) -> Report:
     """questions: of a network and a certificate's header, what its keys stand for; a key that is none is refused.
+    proofs: which claims are refused; None: `refusals`.
 
     Raises Refused where the certificate is damaged, or of another model; NotCovered where the model cannot be followed.
     """
@@ -144,13 +148,18 @@ def check(
     if digest != found.model:
         raise Refused("header", f"it is of the model {found.model[:16]}…, this one is {digest[:16]}….")
     checker = Checker(proto, found.arithmetic)
-    outcomes = _outcomes(checker, found.answers, questions(checker, found), progress or (lambda count: None))
+    asked = questions(checker, found)
+    outcomes, claims = _claims(checker, found.answers, asked, progress or (lambda count: None))
+    refused = (proofs or refusals)(checker, claims)
+    for key, _, _ in claims:
+        error = refused.get(key)
+        outcomes[key] = Outcome(key, Status.PROVED) if error is None else refusal(key, error)
     return Report(
         found.arithmetic,
         digest,
         hashlib.sha256(certificate).hexdigest(),
         found.questions,
-        tuple(outcomes),
+        tuple(outcomes[key] for key, _ in found.answers),
         _assumptions(checker, found),
     )
 
@@ -176,13 +185,17 @@ def _assumptions(checker: Checker, certificate: Certificate) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _outcomes(
+def refusal(key: int, error: Refused) -> Outcome:
+    return Outcome(key, Status.REFUSED, error.place, error.why)
+
+
+def _claims(
     checker: Checker, answers: Sequence[tuple[int, Answer]], questions: Mapping[int, Question], progress: Progress
-) -> list[Outcome]:
-    """In the order of the answers. Default leaves of many roots are closed together."""
+) -> tuple[dict[int, Outcome], list[Claim]]:
+    """What is said of answers without a proof, and those that have one."""
     found: dict[int, Outcome] = {}
-    proved: list[tuple[int, Proved, Question]] = []
-    points: list[tuple[int, int, Array, Question]] = []
+    proved: list[Claim] = []
+    points: list[Pointed] = []
     for key, answer in answers:
         try:
             if isinstance(answer, Uncovered):
@@ -196,18 +209,16 @@ def _outcomes(
                 _check_groups(answer, question, f"answer {key}")
                 proved.append((key, answer, question))
             else:
-                points.append((key, *_pointed(answer, question, checker), question))
+                points += pointed(key, answer, question, checker.network)
         except Refused as error:
-            found[key] = Outcome(key, Status.REFUSED, f"answer {key}", error.why)
-    kinds = {key: isinstance(answer, Falsified) for key, answer in answers}
+            found[key] = refusal(key, Refused(f"answer {key}", error.why))
     for piece in pieces(len(points), at_once(checker.network)):
-        for outcome in _replayed(checker, points[piece], kinds):
-            found[outcome.key] = outcome
+        for outcome in replayed(checker.network, points[piece]):
+            before = found.get(outcome.key)
+            if before is None or before.status not in (Status.FALSIFIED, Status.MISCLASSIFIED):
+                found[outcome.key] = outcome  # of several groups one is enough
         progress(len(found))
-    for outcome in _proofs(checker, proved):
-        found[outcome.key] = outcome
-        progress(len(found))
-    return [found[key] for key, _ in answers]
+    return found, proved
 
 
 def _check_groups(answer: Proved, question: Question, place: str) -> None:
@@ -219,40 +230,9 @@ def _check_groups(answer: Proved, question: Question, place: str) -> None:
             raise Refused(f"{place}, group {number}", f"it names a clause beyond the {count} of the question.")
 
 
-def _pointed(answer: Answer, question: Question, checker: Checker) -> tuple[int, Array]:
-    """The group and the point that a claim rests on."""
-    if isinstance(answer, Misclassified):
-        if not question.labelled:
-            raise Refused("answer", "only a labelled input is misclassified.")
-        return 0, question.groups[0].middle
-    if not isinstance(answer, Falsified) or not question.groups:
-        raise Refused("answer", "the question has no region that a witness could lie in.")
-    for number, group in enumerate(question.groups):
-        try:
-            return number, point(answer.witness, group, checker.network)
-        except Refused:
-            if number == len(question.groups) - 1:
-                raise
-    raise Refused("answer", "no region.")
-
-
-def _replayed(
-    checker: Checker, points: Sequence[tuple[int, int, Array, Question]], falsified: Mapping[int, bool]
-) -> list[Outcome]:
-    outputs = evaluate(checker.network, np.stack([x for _, _, x, _ in points]))
-    found = []
-    for (key, number, x, question), y in zip(points, outputs, strict=True):
-        status = Status.FALSIFIED if falsified[key] else Status.MISCLASSIFIED
-        if broken(question, number, x, y):
-            found.append(Outcome(key, status))
-        else:
-            why = "replayed here, the network keeps at this point what it is to keep."
-            found.append(Outcome(key, Status.REFUSED, f"answer {key}", why))
-    return found
-
-
-def _proofs(checker: Checker, proved: Sequence[tuple[int, Proved, Question]]) -> list[Outcome]:
-    """First all trees, which say what they leave to the default leaf; then that, by rule, of many together."""
+def refusals(checker: Checker, proved: Sequence[Claim]) -> dict[int, Refused]:
+    """Why claims are not proved, by their key. First all trees; then what they leave to the default leaf, by rule, of
+    many together."""
     refused: dict[int, Refused] = {}
     by_rule: dict[int, list[tuple[int, int, Group, Asked]]] = {}
     for key, answer, question in proved:
@@ -273,12 +253,7 @@ def _proofs(checker: Checker, proved: Sequence[tuple[int, Proved, Question]]) ->
                 first = int(np.flatnonzero(~own)[0])
                 why = f"the default leaf does not close clause {first} under rule {rule}."
                 refused.setdefault(key, Refused(f"answer {key}, group {number}", why))
-    return [
-        Outcome(key, Status.REFUSED, refused[key].place, refused[key].why)
-        if key in refused
-        else Outcome(key, Status.PROVED)
-        for key, _, _ in proved
-    ]
+    return refused
 
 
 def _check_trees(checker: Checker, group: Group, asked: Asked, place: str) -> None:

@@ -14,6 +14,7 @@ from onnx import numpy_helper
 from .refusal import NotCovered
 
 _MOST_BYTES = 2**31  # of a tensor
+_ROWS = 1024  # of data, at a time
 
 
 class _Form:
@@ -109,3 +110,14 @@ def read_tensor(tensor: onnx.TensorProto) -> np.ndarray:
         return numpy_helper.to_array(tensor)
     except Exception as error:  # whatever onnx makes of damaged bytes
         raise NotCovered(f"the tensor {tensor.name!r} cannot be read: {str(error)[:200]}.") from None
+
+
+def data_digest(x: np.ndarray, labels: np.ndarray) -> str:
+    """Of all inputs [N, ...] of a data set, row-major whatever their axes, and their labels [N]: 64 hex digits."""
+    form = _Form()
+    form.put("data", len(x), x[:1].size)
+    for first in range(0, len(x), _ROWS):
+        form.put(np.ascontiguousarray(x[first : first + _ROWS]).astype("<f8").tobytes())
+    whole = np.issubdtype(labels.dtype, np.integer)
+    form.put("whole" if whole else "real", labels.astype("<i8" if whole else "<f8").tobytes())
+    return form.hex()

@@ -47,7 +47,7 @@ class InputTree:
 def check_input_tree(asked: InputTree, lower: Array, upper: Array) -> None:
     """Raises Refused with the first node found that does not do what it is for. lower, upper [n]: the region."""
     below = children(asked.tree.nodes)
-    together = min(_MOST_TOGETHER, at_once(asked.network, 2 * len(asked.tree.clauses)))
+    together = min(_MOST_TOGETHER, at_once(asked.network, 2 * len(asked.tree.clauses), boxes=True))
     waiting = [Part(0, lower, upper, asked.tree.clauses)]
     while waiting:
         parts, waiting = waiting[-together:], waiting[:-together]

@@ -96,7 +96,7 @@ class SplitRegion:
 
 def check_neuron_tree(regions: Regions, clauses: Clauses, tree: Tree, place: str) -> None:
     """Raises Refused with the first leaf that does not close every clause of the tree. regions: one."""
-    split, batch = SplitRegion(regions), at_once(regions.network, 2 * len(tree.clauses))
+    split, batch = SplitRegion(regions), at_once(regions.network, 2 * len(tree.clauses), boxes=True)
     waiting: list[int] = []
     prepared: list[Prepared] = []
 

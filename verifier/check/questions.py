@@ -6,6 +6,7 @@ Labelled inputs are asked whether the label's score stays above all others withi
 their boxes. Numbers are exact, or rounded with their error charged.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -138,13 +139,6 @@ class Question:
     labelled: bool
 
 
-def label_clauses(classes: int, label: int, inputs: int) -> Clauses:
-    """y_label - y_other, for every other class in increasing order."""
-    one = Fraction(1)
-    others = [other for other in range(classes) if other != label]
-    return Clauses(tuple((Row(((label, one), (other, -one))),) for other in others), inputs, classes)
-
-
 class Ball(NamedTuple):
     """eps, low, high: one number, or one per entry [n]."""
 
@@ -153,20 +147,21 @@ class Ball(NamedTuple):
     high: Array
 
 
-def labelled(x: Array, labels: Sequence[int], ball: Ball, classes: int, floating: np.dtype) -> list[Question]:
-    """Of inputs x [N, n] as they are given.
+def labelled(
+    x: Array, labels: Sequence[int], ball: Ball, clauses: Sequence[Clauses], floating: np.dtype
+) -> list[Question]:
+    """Of inputs x [N, ...] as they are given; clauses: of each label.
 
     eps counts as any number that rounds to it, and with every input the nearest number that a runtime can be fed
     belongs to its region.
     """
-    centre = x.reshape(len(x), -1).astype(np.float64)
+    centre = x.reshape(len(x), math.prod(x.shape[1:])).astype(np.float64)
     outer = np.where(ball.eps == 0, 0.0, np.nextafter(ball.eps, np.inf))
-    nearest = x.reshape(len(x), -1).astype(floating)
+    nearest = x.reshape(len(x), math.prod(x.shape[1:])).astype(floating)
     least, most = _fed(centre, nearest, ball, floating)
     lower = np.maximum(np.nextafter(centre - outer, -np.inf), ball.low)
     upper = np.minimum(np.nextafter(centre + outer, np.inf), ball.high)
     lower, upper = np.minimum(lower, least), np.maximum(upper, most)
-    clauses = {label: label_clauses(classes, label, centre.shape[1]) for label in set(labels)}
     middle = np.clip(nearest, least, most)
     return [
         Question((Asked(l, u, a, b, m, clauses[label], clauses[label].rows),), True)

@@ -19,11 +19,13 @@ from .substitution import Form, Relaxation, carry, default_relaxation, dot, grea
 
 BUDGET = 2**27  # bytes of rows, at a time
 _COPIES = 6  # of them, while they are carried
+_KEPT = 8  # numbers of every entry: its box, its charge, its lines
 
 
-def at_once(network: Network, rows: int = 1) -> int:
-    """How many groups of so many rows are carried together."""
-    return max(1, BUDGET // (8 * _COPIES * network.widest * max(1, rows)))
+def at_once(network: Network, rows: int = 1, *, boxes: bool = False) -> int:
+    """How many groups of so many rows are carried together; boxes: each in a region of its own."""
+    each = _COPIES * network.widest * max(1, rows) + (_KEPT * sum(network.sizes) if boxes else 0)
+    return max(1, BUDGET // (8 * each))
 
 
 def pieces(count: int, size: int) -> Iterator[slice]:
@@ -148,7 +150,7 @@ def close_roots(network: Network, arithmetic: Arithmetic, asked: Sequence[Asked]
     for number, own in enumerate(asked):
         by_rows.setdefault(len(own.clauses.candidates.clause), []).append(number)
     for rows, numbers in by_rows.items():
-        for piece in pieces(len(numbers), at_once(network, rows)):
+        for piece in pieces(len(numbers), at_once(network, rows, boxes=True)):
             here = numbers[piece]
             lower, upper = (np.stack([getattr(asked[number], end) for number in here]) for end in ("lower", "upper"))
             regions = make_regions(network, arithmetic, lower, upper, rule)

@@ -1,15 +1,20 @@
 """The network evaluated node by node in its own type, for witnesses: numpy's order of summation, one of those that a
 runtime may take."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
 import numpy as np
 
-from .boxes import INPUT
 from .curves import Greatest, Unary
-from .network import Network, inputs_of
+from .network import INPUT, Network, inputs_of
 from .questions import Asked, Question, Row
 from .refusal import Refused
+from .regions import close_roots
+from .report import Outcome, Status
 from .steps import Array
-from .values import Witness
+from .values import Answer, Falsified, Misclassified, Witness
 
 
 def evaluate(network: Network, x: Array) -> Array:
@@ -47,13 +52,68 @@ def point(witness: Witness, asked: Asked, network: Network) -> Array:
     return found
 
 
-def broken(question: Question, number: int, x: Array, y: Array) -> bool:
-    """Whether a point of a group, with outputs y, is one where some clause's rows are all not positive. Numbers that
-    are infinite or NaN break nothing."""
+class Pointed(NamedTuple):
+    """A claim that rests on a point x [n] of a group."""
+
+    key: int
+    claim: Status
+    group: Asked
+    x: Array
+
+
+def pointed(key: int, answer: Answer, question: Question, network: Network) -> list[Pointed]:
+    """The points that an answer names, of each group in which one lies. Raises Refused where there is none."""
+    place = f"answer {key}"
+    if isinstance(answer, Misclassified):
+        if not question.labelled:
+            raise Refused(place, "only a labelled input is misclassified.")
+        return [Pointed(key, Status.MISCLASSIFIED, question.groups[0], question.groups[0].middle)]
+    if not isinstance(answer, Falsified):
+        raise Refused(place, "it names no point.")
+    found, why = [], Refused(place, "the question has no region that a witness could lie in.")
+    for group in question.groups:
+        try:
+            found.append(Pointed(key, Status.FALSIFIED, group, point(answer.witness, group, network)))
+        except Refused as error:
+            why = error
+    if not found:
+        raise why
+    return found
+
+
+def replayed(network: Network, points: Sequence[Pointed]) -> list[Outcome]:
+    """What becomes of each claim. Where the network keeps at a point what it is to keep, but by less than another
+    order of summation may change, nothing is said."""
+    outputs = evaluate(network, np.stack([own.x for own in points]))
+    kept = [own for own, y in zip(points, outputs, strict=True) if not broken(own.group, own.x, y)]
+    exact = [replace(own.group, lower=own.x.astype(np.float64), upper=own.x.astype(np.float64)) for own in kept]
+    sure = {
+        id(own)
+        for own, closed in zip(kept, close_roots(network, network.arithmetic, exact, 0), strict=True)
+        if closed.all()
+    }
+    unsure = {id(own) for own in kept} - sure
+    found = []
+    for own in points:
+        place = f"answer {own.key}"
+        if id(own) in sure:
+            why = "evaluated here, the network keeps at this point what it is to keep."
+            found.append(Outcome(own.key, Status.REFUSED, place, why))
+        elif id(own) in unsure:
+            why = "evaluated here, the network keeps what it is to keep, by less than rounding may change."
+            found.append(Outcome(own.key, Status.NOT_COVERED, place, why))
+        else:
+            found.append(Outcome(own.key, own.claim))
+    return found
+
+
+def broken(group: Asked, x: Array, y: Array) -> bool:
+    """Whether some clause's rows are all not positive at a point x with outputs y. Numbers that are infinite or NaN
+    break nothing."""
     if not np.isfinite(y).all():
         return False
     points, scores = x.astype(np.float64).tolist(), y.astype(np.float64).tolist()
-    return any(all(_fails(row, points, scores) for row in rows) for rows in question.groups[number].original)
+    return any(all(_fails(row, points, scores) for row in rows) for rows in group.original)
 
 
 def _fails(row: Row, x: list[float], y: list[float]) -> bool:

@@ -163,7 +163,9 @@ def main() -> None:
             file=sys.stderr,
             flush=True,
         )
-    machine = f"{platform.machine()}, {os.cpu_count()} CPUs, {args.threads} thread(s), {args.timeout:g} s, {args.arithmetic}"
+    machine = (
+        f"{platform.machine()}, {os.cpu_count()} CPUs, {args.threads} thread(s), {args.timeout:g} s, {args.arithmetic}"
+    )
     if args.json:
         found = {
             "machine": machine,

@@ -354,6 +354,18 @@ def test_assignments_as_tensors(folder):
     assert np.all((x >= 0) & (x <= 1)) and y[0, 0] >= 0.5
 
 
+@pytest.mark.parametrize(("kind", "verdict"), (("Real", "unsat"), ("float32", "unsat"), ("float64", None)))
+def test_a_query_declares_its_arithmetic(folder, kind, verdict):
+    text = NEW.replace("X Real", f"X {kind}").replace("Y Real", f"Y {kind}").replace("Y[0,0] 0.5", "Y[0,0] 5")
+    (folder / "new.vnnlib").write_text(text)
+    done = invoke(folder / "new.vnnlib", "--network", f"f={folder / 'model.onnx'}")
+    if verdict is None:
+        said, code = describe(done.exception)
+        assert code == 4 and "X is declared float64" in said and "computes in float32" in said
+    else:
+        assert done.stdout.split() == [verdict]
+
+
 @pytest.mark.parametrize(
     ("change", "arguments", "code", "sentence"),
     (
@@ -364,7 +376,7 @@ def test_assignments_as_tensors(folder):
         ({}, ["--network", "f=absent.onnx"], 2, "cannot read absent.onnx"),
         ({}, ["--network", "f=M", "--json"], 2, "its answer goes to stdout"),
         ({}, ["--network", "f=M", "--eps", "0.1"], 2, "--eps goes with labelled inputs"),
-        ({"X Real": "X float32"}, ["--network", "f=M"], 4, "X is declared float32; proofs are about real arithmetic"),
+        ({"X Real": "X float32"}, ["--network", "f=M"], 4, "declares variables of several types: float32, real"),
         ({"[1,2]": "[1,3]"}, ["--network", "f=M"], 2, "X has 3 elements, but the network has 2 inputs"),
     ),
 )
@@ -436,7 +448,7 @@ def test_an_error_shows_its_place_without_a_traceback(folder):
     ("capability", "expected"),
     (
         ("vnnlib-versions", ["1.0", "2.0"]),
-        ("onnx-element-types", ["real"]),
+        ("onnx-element-types", ["real", "float32", "float64"]),
         ("multiple-network-theories", ["SNET"]),
         ("unsat-proofs", ["false"]),
     ),

@@ -127,8 +127,8 @@ def test_a_network_written_out_is_the_network(name):
     if layers is None:
         return
     value = x = rng.normal(size=(3, int(np.prod(graph.input_shape))))
-    for weight, bias in layers[:-1]:
-        value = np.maximum(value @ weight.T + bias, 0)
+    for layer in layers[:-1]:
+        value = np.maximum(value @ layer.weight.T + layer.bias, 0)
     expected = forward(graph, params, x.reshape(3, *graph.input_shape))[graph.output].reshape(3, -1)
     np.testing.assert_allclose(value @ layers[-1].weight.T + layers[-1].bias, expected, rtol=1e-10, atol=1e-10)
 

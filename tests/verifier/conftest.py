@@ -14,7 +14,7 @@ def gap(tmp_path):
     On the ball around (c, c) the least margin is t - 2 eps; the interval image knows no better than t - 4 eps.
     """
 
-    def build(threshold=0.25, dims=("batch", 2)):
+    def build(threshold=0.25, dims=("batch", 2), arithmetic="float32"):
         consts = {
             "w1": np.array([[1, -1], [-1, 1]], np.float32),  # symmetric: either orientation is the same matrix
             "w2": np.array([[0, 1], [0, 1]], np.float32),
@@ -28,6 +28,6 @@ def gap(tmp_path):
         ]
         path = tmp_path / f"gap{'-'.join(map(str, dims))}{threshold}.onnx"
         path.write_bytes(make(nodes, dims, consts).SerializeToString())
-        return load(path)
+        return load(path, arithmetic=arithmetic)
 
     return build

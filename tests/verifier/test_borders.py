@@ -17,7 +17,7 @@ from onnx_models import make, node
 def saved(path, nodes, inputs, consts):
     consts = {name: np.float32(value) for name, value in consts.items()}
     path.write_bytes(make(nodes, ("batch", inputs), consts).SerializeToString())
-    return load(path)
+    return load(path, arithmetic="real")
 
 
 def asked(network, *clauses):

@@ -31,7 +31,7 @@ def above(path, *, dims=(1, 2), ending=()):
     consts = {"w": np.float32([[1, -1], [-1, 1]]), "v": wide}
     answer = np.int64 if ending and ending[-1].op_type == "ArgMax" else None
     path.write_bytes(make(nodes, dims, consts, answer=answer).SerializeToString())
-    return load(path)
+    return load(path, arithmetic="real")
 
 
 def asked(folder, network, text, *, seconds=20.0):

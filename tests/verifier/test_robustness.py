@@ -80,7 +80,7 @@ def test_a_tie_is_not_won(gap):
 
 
 def test_eps_0_proves_what_is_classified_with_any_margin(gap):
-    answer = one(gap(2**-20), 0.0)
+    answer = one(gap(2**-20, arithmetic="real"), 0.0)
     assert answer.verdict is Verdict.VERIFIED
     assert 0 < answer.margin <= 2**-20
 
@@ -98,7 +98,7 @@ def test_a_margin_of_rounding_size_is_for_exact_arithmetic(tmp_path, slope):
     loses the lead within the ball."""
     consts = {"w": np.array([[slope, 0.0], [0.0, 0.0]]), "b": np.array([1 + 2.0**-52 - slope / 2, 1.0])}
     nodes = [node("MatMul", "x w", "m"), node("Add", "m b", "y")]
-    network = load(save(make(nodes, ("batch", 2), consts, dtype=np.float64), tmp_path / "m.onnx"))
+    network = load(save(make(nodes, ("batch", 2), consts, dtype=np.float64), tmp_path / "m.onnx"), arithmetic="real")
     answer = one(network, 0.1, timeout=1.0)
     if slope:
         assert answer.verdict is not Verdict.VERIFIED
@@ -111,7 +111,7 @@ def test_cancelling_weights_ask_for_exact_arithmetic(tmp_path, lead):
     """h - h cancels to a lead of 1e-8, but through terms of size 1e8 whose rounding a bound cannot see."""
     consts = {"w1": np.array([[1e8, 1e8]]), "w2": np.array([[1.0, 0], [-1.0, 0]]), "b": np.array([lead, 0])}
     nodes = [node("MatMul", "x w1", "h"), node("MatMul", "h w2", "m"), node("Add", "m b", "y")]
-    network = load(save(make(nodes, ("batch", 1), consts, dtype=np.float64), tmp_path / "m.onnx"))
+    network = load(save(make(nodes, ("batch", 1), consts, dtype=np.float64), tmp_path / "m.onnx"), arithmetic="real")
     answer = one(network, 0.0, np.full((1, 1), 0.5, np.float32))
     assert answer.verdict is (Verdict.VERIFIED if lead > 0 else Verdict.MISCLASSIFIED)
 
@@ -250,7 +250,7 @@ def near_2_24(tmp_path, dtype):
     consts = {"w": np.array([[0, 1]]), "c": np.array([0, -(2.0**24)]), "b": np.array([0.5, 0])}
     nodes = [node("MatMul", "x w", "u"), node("Add", "u c", "v"), node("Relu", "v", "r"), node("Add", "r b", "y")]
     consts = {name: array.astype(dtype) for name, array in consts.items()}
-    return load(save(make(nodes, ("batch", 1), consts, dtype=dtype), tmp_path / "m.onnx"))
+    return load(save(make(nodes, ("batch", 1), consts, dtype=dtype), tmp_path / "m.onnx"), arithmetic="real")
 
 
 @pytest.mark.parametrize(

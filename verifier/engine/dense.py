@@ -23,7 +23,7 @@ _WIDE = 12  # columns that c/dense.h takes at a time
 _LEAST = 64  # boxes that are worth a thread
 _REAL = np.dtype(np.float64)
 
-_LayerRecord = record("out inputs pitch weight* bias*")
+_LayerRecord = record("out inputs pitch weight* bias* noise* floor*")
 
 
 class BoxBounds(NamedTuple):
@@ -47,14 +47,15 @@ class DenseNetwork:
 
     def rows(self, directions: Array) -> DenseLayer:
         """Rows [M, K] of the network's outputs as a last layer."""
-        return DenseLayer(directions @ self.last.weight, directions @ self.last.bias)
+        return self.last.rows(directions)
 
     def bounds(
         self, last: DenseLayer, lower: Array, upper: Array, error: Array, signs: Array | None = None
     ) -> BoxBounds:
         """Bounds of the rows `last` [M] over the last ReLUs, for boxes lower, upper [B, in], float64.
 
-        error [B, neurons]: by how much the boxes of the pre-activations are widened, for rounding. signs [B, neurons]:
+        error [B, neurons]: by how much the boxes of the pre-activations are widened, for what the bounds round; what
+        the network does is in them. signs [B, neurons]:
         what is known already, of a box around each: saves most of the work deep in a search.
         """
         lower, upper, error = (np.ascontiguousarray(value, _REAL) for value in (lower, upper, error))
@@ -96,5 +97,8 @@ def _kept(layer: DenseLayer) -> tuple[Any, Any]:
     out, inputs = layer.weight.shape
     weight = np.zeros((out, -(-inputs // _WIDE) * _WIDE))
     weight[:, :inputs], bias = layer.weight, np.array(layer.bias, _REAL)
-    numbers = (array.ctypes.data for array in (weight, bias))
-    return _LayerRecord(out, inputs, weight.shape[1], *numbers), (weight, bias)
+    arrays = [weight, bias]
+    if layer.noise is not None and layer.floor is not None:
+        arrays += [np.array(layer.noise, _REAL, order="C"), np.array(layer.floor, _REAL)]
+    numbers = [array.ctypes.data for array in arrays] + [None] * (4 - len(arrays))
+    return _LayerRecord(out, inputs, weight.shape[1], *numbers), arrays

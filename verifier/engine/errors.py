@@ -108,12 +108,8 @@ class Errors:
 
     def _rounded(self, step: Affine, size: Array) -> Array:
         """What the network itself rounds at a step, where so much is summed [B, n]."""
-        if not self._deployed.unit:
-            return np.zeros_like(size)
-        flushed = self._deployed.least * (1 + (0 if step.moves else 2 * step.products + step.steepness))
-        if step.moves:
-            return np.broadcast_to(flushed, size.shape)
-        return _SLACK * self._deployed.summed(step.products + _FUSED) * size + flushed
+        rounded, flushed = network_rounding(self._engine, step)
+        return rounded * size + flushed
 
     def _curved(self, bend: Bend, size: Array, reached: Array) -> Array:
         """The same at a nonlinearity; size: of what goes into it, by how steep it is."""
@@ -159,6 +155,11 @@ class Errors:
         """What was found from the boxes of the last nonlinearities' outputs, by as much as it may have rounded."""
         return Box(box.lower - self.own[number], box.upper + self.own[number])
 
+    @_UNBOUNDED
+    def around(self, number: int, box: Box) -> Box:
+        """An interval image as it was computed, by as much as it may have rounded all the way."""
+        return Box(box.lower - self.whole[number], box.upper + self.whole[number])
+
     def rows(self, rows: Array, offset: Array) -> Array:
         """What bounds of rows [B, M, K] over the output, offset [B, M], must exceed to prove anything: [B, M]."""
         return self._above(rows, offset, self.whole[self._engine.output])
@@ -170,6 +171,15 @@ class Errors:
         found = self._above(rows, offset, self.own[self._engine.output])
         for name, coef in met.items():
             found = found + _SLACK * _each(coef, self.lining[name])
+        return found
+
+    @_UNBOUNDED
+    def neurons(self, name: str, entries: Array, met: Mapping[str, Array]) -> Array:
+        """What bounds of entries [M] of a nonlinearity's input may have rounded by [B, M], where coefficients met
+        [B, M, n] met the lines before it."""
+        found = self.own[self._engine.bends[name].into][:, entries]
+        for before, coef in met.items():
+            found = found + _SLACK * _each(coef, self.lining[before])
         return found
 
     @_UNBOUNDED
@@ -211,10 +221,17 @@ def analysed(engine: Engine, anchor: Anchor, pre: Mapping[str, Box], *, sound: b
     for step in engine.steps:
         known = pre.get(step.name) if isinstance(step, Bend) else None
         if known is not None and isinstance(step, Bend) and not sound:
-            error = errors.whole[step.into]
-            known = Box(known.lower - error, known.upper + error)
+            known = errors.around(step.into, known)
         errors.reach(step, known)
     return errors
+
+
+def network_rounding(engine: Engine, step: Affine) -> tuple[float, Array]:
+    """What a network's own arithmetic rounds at a step: a part of all that is summed, and [1, n] whatever that is."""
+    own = engine.deployed
+    if step.moves or not own.unit:
+        return 0.0, np.full((1, step.size), own.least)
+    return _SLACK * own.summed(step.products + _FUSED), own.least * (1 + 2 * step.products + step.steepness)
 
 
 def summed(step: Affine, sizes: Sequence[Array]) -> Array:

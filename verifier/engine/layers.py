@@ -7,6 +7,7 @@ import numpy as np
 
 from ..functions import FUNCTIONS
 from .engine import Engine
+from .errors import network_rounding
 from .plan import Array
 from .steps import Affine
 
@@ -15,10 +16,18 @@ _MOST_SPELLED = 1 << 11  # outputs of a layer whose rows begin as those of the i
 
 
 class DenseLayer(NamedTuple):
-    """y = W x + b: weight [out, in], bias [out], float64."""
+    """y = W x + b: weight [out, in], bias [out], float64. noise [out, in], floor [out]: noise |x| + floor is what the
+    network's own arithmetic rounds there at most (`errors`); None where that is nothing."""
 
     weight: Array
     bias: Array
+    noise: Array | None = None
+    floor: Array | None = None
+
+    def rows(self, directions: Array) -> "DenseLayer":
+        """Rows [M, out] of what it computes."""
+        parts = [each if each is None else abs(directions) @ each for each in (self.noise, self.floor)]
+        return DenseLayer(directions @ self.weight, directions @ self.bias, *parts)
 
 
 def dense_layers(engine: Engine) -> list[DenseLayer] | None:
@@ -58,7 +67,25 @@ def _layer(engine: Engine, steps: Sequence[Affine], source: int, output: int) ->
         weight = _back(steps, source, output, np.eye(outputs))
     else:
         return None
-    return DenseLayer(weight, values[output][0])
+    found = DenseLayer(weight, values[output][0])
+    return found._replace(**_noise(engine, steps, source, output)) if engine.deployed.unit else found
+
+
+def _noise(engine: Engine, steps: Sequence[Affine], source: int, output: int) -> dict[str, Array]:
+    """Of the steps to `output`: what each unit of the source's entries, and what is always summed, makes them round."""
+    entries = engine.size(source)
+    sizes = {source: np.eye(entries + 1, entries)}
+    errors = {source: np.zeros((entries + 1, entries))}
+    for step in steps:
+        size = step.spread(*(sizes[number] for number in step.inputs))
+        error = step.spread(*(errors[number] for number in step.inputs))
+        if step.offset is not None:
+            size[-1] += abs(step.offset)
+        rounded, flushed = network_rounding(engine, step)
+        error = error + rounded * size
+        error[-1] += flushed[0]
+        sizes[step.out], errors[step.out] = size + rounded * size, error
+    return {"noise": np.ascontiguousarray(errors[output][:-1].T), "floor": errors[output][-1]}
 
 
 def _back(steps: Sequence[Affine], source: int, output: int, rows: Array) -> Array:

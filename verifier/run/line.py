@@ -4,8 +4,8 @@
            -> α-CROWN -> a longer attack -> branch and bound
 
 Questions of one network go through it together, each with its own share of the time. `verified` is said only when
-float64 bounds refute every clause on its whole region by more than may have rounded in them (`engine.errors`), or exact
-arithmetic does at a border; `falsified` only of a point that onnxruntime, on the file itself, confirmed
+float64 bounds refute every clause on its whole region by more than may have rounded in them, and in the network
+(`engine.errors`), or exact arithmetic does at a border; `falsified` only of a point that onnxruntime, on the file itself, confirmed
 (`search.confirm`).
 """
 

@@ -80,8 +80,9 @@ def _curved(
     low = Spec(*(each.astype(np.float32) for each in spec))
     start = start_dual(own.single, boxes, 2 * len(part))
     best = dual_bounds(own.single, low, boxes, start, None, anchor.astype(np.float32), steps=steps).dual
-    bound = dual_bounds(own, spec, known, double(best), None, anchor).bound
-    return np.asarray(bound.reshape(2, -1) - errors.whole[engine.bends[name].into][0, part])
+    found = dual_bounds(own, spec, known, double(best), None, anchor, look=True)
+    needed = errors.neurons(name, np.tile(part, 2), found.shown().met)
+    return np.asarray((found.bound - needed).reshape(2, -1))
 
 
 def _single(known: Mapping[str, Box]) -> dict[str, Box]:

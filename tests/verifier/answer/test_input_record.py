@@ -16,6 +16,7 @@ HEADER = {
     "model": {"path": "m.onnx", "sha256": "ab"},
     "property": {"norm": "linf", "eps": 0.1, "range": [0.0, 1.0]},
     "data": {"source": "s", "sha256": "cd", "first": 0, "last": 4},
+    "settings": {"arithmetic": "float32"},
     "versions": {"glscert": "1.0"},
 }
 LABELS = [7] * 4
@@ -187,6 +188,16 @@ def test_a_proof_with_a_counterexample_is_refused(tmp_path):
         InputRecord(HEADER, LABELS, tmp_path / "r.json")
     other = {**HEADER, "versions": {"glscert": "1.1"}}  # its proofs do not count
     assert sorted(InputRecord(other, LABELS, tmp_path / "r.json").entries) == [1, 2]
+
+
+def test_proofs_in_another_arithmetic_are_made_again(tmp_path):
+    filled(tmp_path / "r.json").save()
+    other = {**HEADER, "settings": {"arithmetic": "real"}}
+    record = InputRecord(other, LABELS, tmp_path / "r.json")
+    assert record.remarks == [
+        f"{tmp_path / 'r.json'} was written for float32 arithmetic; what it calls verified is decided again."
+    ]
+    assert all(entry["verdict"] != "verified" for entry in record.entries.values())
 
 
 def test_another_ending_is_said_at_once(tmp_path):

@@ -12,11 +12,13 @@
 struct layer {
     long out, in, pitch; /* weights [out, pitch], zero from `in` on, pitch a multiple of 2 * WIDE; bias [out] */
     const real *weight, *bias;
+    const real *noise, *floor; /* [out, in], [out], or NULL: what the network rounds is noise |inputs| + floor */
 };
 
 /* Of one hidden layer: the box, the lines, and which neurons live. */
 struct state {
     real *lower, *upper, *low, *up, *start; /* slopes of the lower and upper line, height of the upper at 0 */
+    real *noise;                            /* what the network rounds */
     long *live, alive;
 };
 
@@ -51,6 +53,16 @@ static void image(const struct layer *w, const real *centre, const real *radius,
     }
 }
 
+/* What the network itself rounds in a layer of entries centre ± radius. */
+static void rounding(const struct layer *w, const real *centre, const real *radius, real *noise) {
+    for (long j = 0; j < w->out; j++) {
+        real total = w->noise ? w->floor[j] : 0;
+        for (long i = 0; w->noise && i < w->in; i++)
+            total += w->noise[j * w->in + i] * ((centre[i] < 0 ? -centre[i] : centre[i]) + radius[i]);
+        noise[j] = total;
+    }
+}
+
 /* below [pitch, n] = (above [out, n])^T W over the live entries of `above`; n vectors of rows. */
 INLINE void times(const int n, const int wide, const struct layer *w, const struct state *s, const vec *above,
                   vec *below) {
@@ -67,8 +79,8 @@ INLINE void times(const int n, const int wide, const struct layer *w, const stru
     }
 }
 
-/* Rows of layer k, with a sign each: what `count` of them are at least over the box is written to `found`. Rows beyond
-   them repeat the last. coef (or NULL) [count, in_1]: what is left of them over the input. */
+/* Rows of layer k, with a sign each: what `count` of them are at least over the box is written to `found`, less what the
+   network rounds in the layers below it. Rows beyond them repeat the last. coef (or NULL) [count, in_1]: what is left of them over the input. */
 INLINE void some_rows(const int n, const struct layer *layers, const struct state *states, const struct input *x,
                       long k, const long *rows, const real *signs, long count, vec *a, vec *v, real *found,
                       real *coef) {
@@ -98,7 +110,10 @@ INLINE void some_rows(const int n, const struct layer *layers, const struct stat
         w = &layers[m];
         s = &states[m];
         for (long c = 0; c < s->alive; c++)
-            UNROLL for (int r = 0; r < n; r++) total[r] += a[s->live[c] * n + r] * w->bias[s->live[c]];
+            UNROLL for (int r = 0; r < n; r++) {
+                vec row = a[s->live[c] * n + r];
+                total[r] += row * w->bias[s->live[c]] - magnitude(row) * s->noise[s->live[c]];
+            }
         times(n, n > 2 ? WIDE : 2 * WIDE, w, s, a, v);
         if (m == 0) break;
         s = &states[m - 1];
@@ -146,7 +161,7 @@ static void narrow(const struct layer *layers, struct state *states, const struc
             for (int end = 1; end >= -1; end -= 2) rows[count] = j, signs[count++] = end;
     all_rows(layers, states, x, k, rows, signs, count, a, v, found, 0);
     for (long c = 0; c < count; c += 2) { /* what is no number changes nothing */
-        real least = found[c] - error[rows[c]], most = error[rows[c]] - found[c + 1];
+        real off = error[rows[c]] + s->noise[rows[c]], least = found[c] - off, most = off - found[c + 1];
         if (least > s->lower[rows[c]]) s->lower[rows[c]] = least;
         if (most < s->upper[rows[c]]) s->upper[rows[c]] = most;
     }
@@ -170,8 +185,8 @@ static long widest(const struct layer *layers, long hidden) {
 /* Entries of scratch that `bounds` takes, in reals. */
 long scratch_reals(const struct layer *layers, long hidden) {
     long most = widest(layers, hidden), total = 0;
-    for (long k = 0; k < hidden; k++) total += 5 * (layers[k].out + LANES) + layers[k].out * (sizeof(long) / sizeof(real) + 1);
-    return total + (2 * MOST * LANES + 2 + 4 + 2 * (sizeof(long) / sizeof(real) + 1)) * (most + LANES) + 64 * LANES;
+    for (long k = 0; k < hidden; k++) total += 6 * (layers[k].out + LANES) + layers[k].out * (sizeof(long) / sizeof(real) + 1);
+    return total + (2 * MOST * LANES + 3 + 4 + 2 * (sizeof(long) / sizeof(real) + 1)) * (most + LANES) + 64 * LANES;
 }
 
 /* lower, upper [boxes, in_1] -> out [boxes, rows], coef [boxes, rows, in_1]. error [boxes, neurons]: of the bounds of
@@ -183,12 +198,13 @@ void bounds(const struct layer *layers, long hidden, long boxes, const real *low
     struct state states[hidden];
     for (long k = 0; k < hidden; k++) {
         long size = layers[k].out;
-        real **parts[] = {&states[k].lower, &states[k].upper, &states[k].low, &states[k].up, &states[k].start};
-        for (int p = 0; p < 5; p++) *parts[p] = carve(&scratch, size);
+        real **parts[] = {&states[k].lower, &states[k].upper, &states[k].low, &states[k].up, &states[k].start,
+                          &states[k].noise};
+        for (int p = 0; p < 6; p++) *parts[p] = carve(&scratch, size);
         states[k].live = (long *)carve(&scratch, size * (sizeof(long) / sizeof(real) + 1));
     }
     real *centre = carve(&scratch, most), *radius = carve(&scratch, most), *found = carve(&scratch, 2 * most);
-    real *ends = carve(&scratch, 2 * most);
+    real *ends = carve(&scratch, 2 * most), *noise = carve(&scratch, most);
     long *chosen_rows = (long *)carve(&scratch, 2 * most * (sizeof(long) / sizeof(real) + 1));
     struct input x = {0, 0, carve(&scratch, in), carve(&scratch, in)};
     vec *a = (vec *)carve(&scratch, MOST * LANES * most), *v = (vec *)carve(&scratch, MOST * LANES * most);
@@ -203,9 +219,10 @@ void bounds(const struct layer *layers, long hidden, long boxes, const real *low
             struct state *s = &states[k];
             long size = layers[k].out;
             image(&layers[k], centre, radius, s->lower, s->upper);
+            rounding(&layers[k], centre, radius, s->noise);
             for (long j = 0; j < size; j++) {
-                s->lower[j] -= error[j];
-                s->upper[j] += error[j];
+                s->lower[j] -= error[j] + s->noise[j];
+                s->upper[j] += error[j] + s->noise[j];
                 poison += (s->lower[j] - s->lower[j]) + (s->upper[j] - s->upper[j]); /* 0, or no number */
                 if (signs[j] > 0 && s->lower[j] < 0) s->lower[j] = 0;
                 if (signs[j] < 0 && s->upper[j] > 0) s->upper[j] = 0;
@@ -222,7 +239,8 @@ void bounds(const struct layer *layers, long hidden, long boxes, const real *low
         }
         for (long row = 0; row < rows; row++) chosen_rows[row] = row, ends[row] = 1;
         all_rows(layers, states, &x, hidden, chosen_rows, ends, rows, a, v, out, coef);
-        for (long row = 0; row < rows; row++) out[row] += poison;
+        rounding(&layers[hidden], centre, radius, noise);
+        for (long row = 0; row < rows; row++) out[row] += poison - noise[row];
         out += rows;
         coef += rows * in;
     }

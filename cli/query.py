@@ -1,16 +1,18 @@
 """`glscli verify MODEL --vnnlib FILE|FOLDER`: properties to answers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from glscert.verifier.errors import GlscertError, InputError
 
-from . import arithmetic, clock, kept, render
+from . import arithmetic, certificates, clock, kept, render
 from .interrupt import CODE, say_how_to_go_on, undisturbed
+from .output import Output
 
 if TYPE_CHECKING:
     from glscert.verifier import Answer, Network
@@ -29,11 +31,7 @@ def run_queries(
     vnnlib: Path,
     effort: "Effort",
     kind: "Arithmetic",
-    *,
-    out: Path | None,
-    result_file: Path | None,
-    as_json: bool,
-    verbose: bool,
+    output: Output,
     jobs: "Jobs",
 ) -> int:
     """The exit code. A single property has the process's time, each of a folder its own share of the work."""
@@ -41,6 +39,7 @@ def run_queries(
     from glscert.verifier.answer.record import check_target
 
     began, paths = clock.began(), _properties(vnnlib)
+    out, result_file = output.out, output.result_file
     if result_file is not None:
         if vnnlib.is_dir():
             raise InputError("--result-file holds one answer; with a folder use --out FILE.json.")
@@ -49,7 +48,9 @@ def run_queries(
     if out is not None:
         check_target(out)
     network = opened(model, paths[0], effort, kind)
-    if verbose:
+    subject = certificates.subject(network, output.certificates)
+    effort = replace(effort, proofs=subject is not None)
+    if output.verbose:
         arithmetic.say(network, jobs)
     header = kept.header(model, network, effort)
     record = QueryRecord(header, {path.name: kept.digest(path) for path in paths}, out)
@@ -60,11 +61,17 @@ def run_queries(
         if result_file is not None:
             _write_result(result_file, path, answer)
     alone = None if vnnlib.is_dir() else began
-    errors, interrupted = _run(network, todo, effort, record, began=alone, result_file=result_file, jobs=jobs)
+    errors, interrupted = _run(
+        network, todo, effort, record, known, began=alone, result_file=result_file, jobs=jobs
+    )  # fmt: skip
+    more: Mapping[str, Any] = {}
+    if subject is not None and output.certificates is not None and not interrupted:
+        found = certificates.of_queries(record, paths, known)
+        more = certificates.write(output.certificates, subject.of_properties(paths, found))
     with undisturbed():
         record.save()
-        if as_json:
-            render.print_json(record.as_json())
+        if output.as_json:
+            render.print_json({**record.as_json(), **more})
         elif not interrupted:
             _show(record, paths)
     if interrupted:
@@ -80,13 +87,14 @@ def _run(
     todo: list[Path],
     effort: "Effort",
     record: "QueryRecord",
+    known: "dict[Path, Answer]",
     *,
     began: float | None,
     result_file: Path | None,
     jobs: "Jobs",
 ) -> tuple[dict[Path, GlscertError], bool]:
     """Answers what the record lacks, and keeps it as it comes. Returns what is wrong with properties of a folder, and
-    whether Ctrl-C came first. began: of the time of a single one."""
+    whether Ctrl-C came first. began: of the time of a single one. known: all answers, with the proofs of this run."""
     errors: dict[Path, GlscertError] = {}
     try:
         for path, found in answered(network, todo, effort, began=began, jobs=jobs):
@@ -97,6 +105,7 @@ def _run(
             record.tell(path.name, found)
             if isinstance(found, GlscertError):
                 continue
+            known[path] = found
             tell_nearest(path, found)
             if result_file is not None:
                 _write_result(result_file, path, found)

@@ -1,14 +1,16 @@
 """Data-set mode of `glscli verify`: labelled inputs to verdicts, tables and JSON."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from glscert.verifier.errors import InputError
 
-from . import arithmetic, render
+from . import arithmetic, certificates, render
 from .asked import say_what_is_asked
 from .interrupt import CODE, say_how_to_go_on, undisturbed
+from .output import Output
 from .parse import parse_eps, parse_norm, parse_range, parse_slice, read_ranges
 
 if TYPE_CHECKING:
@@ -47,10 +49,7 @@ def run(
     request: Request,
     effort: "Effort",
     kind: "Arithmetic",
-    *,
-    out: Path | None,
-    as_json: bool,
-    verbose: bool,
+    output: Output,
     jobs: "Jobs",
 ) -> int:
     """The exit code, after everything is printed and kept."""
@@ -61,19 +60,21 @@ def run(
     from glscert.verifier.run.labels import recheck, rounded, task_of
     from glscert.verifier.settings import Settings
 
+    out = output.out
     if out is not None:
         check_target(out)
     if effort.threads is not None:
         set_threads(effort.threads)
     network = load(model, arithmetic=kind)
-    if verbose:
+    subject = certificates.subject(network, output.certificates)
+    if output.verbose:
         arithmetic.say(network, jobs)
     norm = parse_norm(request.norm, network.metadata.get("norm"))
     inputs, source = _inputs(network, request)
     radius, low, high = _region(network, inputs, request, norm).complete()
     settings = Settings(
         radius, low, high, effort.timeout, memory=effort.memory, seed=effort.seed, norm=norm,
-        threshold=request.threshold, tolerance=request.tolerance,
+        threshold=request.threshold, tolerance=request.tolerance, proofs=subject is not None,
     )  # fmt: skip
     first, last = parse_slice(request.images, len(inputs.x))
     x, y = inputs.x[first:last], inputs.y[first:last]
@@ -84,10 +85,15 @@ def run(
     recheck(network, x, labels, settings, first, record.entries, record.counterexamples)
     _remark(record, inputs, source, request.images)
     say_what_is_asked(task, x)
-    interrupted = not _run(network, x, y, first, settings, record, jobs)
+    known: dict[int, Answer] = {}
+    interrupted = not _run(network, x, y, first, settings, record, known, jobs)
+    more: Mapping[str, Any] = {}
+    if subject is not None and output.certificates is not None and not interrupted:
+        found = certificates.of_inputs(record, known)
+        more = certificates.write(output.certificates, subject.of_labelled(inputs.x, inputs.y, task, settings, found))
     with undisturbed():
-        if as_json:
-            render.print_json(record.as_json())
+        if output.as_json:
+            render.print_json({**record.as_json(), **more})
         elif not interrupted:
             _show(record, model, settings)
     if interrupted:
@@ -103,9 +109,11 @@ def _run(
     first: int,
     settings: "Settings",
     record: "InputRecord",
+    known: "dict[int, Answer]",
     jobs: "Jobs",
 ) -> bool:
-    """Verify what the record lacks; keep it on disk from the start on, now and then, at the end. False: interrupted."""
+    """Verify what the record lacks; keep it on disk from the start on, now and then, at the end. False: interrupted.
+    known: the answers of this run, with their proofs where these are to be certified."""
     from glscert.verifier.run.labels import robust
 
     todo = [i for i, _ in enumerate(y) if first + i not in record.entries]
@@ -117,6 +125,8 @@ def _run(
         def keep(index: int, answer: "Answer") -> None:
             nonlocal saved
             record.tell(index, answer)
+            if settings.proofs:
+                known[index] = answer
             record.seconds = before + time.monotonic() - began
             if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
                 record.save()

@@ -8,6 +8,7 @@ import typer
 from glscert.verifier.errors import InputError
 
 from .labels import label_option
+from .output import Output
 from .robustness import Request, run
 
 DATA, QUERY, STANDARD = "Labelled inputs", "Properties in VNN-LIB", "VNN-LIB's standard command line"
@@ -113,6 +114,13 @@ def command(
     out: Annotated[
         Path | None, typer.Option(help="File .json to keep results in; a stopped run goes on from it.")
     ] = None,
+    certificates: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where to write the proofs and counterexamples, for glscli check to check again, e.g. model.cert.",
+        ),
+    ] = None,
     arithmetic: Annotated[
         str | None,
         typer.Option(
@@ -161,6 +169,8 @@ def command(
 
     Example: glscli verify model.onnx --eps 0.1 --jobs 8
 
+    Example: glscli verify model.onnx --eps 0.1 --certificates model.cert
+
     Example: glscli verify model.onnx --vnnlib property.vnnlib --timeout 60
 
     Example: glscli verify model.onnx --vnnlib properties --ray head.example.org:6379
@@ -172,7 +182,7 @@ def command(
     request = Request(eps, eps_file, data, data_dir, images, norm, range, label, threshold, tolerance, min_certified)
     if vnnlib is not None or _is_query(model):
         _refuse_ignored(request)
-    kind = parse_arithmetic(arithmetic or "float32")
+    kind, output = parse_arithmetic(arithmetic or "float32"), Output(out, certificates, result_file, as_json, verbose)
     effort, several = Effort(timeout, memory * 2**20, seed, threads), Jobs(jobs, ray)
     if several.several and threads is not None:
         raise InputError("--threads is of one process; with --jobs or --ray each has one. Leave one of them out.")
@@ -181,9 +191,10 @@ def command(
 
         if several.several:
             raise InputError(f"{model} is a single query; --jobs and --ray share many. Leave them out.")
-        if vnnlib is not None or as_json or out is not None or result_file is not None:
+        if vnnlib is not None or as_json or any(path is not None for path in (out, certificates, result_file)):
             raise InputError(
-                f"{model} is a query: its answer goes to stdout. For --vnnlib, --json, --out or --result-file, write "
+                f"{model} is a query: its answer goes to stdout. For --vnnlib, --json, --out, --certificates or "
+                "--result-file, write "
                 f"glscli verify MODEL.onnx --vnnlib {model}."
             )
         raise typer.Exit(
@@ -203,16 +214,13 @@ def command(
                 vnnlib,
                 effort,
                 kind,
-                out=out,
-                result_file=result_file,
-                as_json=as_json,
-                verbose=verbose,
-                jobs=several,
+                output,
+                several,
             )  # fmt: skip
         )
     if result_file is not None:
         raise InputError("--result-file goes with --vnnlib PROPERTY; --out keeps the results of labelled inputs.")
-    raise typer.Exit(run(model, request, effort, kind, out=out, as_json=as_json, verbose=verbose, jobs=several))
+    raise typer.Exit(run(model, request, effort, kind, output, several))
 
 
 def _refuse_ignored(request: Request) -> None:

@@ -3,7 +3,7 @@
 Slopes take most of them. A leaf has the default ones where these do, else those of the leaf before, else its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ Path = tuple[Constraint, ...]
 
 
 class Linked(NamedTuple):
-    """Of each of the engine's nonlinearities the node's number in the file, None of one that is not there; entries of each."""
+    """Of each of the engine's nonlinearities the node's number in the file, None of one that is not there; its size."""
 
     links: Sequence[int | None]
     sizes: Sequence[int]
@@ -32,6 +32,9 @@ class _Asked(NamedTuple):
 
     path: Path
     leaf: values.Leaf
+
+
+Closed = Callable[[Sequence[tuple[Path, values.Leaf]]], list[bool]]
 
 
 class NoNode(Exception):
@@ -90,10 +93,10 @@ class _Slopes:
                 above = boxes.upper[tensor][0] > -boxes.lower[tensor][0]
                 self._default[node] = np.where(above, 255, 0).astype(np.uint8)
         neurons, ends = np.array(tree.neurons, np.int64), np.cumsum([0, *linked.sizes])
-        for bend, node in enumerate(linked.links):
+        for bend, known in enumerate(linked.links):
             mine = np.flatnonzero((neurons >= ends[bend]) & (neurons < ends[bend + 1]))
-            if node is not None:
-                self._own[node] = neurons[mine] - ends[bend], mine
+            if known is not None:
+                self._own[known] = neurons[mine] - ends[bend], mine
 
     def of(self, leaf: Leaf, path: Path) -> bytes:
         given, found = np.frombuffer(leaf.slopes, np.uint8), []
@@ -113,30 +116,38 @@ def _shortest(region: Region, clause: int, asked: Sequence[_Asked]) -> list[valu
         return [bound > 0 for bound in region.bounds((clause,), leaves)]
 
     default = [replace(own.leaf, slopes=values.Slopes.DEFAULT) for own in asked]
-    short = [values.PLAIN if all_ else None for all_ in closed([(own.path, values.PLAIN) for own in asked])]
-    open_ = [place for place, own in enumerate(short) if own is None]
-    for place, fits in zip(open_, closed([(asked[i].path, default[i]) for i in open_]), strict=True):
-        short[place] = default[place] if fits else None
-    last = max((place for place, own in enumerate(short) if own is None), default=-1)
+    short: dict[int, values.Leaf] = {}  # those that need no slopes
+    for place, fits in enumerate(closed([(own.path, values.PLAIN) for own in asked])):
+        if fits:
+            short[place] = values.PLAIN
+    rest = [place for place in range(len(asked)) if place not in short]
+    for place, fits in zip(rest, closed([(asked[i].path, default[i]) for i in rest]), strict=True):
+        if fits:
+            short[place] = default[place]
+    last = max((place for place in rest if place not in short), default=-1)
     found: list[values.Leaf] = []
     while len(found) < len(asked):
         place = len(found)
-        known = short[place]
-        if known is not None:
-            found.append(known)
+        if place in short:
+            found.append(short[place])
             continue
-        window = 1
-        found.append(asked[place].leaf)
         if not closed([asked[place]])[0]:
             return None
-        while len(found) <= last:
-            first = len(found)
-            same = [replace(own.leaf, slopes=values.Slopes.SAME) for own in asked[first : min(first + window, last + 1)]]
-            paths = [own.path for own in asked[first : first + len(same)]]
-            fits = closed([asked[place], *zip(paths, same, strict=True)])[1:]
-            good = fits.index(False) if False in fits else len(fits)
-            found += same[:good]
-            if good < len(fits):
-                break
-            window = min(_WINDOW, 2 * window)
+        found += [asked[place].leaf, *_alike(closed, asked[place], asked[place + 1 : last + 1])]
+    return found
+
+
+def _alike(closed: Closed, first: _Asked, others: Sequence[_Asked]) -> list[values.Leaf]:
+    """Those of the others, up to the first that does not, that the slopes of `first` close."""
+    found: list[values.Leaf] = []
+    window = 1
+    while len(found) < len(others):
+        part = others[len(found) : len(found) + window]
+        same = [_Asked(own.path, replace(own.leaf, slopes=values.Slopes.SAME)) for own in part]
+        fits = closed([first, *same])[1:]
+        good = fits.index(False) if False in fits else len(fits)
+        found += [own.leaf for own in same[:good]]
+        if good < len(fits):
+            break
+        window = min(_WINDOW, 2 * window)
     return found

@@ -21,7 +21,9 @@ def links(graph: Graph, model: onnx.ModelProto, checker: Checker, sizes: Mapping
     if len(bent) != len(checker.nodes):
         return [None] * len(sizes)
     number = {(node.output[0], node.op_type): place for place, node in enumerate(bent)}
-    made = {node.inputs[0]: number.get((node.output, node.op)) for node in reversed(graph.nodes) if node.op in FUNCTIONS}
+    made = {
+        node.inputs[0]: number.get((node.output, node.op)) for node in reversed(graph.nodes) if node.op in FUNCTIONS
+    }
     found = [made.get(name) for name in sizes]
     fits = zip(found, sizes.values(), strict=True)
     return [None if place is None or checker.nodes[place].entries != size else place for place, size in fits]

@@ -18,7 +18,7 @@ from .leaves import Linked, NoNode, neuron_tree
 from .witness import falsified, misclassified
 
 _RULES = (0, 1, 2)
-SAID = {
+_SAID = {
     Verdict.VERIFIED: values.Said.VERIFIED,
     Verdict.FALSIFIED: values.Said.FALSIFIED,
     Verdict.MISCLASSIFIED: values.Said.MISCLASSIFIED,
@@ -29,6 +29,8 @@ _ROUNDS = "the checker, which charges for all that rounds on its way, does not r
 _INVENTED = "it splits neurons that the file has inside of another operator"
 _EARLIER = "an earlier run found it, and --out keeps no proofs"
 _REFINED = "it is over tighter boxes of neurons than the checker's, and of these no proof is written yet"
+_OPEN = "the search gave no answer"
+_UNASKED = "the checker has no such question"
 _OTHER_ORDER = "with sums in another order the network is not wrong at the counterexample"
 
 
@@ -49,6 +51,15 @@ class Told:
     why: str = ""
 
 
+def said(found: Found) -> values.Said:
+    return values.Said.ERROR if found.verdict is None else _SAID[found.verdict]
+
+
+def claimed(found: Found) -> bool:
+    """Whether there is something to prove, or to show."""
+    return said(found) <= values.Said.MISCLASSIFIED
+
+
 class Certifier:
     """Of one checker; linked: the engine's neurons among the file's."""
 
@@ -58,15 +69,16 @@ class Certifier:
     def answers(self, asked: Mapping[int, Question], found: Mapping[int, Found]) -> dict[int, Told]:
         """By key; of those without a question nothing is covered."""
         told: dict[int, Told] = {}
-        rules = self._rules({key: asked[key] for key, own in found.items() if own.verdict is Verdict.VERIFIED})
+        rules = self._rules({key: own for key, own in asked.items() if found[key].verdict is Verdict.VERIFIED})
         for key, own in found.items():
-            said = values.Said.ERROR if own.verdict is None else SAID[own.verdict]
-            answer = self._answer(own, asked[key], rules.get(key, [])) if said <= values.Said.MISCLASSIFIED else ""
-            told[key] = Told(values.Uncovered(said), answer) if isinstance(answer, str) else Told(answer)
+            answer: values.Answer | str = _OPEN if not claimed(own) else _UNASKED
+            if claimed(own) and key in asked:
+                answer = self._answer(own, asked[key], rules.get(key, []))
+            told[key] = Told(values.Uncovered(said(own)), answer) if isinstance(answer, str) else Told(answer)
         return told
 
     def _rules(self, asked: Mapping[int, Question]) -> dict[int, list[tuple[int, Array]]]:
-        """Of every group the cheapest rule that closes all its clauses at the root, else the last; and what it closes."""
+        """Of each group the cheapest rule that closes all clauses at the root, else the last; and what it closes."""
         every = [(key, group) for key, question in asked.items() for group in question.groups]
         found: list[tuple[int, Array]] = [(0, np.zeros(0, bool))] * len(every)
         left = list(range(len(every)))
@@ -76,8 +88,8 @@ class Certifier:
                 found[place] = rule, own
             left = [place for place, own in zip(left, closed, strict=True) if not own.all()]
         by_key: dict[int, list[tuple[int, Array]]] = {key: [] for key in asked}
-        for (key, _), own in zip(every, found, strict=True):
-            by_key[key].append(own)
+        for (key, _), best in zip(every, found, strict=True):
+            by_key[key].append(best)
         return by_key
 
     def _answer(self, found: Found, question: Question, rules: Sequence[tuple[int, Array]]) -> values.Answer | str:

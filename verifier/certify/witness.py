@@ -15,19 +15,18 @@ def falsified(network: Network, question: Question, x: Array) -> values.Falsifie
     """Of a point [n] that onnxruntime confirmed; None where the network, evaluated by the checker, is not wrong there:
     sums in another order round otherwise."""
     given = x.ravel().astype(network.floating)
-    for number, asked in enumerate(question.groups):
-        if not ((asked.least <= given) & (given <= asked.most)).all():
-            continue
-        if not broken(question, number, given, evaluate(network, given[None])[0]):
-            return None
-        return values.Falsified(_witness(asked, given))
+    outputs = evaluate(network, given[None])[0]
+    for asked in question.groups:
+        inside = ((asked.least <= given) & (given <= asked.most)).all()
+        if inside and broken(asked, given, outputs):
+            return values.Falsified(_witness(asked, given))
     return None
 
 
 def misclassified(network: Network, question: Question) -> values.Misclassified | None:
     """Of a labelled input; None as above."""
-    given = question.groups[0].middle
-    wrong = broken(question, 0, given, evaluate(network, given[None])[0])
+    asked = question.groups[0]
+    wrong = broken(asked, asked.middle, evaluate(network, asked.middle[None])[0])
     return values.Misclassified() if wrong else None
 
 

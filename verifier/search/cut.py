@@ -16,8 +16,11 @@ _ROUNDS = 2  # over the rows, where there are several
 
 
 @np.errstate(all="ignore")
-def cut(lines: RowLines, lower: Array, upper: Array, alive: Array) -> tuple[Array, Array, Array]:
-    """The boxes [D, n] that are left, each within its own, and which clauses [D, C] are still alive."""
+def cut(
+    lines: RowLines, lower: Array, upper: Array, alive: Array, steps: list[tuple[Array, Array]] | None = None
+) -> tuple[Array, Array, Array]:
+    """The boxes [D, n] that are left, each within its own, and which clauses [D, C] are still alive. steps: is given
+    the boxes that each row leaves, of those of which no clause is left the last ones."""
     low, high = (np.repeat(end[:, None], alive.shape[1], 1) for end in (lower, upper))
     rows, middle = lines.slopes.shape[2], lines.middle[:, None]
     for _ in range(_ROUNDS if rows > 1 else 1):
@@ -30,7 +33,15 @@ def cut(lines: RowLines, lower: Array, upper: Array, alive: Array) -> tuple[Arra
             reach = np.maximum(room, 0)[:, :, None] / slope  # infinite where the line is flat
             high = np.where(rises, np.fmin(high, low + reach), high)  # fmin passes NaN over
             low = np.where(slope < 0, np.fmax(low, high + reach), low)
+            if steps is not None:
+                steps.append(_around(low, high, alive, *(steps[-1] if steps else (lower, upper))))
+    return *_around(low, high, alive, lower, upper), alive
+
+
+def _around(low: Array, high: Array, alive: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
+    """Of the boxes [D, C, n] of clauses that are alive what holds them all, within lower and upper; these, where none
+    is."""
     inside, some = alive[:, :, None], alive.any(1, keepdims=True)
     least = np.where(inside, low, np.inf).min(1)
     most = np.where(inside, high, -np.inf).max(1)
-    return np.where(some, np.maximum(least, lower), lower), np.where(some, np.minimum(most, upper), upper), alive
+    return np.where(some, np.maximum(least, lower), lower), np.where(some, np.minimum(most, upper), upper)

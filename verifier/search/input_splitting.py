@@ -117,15 +117,18 @@ class InputSplitting:
         """Bounds the next boxes. Returns points that float64 finds unsafe: number of group and clause, x [n]; some of
         each owner."""
         chosen = self._next()
-        lines, signs = self._bounder(Box(chosen.lower, chosen.upper), chosen.group, chosen.signs)
+        # whoever checks a proof bounds each box by itself, and does not know what holds around it
+        known = chosen.signs if self.proofs is None else np.zeros_like(chosen.signs)
+        lines, signs = self._bounder(Box(chosen.lower, chosen.upper), chosen.group, known)
         alive = chosen.alive & ~lines.refuted
         self._note(chosen, lines)
         self._refute_borders(chosen, alive, lines)
         found = self._unsafe(chosen, alive, lines)
-        lower, upper, alive = cut(lines, chosen.lower, chosen.upper, alive)
-        if self.proofs is not None:
-            some = np.asarray((chosen.alive & lines.refuted).any(1) & alive.any(1))
-            self.proofs.bounded(chosen.number, (chosen.lower, chosen.upper), (lower, upper), some)
+        steps: list[tuple[Array, Array]] | None = None if self.proofs is None else [(chosen.lower, chosen.upper)]
+        open_, refuted = alive.any(1), (chosen.alive & lines.refuted).any(1)
+        lower, upper, alive = cut(lines, chosen.lower, chosen.upper, alive, steps)
+        if self.proofs is not None and steps is not None:
+            self.proofs.bounded(chosen.number, steps, np.asarray(refuted & open_))
         best = np.where(np.isnan(lines.best), -np.inf, lines.best)  # nothing is known
         bound = np.where(alive, best, np.inf).min(1)
         rest = chosen._replace(lower=lower, upper=upper, alive=alive, bound=bound, signs=signs)

@@ -1,6 +1,7 @@
 """What input splitting did with its boxes, for each group the tree of them: the numbers of boxes are given out here."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -9,7 +10,6 @@ from ..engine.plan import Array
 
 _BOX, _END = 500, 120  # bytes of a box, of an end that moved
 
-Ends = tuple[tuple[int, int, float], ...]
 Parts = tuple[int, float, int, int]  # the entry and where it is halved, the numbers of the upper and the lower part
 
 
@@ -20,20 +20,22 @@ class KeptBoxes:
         """alive [G, C]: the clauses that are to be closed."""
         self._clauses = [tuple(np.flatnonzero(own).tolist()) for own in alive]
         self._left, self._next = memory, len(alive)
-        self._ends: dict[int, Ends] = {}
+        self._cuts: dict[int, list[Narrow]] = {}
         self._closing: set[int] = set()
         self._parts: dict[int, Parts] = {}
         self._lost: dict[int, str] = {}
 
-    def bounded(self, number: Array, before: tuple[Array, Array], after: tuple[Array, Array], some: Array) -> None:
-        """Boxes [D, n] before and after lines cut them; some [D]: clauses were closed on them, not all."""
+    def bounded(self, number: Array, steps: Sequence[tuple[Array, Array]], some: Array) -> None:
+        """Boxes [D, n], and what is left of them after each row's cut; some [D]: clauses were closed before, not
+        all."""
         self._closing.update(number[some].tolist())
-        moved = np.stack([own != new for own, new in zip(before, after, strict=True)], 2)
-        both = np.stack(after, 2)
-        for row in np.flatnonzero(moved.any((1, 2))).tolist():
-            ends = [(entry, side, float(both[row, entry, side])) for entry, side in np.argwhere(moved[row]).tolist()]
-            self._left -= _END * len(ends)
-            self._ends[int(number[row])] = tuple(ends)
+        for before, after in pairwise(np.stack(ends, 2) for ends in steps):
+            moved = before != after
+            for row in np.flatnonzero(moved.any((1, 2))).tolist():
+                places = np.argwhere(moved[row]).tolist()
+                ends = tuple((entry, side, float(after[row, entry, side])) for entry, side in places)
+                self._left -= _END * len(ends)
+                self._cuts.setdefault(int(number[row]), []).append(Narrow(ends))
 
     def halved(self, number: Array, entry: Array, point: Array) -> tuple[Array, Array]:
         """Numbers of the lower and of the upper parts of boxes [D]."""
@@ -43,7 +45,7 @@ class KeptBoxes:
         for box, axis, middle, own in zip(number.tolist(), entry.tolist(), point.tolist(), low.tolist(), strict=True):
             self._parts[box] = axis, middle, own + 1, own
         if self._left < 0:
-            self._ends, self._parts, self._closing = {}, {}, set()
+            self._cuts, self._parts, self._closing = {}, {}, set()
         return low, low + 1
 
     def lose(self, groups: Sequence[int], why: str) -> None:
@@ -57,13 +59,12 @@ class KeptBoxes:
         found, waiting = list[Node](), [group]
         while waiting:
             box = waiting.pop()
-            ends, parts = self._ends.get(box), self._parts.get(box)
+            cuts, parts = self._cuts.get(box, []), self._parts.get(box)
+            found += cuts
             if parts is None:
                 found.append(Closed())
                 continue
-            if ends is not None:
-                found.append(Narrow(ends))
             entry, point, upper, lower = parts
-            found.append(Halve(entry, point, ends is None and box in self._closing))
+            found.append(Halve(entry, point, not cuts and box in self._closing))
             waiting += [lower, upper]
         return Tree(self._clauses[group], tuple(found))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from glscert.verifier.answer.query_record import QueryRecord
     from glscert.verifier.certify.certificate import Subject, Written
     from glscert.verifier.certify.proofs import Found
+    from glscert.verifier.settings import Effort
 
 _MOST_REASONS = 8
 
@@ -32,14 +33,14 @@ def check_target(path: Path) -> None:
         raise GlscertError(f"cannot write {path}: {error.strerror}. Name a file in a folder to write into.") from None
 
 
-def subject(network: "Network", path: Path | None) -> "Subject | None":
+def subject(network: "Network", path: Path | None, effort: "Effort") -> "Subject | None":
     """What certificates are to be of; None where none are asked for. Says on stderr where nothing will be covered."""
     from glscert.verifier.certify.certificate import Subject
 
     if path is None:
         return None
     check_target(path)
-    found = Subject(network)
+    found = Subject(network, effort.memory)
     if found.why:
         render.logs().print(f"no answer will be covered by {path}: {found.why}.", markup=False)
     return found

@@ -48,7 +48,7 @@ def run_queries(
     if out is not None:
         check_target(out)
     network = opened(model, paths[0], effort, kind)
-    subject = certificates.subject(network, output.certificates)
+    subject = certificates.subject(network, output.certificates, effort)
     effort = replace(effort, proofs=subject is not None)
     if output.verbose:
         arithmetic.say(network, jobs)

@@ -66,7 +66,7 @@ def run(
     if effort.threads is not None:
         set_threads(effort.threads)
     network = load(model, arithmetic=kind)
-    subject = certificates.subject(network, output.certificates)
+    subject = certificates.subject(network, output.certificates, effort)
     if output.verbose:
         arithmetic.say(network, jobs)
     norm = parse_norm(request.norm, network.metadata.get("norm"))

@@ -20,10 +20,12 @@ _TOGETHER = 1024  # boxes
 def input_tree(region: Region, tree: Tree, clauses: tuple[int, ...]) -> values.Tree | None:
     """The tree of these clauses, numbered as the region has them; None where the checker does not accept it."""
     found = values.Tree(clauses, tuple(_plain(node) for node in tree.nodes))
-    if _accepted(region, found):
+    if len(clauses) > 1 and _accepted(region, found):  # clauses that are closed on the way stay closed
         return found
     mended = _mended(region, found)
-    return mended if mended is not None and _accepted(region, mended) else None
+    if mended is None or len(clauses) == 1:  # each of its cuts and leaves was accepted by itself
+        return mended
+    return mended if _accepted(region, mended) else None
 
 
 def _plain(node: object) -> values.Node:

@@ -50,8 +50,9 @@ class Subject:
 
     why: why no answer will be covered; "" where some may be."""
 
-    def __init__(self, network: Network) -> None:
-        model = network.runtime.file.model
+    def __init__(self, network: Network, memory: int) -> None:
+        """memory: bytes, for what has to be searched again."""
+        self._memory, model = memory, network.runtime.file.model
         self._network, self._digest = network, model_digest(model)
         self._checker: Checker | None = None
         self.why = ""
@@ -112,7 +113,8 @@ class Subject:
             return _nothing(found, self.why)
         try:
             asked = questions(self._checker, [key for key, own in found.items() if claimed(own)])
-            return Certifier(self._checker, self._linked(self._checker)).answers(asked, found)
+            certifier = Certifier(self._checker, self._network.engine, self._linked(self._checker), self._memory)
+            return certifier.answers(asked, found)
         except GlscertError as error:
             return _nothing(found, str(error).rstrip("."))
 

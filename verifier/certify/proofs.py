@@ -12,7 +12,9 @@ from ..check import values
 from ..check.checker import Checker, Region
 from ..check.questions import Question
 from ..check.refusal import Refused
+from ..engine.engine import Engine
 from ..engine.plan import Array
+from .again import searched
 from .boxes import input_tree
 from .leaves import Linked, NoNode, neuron_tree
 from .witness import falsified, misclassified
@@ -61,10 +63,10 @@ def claimed(found: Found) -> bool:
 
 
 class Certifier:
-    """Of one checker; linked: the engine's neurons among the file's."""
+    """Of one checker; linked: the engine's neurons among the file's; memory: bytes, for what is searched again."""
 
-    def __init__(self, checker: Checker, linked: Linked) -> None:
-        self._checker, self._linked = checker, linked
+    def __init__(self, checker: Checker, engine: Engine, linked: Linked, memory: int) -> None:
+        self._checker, self._engine, self._linked, self._memory = checker, engine, linked, memory
 
     def answers(self, asked: Mapping[int, Question], found: Mapping[int, Found]) -> dict[int, Told]:
         """By key; of those without a question nothing is covered."""
@@ -111,32 +113,38 @@ class Certifier:
     def _trees(
         self, proof: Proof | NotKept | None, question: Question, place: int, rule: int, closed: Array
     ) -> tuple[values.Tree, ...] | str:
-        if proof is None or isinstance(proof, NotKept):
-            return _EARLIER if proof is None else proof.reason
-        if len(proof.regions) != len(question.groups):
-            return _ROUNDS
+        """Of the clauses of a group that are not closed at its root."""
         region, left = self._checker.region(question.groups[place], rule), set(np.flatnonzero(~closed).tolist())
-        found: list[values.Tree] = []
-        for tree in proof.regions[place]:
+        fits = isinstance(proof, Proof) and len(proof.regions) == len(question.groups)
+        found, why = list[values.Tree](), _EARLIER if proof is None else _ROUNDS
+        if isinstance(proof, NotKept):
+            why = proof.reason
+        for tree in proof.regions[place] if isinstance(proof, Proof) and fits else ():
             own = tuple(clause for clause in tree.clauses if clause in left)
-            try:
-                known = self._tree(tree, region, own) if own else None
-            except NoNode:
-                return _INVENTED
-            if own and known is None:
-                return _REFINED if tree.refined else _ROUNDS
-            left -= set(own)
-            found += [known] if known is not None else []
-        return tuple(found) if not left else _ROUNDS
+            known = self._tree(tree, region, own) if own else None
+            if isinstance(known, str):
+                why = known
+            elif known is not None:
+                left, found = left - set(own), [*found, known]
+        for clause in sorted(left):
+            again = searched(self._engine, self._linked, region, clause, self._memory)
+            known = None if again is None else self._tree(again, region, (clause,))
+            if known is None or isinstance(known, str):
+                return why
+            found.append(known)
+        return tuple(sorted(found, key=lambda tree: tree.clauses))
 
-    def _tree(self, tree: Tree, region: Region, clauses: tuple[int, ...]) -> values.Tree | None:
-        """Raises NoNode."""
+    def _tree(self, tree: Tree, region: Region, clauses: tuple[int, ...]) -> values.Tree | str:
+        """The tree, or why the checker does not take it."""
         if not any(isinstance(node, Leaf) for node in tree.nodes):
-            return input_tree(region, tree, clauses)
-        found = neuron_tree(region, self._linked, tree, *clauses)
+            return input_tree(region, tree, clauses) or _ROUNDS
         try:
+            found = neuron_tree(region, self._linked, tree, *clauses)
             if found is not None:
                 region.check(found)
-            return found
+                return found
+        except NoNode:
+            return _INVENTED
         except Refused:
-            return None
+            pass
+        return _REFINED if tree.refined else _ROUNDS

@@ -111,7 +111,7 @@ class Search(BranchAndBound):
 
     def _begin_stage(self) -> None:
         """Begins to refine that input where the work so far is most beyond the next stage's price."""
-        if self.has_roots():
+        if self.has_roots() or not self.limits.refines:
             return
         best, most = None, 1.0
         for owner, due in self._due.items():

@@ -5,7 +5,7 @@ It loads numpy and onnx, and none of what found the proofs.
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -72,14 +72,16 @@ def command(
     packed = read_bytes(certificate, _MOST_BYTES, "certificate")
     named = {entry.key: entry.value for entry in proto.metadata_props}
 
+    asked: dict[str, Any] = {}  # of how many inputs or properties, from where
+
     def questions(checker: "Checker", found: "Certificate") -> "Mapping[int, Question]":
         if kind(found.questions) == "vnnlib":
             if data is not None or data_dir is not None or label is not None:
                 raise InputError(f"{certificate} is about properties; give them with --vnnlib, and no data.")
-            return _properties(checker, found, vnnlib, certificate)
+            return _properties(checker, found, vnnlib, certificate, asked)
         if vnnlib is not None:
             raise InputError(f"{certificate} is about labelled inputs; leave --vnnlib out.")
-        return _inputs(checker, found, data or named.get(f"{_METADATA}dataset"), data_dir, label)
+        return _inputs(checker, found, Data(data or named.get(f"{_METADATA}dataset"), data_dir, label), asked)
 
     if exact:
         from glscert.verifier.check.exact import check_exactly
@@ -88,14 +90,22 @@ def command(
     else:
         report = check(proto, packed, questions)
     if as_json:
-        render.print_json(report.as_json() | {"seconds": time.monotonic() - began})
+        render.print_json(report.as_json() | {"asked": asked, "seconds": time.monotonic() - began})
     else:
-        _show(report, model, time.monotonic() - began)
+        _show(report, model, asked, time.monotonic() - began)
     raise typer.Exit(0 if report.accepted else 1)
 
 
+class Data(NamedTuple):
+    """A file, or the name of a data set and its folder; the column of labels."""
+
+    source: str | None
+    folder: Path | None
+    label: str | None
+
+
 def _inputs(
-    checker: "Checker", certificate: "Certificate", data: str | None, data_dir: Path | None, label: str | None
+    checker: "Checker", certificate: "Certificate", given: Data, asked: dict[str, Any]
 ) -> "Mapping[int, Question]":
     """The questions of labelled inputs. Raises InputError where there are none, Refused where they are others."""
     from glscert.verifier.arrays import laid_out
@@ -105,7 +115,7 @@ def _inputs(
     from glscert.verifier.data import DATASETS, load_dataset
     from glscert.verifier.inputs import read_inputs
 
-    network = checker.network
+    network, (data, data_dir, label) = checker.network, given
     shape = network.input_shape[1:] or network.input_shape
     if data is None:
         raise InputError(
@@ -126,12 +136,13 @@ def _inputs(
     stated, found = certificate.questions.get("data"), data_digest(x, y)
     if stated != found:
         raise Refused("header, data", f"it is of other inputs or labels: {str(stated)[:16]}…, {data} is {found[:16]}….")
+    asked.update(source=f"{data} test" if data in DATASETS else Path(data).name, count=len(x))
     keys = [key for key, _ in certificate.answers]
     return labelled_questions(certificate.questions, network, x, y.tolist(), keys)
 
 
 def _properties(
-    checker: "Checker", certificate: "Certificate", vnnlib: Path | None, path: Path
+    checker: "Checker", certificate: "Certificate", vnnlib: Path | None, path: Path, asked: dict[str, Any]
 ) -> "Mapping[int, Question]":
     """The questions of properties, those of the certificate among the files given."""
     import hashlib
@@ -153,6 +164,7 @@ def _properties(
         for own in properties
     ):
         raise Refused("header, questions", "its properties are no list of file names.")
+    asked.update(source=vnnlib.name, count=len(properties))
     questions: dict[int, Question] = {}
     for key, own in enumerate(properties):
         file = vnnlib / own["name"] if vnnlib.is_dir() else vnnlib
@@ -165,11 +177,11 @@ def _properties(
     return questions
 
 
-def _show(report: "Report", model: Path, seconds: float) -> None:
+def _show(report: "Report", model: Path, asked: dict[str, Any], seconds: float) -> None:
     counts = report.counts
-    columns = ("answers", *counts, "seconds")
-    row = (len(report.outcomes), *counts.values(), f"{seconds:.1f}")
-    title = f"{model.name}, {_about(report)}, in {report.arithmetic} arithmetic"
+    columns = ("asked", "answers", *counts, "seconds")
+    row = (asked["count"], len(report.outcomes), *counts.values(), f"{seconds:.1f}")
+    title = f"{model.name}, {asked['source']}, {_about(report)}in {report.arithmetic} arithmetic"
     render.results().print(render.table(title, columns, [row]))
     for sentence in report.assumptions:
         render.results().print(f"assumed: {sentence}.", markup=False)
@@ -181,8 +193,10 @@ def _show(report: "Report", model: Path, seconds: float) -> None:
 
 
 def _about(report: "Report") -> str:
+    """The ball, of labelled inputs."""
     questions = report.questions
     if questions["kind"] == "vnnlib":
-        return f"{len(questions['properties'])} properties"
-    eps = [float.fromhex(part) for part in questions["eps"]]
-    return f"{render.norm(questions['norm'])} eps {render.radius(eps if len(eps) > 1 else eps[0])}"
+        return ""
+    eps, low, high = ([float.fromhex(part) for part in questions[name]] for name in ("eps", "low", "high"))
+    radius = render.radius(eps if len(eps) > 1 else eps[0])
+    return f"{render.norm(questions['norm'])} eps {radius} in [{min(low):g}, {max(high):g}], "

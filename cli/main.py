@@ -25,8 +25,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 COMMANDS = ("demo", "train", "export", "verify", "check", "inspect", "supports", "compare", "tightness", "landscape")
 
 EXIT_CODES = (
-    "Exit codes: 0 done, all verified (unsat) or policy met; 1 something falsified (sat) or misclassified, or policy "
-    "missed; 2 bad usage or input; 3 undecided; 4 not supported; 5 internal error or failed write; 130 interrupted."
+    "Exit codes: 0 done, all verified (unsat) or policy met; 1 something falsified (sat) or misclassified, policy "
+    "missed, or an answer of a certificate refused; 2 bad usage or input; 3 undecided; 4 not supported; 5 internal "
+    "error or failed write; 130 interrupted."
 )
 
 

@@ -74,7 +74,8 @@ def _affine(boxes: Boxes, step: Affine) -> None:
         if step.tiny < boxes.arithmetic.smallest:  # a weight that may be taken for 0
             largest = np.max([boxes.size(number).max(1) for number in step.inputs], axis=0)
             flushed = flushed + step.products * largest[:, None]
-    off = charge(boxes.arithmetic, size, step.products, centre.shape[1], flushed)
+    products = step.products + (boxes.network.room.get(step.output, 0) if step.products else 0)
+    off = charge(boxes.arithmetic, size, products, centre.shape[1], flushed)
     boxes.charge[step.output] = off
     boxes.valid &= (size * OUTWARD + off <= boxes.arithmetic.largest).all(1)  # sums on the way, in any order
     wide = radius + off  # the charge is for what rounds in the centre and the radius, too

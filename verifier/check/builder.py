@@ -31,12 +31,14 @@ Step = Entrywise | Dense | Conv | Unary | Greatest
 
 @dataclass
 class Builder:
-    """steps so far; sizes and, for folding, the products behind each tensor."""
+    """steps so far; sizes, names in the file and, for folding, the products behind each tensor."""
 
     floating: np.dtype
     steps: list[Step] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
     sizes: list[int] = field(default_factory=list)
     products: list[int] = field(default_factory=list)  # of the affine steps behind it: a runtime may fold them into one
+    folding: dict[int, int] = field(default_factory=dict)  # roundings of an entrywise step alone, by its output
 
     def tensor(self, size: int, products: int = 0) -> int:
         if not 0 < size <= MOST_ENTRIES:
@@ -63,6 +65,7 @@ class Builder:
         if bias is not None and bias_size is None:
             bias_size = np.abs(bias)
         counted = self.products[output] if products else 0
+        self.folding[output] = products
         inputs = tuple(value.number for value in values)
         self.steps.append(Entrywise(inputs, output, self.sizes[output], tuple(parts), counted, bias, bias_size))
         return Variable(output, shape)

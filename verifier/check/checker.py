@@ -8,7 +8,7 @@ tree passes. Nothing is accepted that this code has not derived again from the f
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +16,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from .certificate import decode
-from .curves import Unary
+from .curves import Greatest, Unary
 from .digest import model_digest
 from .input_trees import InputTree, check_input_tree
 from .network import Network, read_network
@@ -45,8 +45,10 @@ def read_model(data: bytes) -> onnx.ModelProto:
 
 @dataclass(frozen=True)
 class NodeInfo:
-    """Of a nonlinear node, for whoever names its entries: how many it reads, and whether its slopes are stated."""
+    """Of a nonlinear node, for whoever names its entries: the name of the tensor it makes, how many entries it reads,
+    whether leaves state its slopes, whether it is split."""
 
+    name: str
     entries: int
     sloped: bool
     split: bool
@@ -98,26 +100,27 @@ class Region:
 
 
 class Checker:
-    """A model's network in an arithmetic, "float32" (a runtime's) or "real". Raises NotCovered where it cannot be
-    followed."""
+    """A model's network in an arithmetic, "float32" (a runtime's) or "real". spare: see `Arithmetic`; for writers.
+    Raises NotCovered where the network cannot be followed."""
 
-    def __init__(self, model: onnx.ModelProto | bytes, arithmetic: str = "float32") -> None:
+    def __init__(self, model: onnx.ModelProto | bytes, arithmetic: str = "float32", spare: float = 0.0) -> None:
         self.model = read_model(model) if isinstance(model, bytes) else model
         self.network: Network = read_network(self.model)
-        self.arithmetic: Arithmetic = REAL if arithmetic == "real" else self.network.arithmetic
+        self.arithmetic: Arithmetic = replace(REAL if arithmetic == "real" else self.network.arithmetic, spare=spare)
 
     @cached_property
     def nodes(self) -> tuple[NodeInfo, ...]:
         """The nonlinear nodes by their numbers."""
-        steps = [self.network.steps[place] for place in self.network.bends]
+        steps = (self.network.steps[place] for place in self.network.bends)
         return tuple(
             NodeInfo(
+                self.network.names.get(step.output, ""),
                 self.network.sizes[step.input],
                 isinstance(step, Unary) and step.curve.sloped,
                 isinstance(step, Unary),
             )
             for step in steps
-            if not hasattr(step, "inputs")
+            if isinstance(step, Unary | Greatest)
         )
 
     def roots(self, groups: Sequence[Asked], rule: int) -> list[Array]:
@@ -179,7 +182,7 @@ def _assumptions(checker: Checker, certificate: Certificate) -> tuple[str, ...]:
         if isinstance(step := checker.network.steps[place], Unary)
     }
     if "Rising" in curves:
-        found.append("Sigmoid and Tanh are within 2^-20 of the functions in a float32 runtime")
+        found.append("a runtime's Sigmoid and Tanh are off by at most 32 units in the last place of 2 + |f|")
     if checker.network.ending is not None:
         found.append(f"the last {checker.network.ending} keeps the order of the scores before it")
     return tuple(found)

@@ -110,9 +110,10 @@ def _linear(step: Affine, network: Network) -> Linear:
         values = [np.zeros((network.sizes[number], network.sizes[own])) for own in step.inputs]
         values[place] = np.eye(network.sizes[number])
         found.append(fractions(step.forward(values).T))
+    products = step.products + (network.room.get(step.output, 0) if step.products else 0)
     size = network.sizes[step.output]
     bias, bias_size = (np.zeros(size) if own is None else own for own in (step.bias, step.bias_size))
-    return Linear(step.inputs, step.output, tuple(found), fractions(bias), fractions(bias_size), step.products)
+    return Linear(step.inputs, step.output, tuple(found), fractions(bias), fractions(bias_size), products)
 
 
 @dataclass(eq=False)

@@ -51,6 +51,8 @@ def labelled_questions(
     questions: Mapping[str, Any], network: Network, x: Array, labels: Sequence[int], keys: Sequence[int]
 ) -> dict[int, Question]:
     """Of inputs x [N, ...] and their labels, those with these numbers. Raises Refused or NotCovered."""
+    if kind(questions) != "labelled":
+        raise Refused(_PLACE, "they are not of labelled inputs.")
     entries, outputs = network.sizes[INPUT], network.sizes[network.output]
     within = ball(questions, entries)
     if x[:1].size != entries and len(x):

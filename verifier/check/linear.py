@@ -6,6 +6,7 @@ import numpy as np
 
 from .builder import Builder, Node, Value, Variable, constant, numbers, variable
 from .moves import Inputs, axes_of, places
+from .rounding import MOST_ENTRIES
 from .steps import Array, Conv, Part
 from .windows import layout
 
@@ -75,6 +76,8 @@ def conv(node: Node, builder: Builder, inputs: Inputs) -> list[Value]:
             raise node.refuse(f"a bias {list(own.shape)} of {outputs} channels.")
         bias = np.repeat(own, math.prod(found.spatial))
     flat = weights.reshape(groups, outputs // groups, -1)
+    if groups * flat.shape[2] * math.prod(found.spatial) > 16 * MOST_ENTRIES:
+        raise node.refuse("its windows have too many entries.")
     output = builder.tensor(outputs * math.prod(found.spatial), flat.shape[2])
     step = Conv(
         (value.number,), output, flat, value.shape[1:], found.spatial, found.kernel, found.strides, found.dilations,

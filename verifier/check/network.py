@@ -2,6 +2,7 @@
 no fusion: what a tensor of the file is called has its own number here."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,8 +25,9 @@ INPUT = 0  # its tensor's number
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """sizes: of every tensor by its number. steps: those that the output depends on, in the file's order. ending: a
-    last operator that keeps the order of scores, left out here."""
+    """sizes: of every tensor by its number; names: in the file, of those that it names. steps: those that the output
+    depends on, in the file's order. ending: a last operator that keeps the order of scores, left out here.
+    room: by tensor, the roundings of its terms in entrywise steps that a runtime may fold into the one before."""
 
     steps: tuple[Step, ...]
     sizes: tuple[int, ...]
@@ -33,6 +35,8 @@ class Network:
     input_shape: tuple[int, ...]
     floating: np.dtype
     ending: str | None
+    names: Mapping[int, str]
+    room: Mapping[int, int]
 
     @cached_property
     def bends(self) -> tuple[int, ...]:
@@ -96,7 +100,9 @@ def read_network(model: onnx.ModelProto) -> Network:
     steps = _live(builder.steps, found.number)
     if not steps:
         raise NotCovered("the network has no operators.")
-    return Network(steps, tuple(builder.sizes), found.number, shape, floating, ending)
+    return Network(
+        steps, tuple(builder.sizes), found.number, shape, floating, ending, builder.names, _room(steps, builder.folding)
+    )
 
 
 def _opset(model: onnx.ModelProto) -> int:
@@ -136,6 +142,8 @@ def _follow(proto: onnx.NodeProto, builder: Builder, names: dict[str, Value], op
     for name, value in zip(proto.output, apply(node, builder, inputs), strict=False):
         if name:
             _define(names, name, value)
+        if name and isinstance(value, Variable):
+            builder.names.setdefault(value.number, name)  # a move of all entries makes no other tensor
 
 
 def _attributes(proto: onnx.NodeProto) -> dict[str, Any]:
@@ -167,3 +175,12 @@ def _live(steps: list[Step], output: int) -> tuple[Step, ...]:
             kept.append(step)
             needed.update(inputs_of(step))
     return tuple(reversed(kept))
+
+
+def _room(steps: tuple[Step, ...], folding: Mapping[int, int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for step in reversed(steps):
+        behind = found.get(step.output, 0) + folding[step.output] if step.output in folding else 0
+        for number in inputs_of(step):
+            found[number] = max(found.get(number, 0), behind)
+    return found

@@ -36,6 +36,8 @@ def _clip(node: Node, builder: Builder, inputs: Inputs) -> list[Value]:
     for place in (1, 2):
         if len(inputs) > place and inputs[place] is not None:
             ends[place - 1] = float(numbers(node, builder, inputs[place], "an end").reshape(-1)[0])
+    if not ends[0] <= ends[1]:
+        raise node.refuse(f"from {ends[0]:g} to {ends[1]:g}.")
     return [builder.unary(variable(node, inputs[0]), Clamped(ends[0], ends[1]))]
 
 

@@ -127,11 +127,12 @@ def _stacked(matrices: Sequence[Matrix], count: int, network: Network) -> tuple[
 
 def _rounded(boxes: Boxes, rows: dict[int, Array], offset: Array, owner: Array | None) -> Array:
     """What the numbers of the rows themselves, each the nearest to an exact one, may be off [G, M]."""
-    off = 2 * UNIT * np.abs(offset)
+    share = 2 * UNIT + boxes.arithmetic.spare
+    off = share * np.abs(offset)
     for tensor, own in rows.items():
         size = boxes.size(tensor)
         size = size if owner is None or len(size) == 1 else size[owner]
-        off = off + 2 * UNIT * dot(np.abs(own), size)
+        off = off + share * dot(np.abs(own), size)
     return off
 
 

@@ -21,11 +21,13 @@ MOST_ENTRIES = 5_000_000  # of a tensor: OUTWARD covers sums of so many
 @dataclass(frozen=True)
 class Arithmetic:
     """unit: half the distance of 1 to the next number; smallest: nearer to 0 a runtime may put 0; largest: beyond, no
-    number is one. unit and smallest are 0 where every operation is exact."""
+    number is one. unit and smallest are 0 where every operation is exact. spare: what a bound is to have left, in parts
+    of its row's size, so that on another machine, whose sums round otherwise, it is found above 0 too."""
 
     unit: float
     smallest: float
     largest: float
+    spare: float = 0.0
 
 
 REAL = Arithmetic(0.0, 0.0, 1e100)

@@ -38,8 +38,8 @@ def layout(node: Node, sizes: tuple[int, ...], kernel: tuple[int, ...]) -> Layou
         whole = [max(0, (-(-s // t) - 1) * t + r - s) for s, t, r in zip(sizes, strides, reach, strict=True)]
         less, more = [w // 2 for w in whole], [w - w // 2 for w in whole]
         pads = less + more if auto == "SAME_UPPER" else more + less
-    elif auto not in ("NOTSET", "VALID"):
-        raise node.refuse(f"auto_pad {auto!r}.")
+    elif auto not in ("NOTSET", "VALID") or (auto == "VALID" and any(pads)):
+        raise node.refuse(f"auto_pad {auto!r} with pads {pads[:8]}.")
     before, after = tuple(pads[:rank]), tuple(pads[rank:])
     axes = zip(sizes, before, after, reach, strides, strict=True)
     spatial = tuple((s + b + a - r) // t + 1 for s, b, a, r, t in axes)

@@ -121,3 +121,6 @@ def test_bounds_are_a_little_below_those_in_fractions(network_seed: int, rule: i
     (found,) = checker.region(group, rule).bounds((0,), [((), Leaf())])
     scale = 1e-11 if checker.arithmetic == REAL else 1e-7
     assert found <= exact <= found + scale
+    name = "real" if checker.arithmetic == REAL else "float32"
+    (spared,) = Checker(checker.model, name, spare=1e-6).region(group, rule).bounds((0,), [((), Leaf())])
+    assert 1e-8 < found - spared < 1e-3

@@ -2,10 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
-
-from glscert.verifier.errors import GlscertError, InputError
 
 from . import render
 
@@ -20,26 +17,12 @@ if TYPE_CHECKING:
 _MOST_REASONS = 8
 
 
-def check_target(path: Path) -> None:
-    """Raises InputError where no certificate goes under this name, GlscertError where its folder cannot be written."""
-    if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is not a folder; --certificates names a file in a folder that exists.")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; --certificates names a file, model.cert for example.")
-    try:
-        with TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise GlscertError(f"cannot write {path}: {error.strerror}. Name a file in a folder to write into.") from None
-
-
 def subject(network: "Network", path: Path | None, effort: "Effort") -> "Subject | None":
     """What certificates are to be of; None where none are asked for. Says on stderr where nothing will be covered."""
     from glscert.verifier.certify.certificate import Subject
 
     if path is None:
         return None
-    check_target(path)
     found = Subject(network, effort.memory)
     if found.why:
         render.logs().print(f"no answer will be covered by {path}: {found.why}.", markup=False)

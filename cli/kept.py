@@ -1,10 +1,13 @@
 """What `--out` keeps of properties, and what is believed of it by the next run."""
 
-import hashlib
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from glscert.verifier.files import sha256 as digest
+
+__all__ = ["digest", "header", "still_open"]
 
 if TYPE_CHECKING:
     from glscert.verifier import Answer, Network
@@ -37,15 +40,6 @@ def still_open(
         else:
             todo.append(path)
     return todo, known
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of the file, a piece at a time."""
-    found = hashlib.sha256()
-    with open(path, "rb") as file:
-        while piece := file.read(2**20):
-            found.update(piece)
-    return found.hexdigest()
 
 
 def header(model: Path, network: "Network", effort: "Effort") -> dict[str, Any]:

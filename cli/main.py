@@ -22,7 +22,9 @@ from .memory import keep_freed_memory
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Module of this folder -> its function `command`, in the order of a first use.
-COMMANDS = ("demo", "train", "export", "verify", "check", "inspect", "supports", "compare", "tightness", "landscape")
+COMMANDS = (
+    "demo", "train", "export", "verify", "check", "gate", "inspect", "supports", "compare", "tightness", "landscape",
+)  # fmt: skip
 
 EXIT_CODES = (
     "Exit codes: 0 done, all verified (unsat) or policy met; 1 something falsified (sat) or misclassified, policy "

@@ -1,6 +1,6 @@
 """`glscli verify MODEL --vnnlib FILE|FOLDER`: properties to answers."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ import typer
 from glscert.verifier.errors import GlscertError, InputError
 
 from . import arithmetic, certificates, clock, kept, render
+from .attested import Attested
 from .interrupt import CODE, say_how_to_go_on, undisturbed
 from .output import Output
 
@@ -36,17 +37,13 @@ def run_queries(
 ) -> int:
     """The exit code. A single property has the process's time, each of a folder its own share of the work."""
     from glscert.verifier.answer.query_record import QueryRecord
-    from glscert.verifier.answer.record import check_target
 
-    began, paths = clock.began(), _properties(vnnlib)
+    began, paths = clock.began(), properties(vnnlib)
     out, result_file = output.out, output.result_file
-    if result_file is not None:
-        if vnnlib.is_dir():
-            raise InputError("--result-file holds one answer; with a folder use --out FILE.json.")
-        if not result_file.parent.is_dir():
-            raise InputError(f"{result_file.parent} is not a folder; --result-file lies in a folder that exists.")
-    if out is not None:
-        check_target(out)
+    if result_file is not None and vnnlib.is_dir():
+        raise InputError("--result-file holds one answer; with a folder use --out FILE.json.")
+    output.check()
+    attested = Attested(model, output.attestation)
     network = opened(model, paths[0], effort, kind)
     subject = certificates.subject(network, output.certificates, effort)
     effort = replace(effort, proofs=subject is not None)
@@ -61,13 +58,11 @@ def run_queries(
         if result_file is not None:
             _write_result(result_file, path, answer)
     alone = None if vnnlib.is_dir() else began
-    errors, interrupted = _run(
-        network, todo, effort, record, known, began=alone, result_file=result_file, jobs=jobs
-    )  # fmt: skip
-    more: Mapping[str, Any] = {}
+    errors, interrupted = _run(network, todo, effort, record, known, began=alone, result_file=result_file, jobs=jobs)
+    more: dict[str, Any] = {}
     if subject is not None and output.certificates is not None and not interrupted:
-        found = certificates.of_queries(record, paths, known)
-        more = certificates.write(output.certificates, subject.of_properties(paths, found))
+        written = subject.of_properties(paths, certificates.of_queries(record, paths, known))
+        more = certificates.write(output.certificates, written)
     with undisturbed():
         record.save()
         if output.as_json:
@@ -79,7 +74,9 @@ def run_queries(
         say_how_to_go_on(done, len(paths), "properties", out)
         return CODE
     verdicts = [record.entries[path.name]["verdict"] for path in paths]
-    return _exit_code(verdicts, [errors[path] for path in paths if path in errors])
+    code = _exit_code(verdicts, [errors[path] for path in paths if path in errors])
+    attested.write(record.as_json(), code)
+    return code
 
 
 def _run(
@@ -179,7 +176,7 @@ def _progress(name: str) -> Iterator[Callable[[str], None] | None]:
         yield lambda message: status.update(f"{name}: {message}")
 
 
-def _properties(vnnlib: Path) -> list[Path]:
+def properties(vnnlib: Path) -> list[Path]:
     if not vnnlib.is_dir():
         if not vnnlib.is_file():
             raise InputError(f"cannot read {vnnlib}: no such file or folder. Give a VNN-LIB file, or a folder of them.")

@@ -7,9 +7,10 @@ import typer
 
 from glscert.verifier.errors import InputError
 
+from .labelled import Request
 from .labels import label_option
 from .output import Output
-from .robustness import Request, run
+from .robustness import run
 
 DATA, QUERY, STANDARD = "Labelled inputs", "Properties in VNN-LIB", "VNN-LIB's standard command line"
 
@@ -118,7 +119,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Where to write the proofs and counterexamples, for glscli check to check again, e.g. model.cert.",
+            help="Where to write proofs and counterexamples, for glscli check to check again, e.g. model.cert.",
         ),
     ] = None,
     arithmetic: Annotated[
@@ -128,6 +129,10 @@ def command(
             help="Of proofs: the file as a runtime computes it, sums in any order, or in real numbers.",
             show_default="float32; of a query what it declares",
         ),
+    ] = None,
+    attestation: Annotated[
+        Path | None,
+        typer.Option(help="File for an in-toto statement of what is proved of the model's SHA-256, to be signed."),
     ] = None,
     memory: Annotated[int, typer.Option(min=1, help="MiB for bounds and open subdomains, of each process.")] = 256,
     threads: Annotated[
@@ -169,9 +174,11 @@ def command(
 
     Example: glscli verify model.onnx --eps 0.1 --jobs 8
 
+    Example: glscli verify model.onnx --vnnlib property.vnnlib --timeout 60
+
     Example: glscli verify model.onnx --eps 0.1 --certificates model.cert
 
-    Example: glscli verify model.onnx --vnnlib property.vnnlib --timeout 60
+    Example: glscli verify model.onnx --eps 0.1 --attestation model.intoto.json
 
     Example: glscli verify model.onnx --vnnlib properties --ray head.example.org:6379
     """
@@ -182,7 +189,8 @@ def command(
     request = Request(eps, eps_file, data, data_dir, images, norm, range, label, threshold, tolerance, min_certified)
     if vnnlib is not None or _is_query(model):
         _refuse_ignored(request)
-    kind, output = parse_arithmetic(arithmetic or "float32"), Output(out, certificates, result_file, as_json, verbose)
+    kind = parse_arithmetic(arithmetic or "float32")
+    output = Output(out, result_file, attestation, certificates, as_json, verbose)
     effort, several = Effort(timeout, memory * 2**20, seed, threads), Jobs(jobs, ray)
     if several.several and threads is not None:
         raise InputError("--threads is of one process; with --jobs or --ray each has one. Leave one of them out.")
@@ -191,11 +199,10 @@ def command(
 
         if several.several:
             raise InputError(f"{model} is a single query; --jobs and --ray share many. Leave them out.")
-        if vnnlib is not None or as_json or any(path is not None for path in (out, certificates, result_file)):
+        if vnnlib is not None or output != Output(verbose=verbose):
             raise InputError(
-                f"{model} is a query: its answer goes to stdout. For --vnnlib, --json, --out, --certificates or "
-                "--result-file, write "
-                f"glscli verify MODEL.onnx --vnnlib {model}."
+                f"{model} is a query: its answer goes to stdout. For --vnnlib, --json, --out, --result-file, "
+                f"--attestation or --certificates, write glscli verify MODEL.onnx --vnnlib {model}."
             )
         raise typer.Exit(
             run_standard(model, network or [], serialise_assignments, effort, kind if arithmetic else None, verbose)
@@ -208,16 +215,7 @@ def command(
         if several.several and vnnlib.is_file():
             raise InputError(f"{vnnlib} is a single property; --jobs and --ray share many. Leave them out.")
 
-        raise typer.Exit(
-            run_queries(
-                model,
-                vnnlib,
-                effort,
-                kind,
-                output,
-                several,
-            )  # fmt: skip
-        )
+        raise typer.Exit(run_queries(model, vnnlib, effort, kind, output, several))
     if result_file is not None:
         raise InputError("--result-file goes with --vnnlib PROPERTY; --out keeps the results of labelled inputs.")
     raise typer.Exit(run(model, request, effort, kind, output, several))

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from typer.testing import CliRunner
 
+from gate_cases import UNSAT, difference
 from glscert.cli.main import app
+from glscert.verifier.gate import LabelledInputs, Limits
 from onnx_models import make, node
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -56,3 +59,32 @@ def test_verification(tmp_path, monkeypatch):
             run(text)
     assert len(texts) == 2
     assert Path("answer.txt").read_text().startswith("sat\n((X_0 ")
+
+
+def test_gate(tmp_path, monkeypatch):
+    """The page's policy is met by models that it could be about; an engineer's first one comes before."""
+    monkeypatch.chdir(tmp_path)
+    Path("models").mkdir(), Path("properties").mkdir()
+    for name in ("classifier", "distance"):
+        Path(f"models/{name}.onnx").write_bytes(difference())
+        Path(f"models/{name}.md").write_text("How it was trained.")
+    Path("properties/far.vnnlib").write_text(UNSAT)
+    x = np.full((60, 2), 0.5)
+    for name in ("inputs.npz", "test.npz"):
+        np.savez(name, x=x, y=np.zeros(60, np.int64))
+    found = blocks("gate.md")
+    (policy,) = [text for kind, text in found if kind == "toml"]
+    first, *others = [text for kind, text in found if kind == "console"]
+    run(first)
+    Path("policy.toml").write_text(policy)
+    for text in others:
+        run(text)
+    assert b"test-result" in Path("classifier.intoto.json").read_bytes()
+    for text in (text for kind, text in found if kind == "yaml"):
+        assert isinstance(yaml.safe_load(text), dict)
+
+
+def test_gate_describes_every_key():
+    text = (DOCS / "gate.md").read_text(encoding="utf-8")
+    for key in (*LabelledInputs._fields, *Limits._fields, "required", "timeout", "memory", "seed", "name", "file"):
+        assert f"`{key}`" in text, key

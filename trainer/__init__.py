@@ -7,12 +7,13 @@
 bit for bit. Nothing here prints, reads the environment or touches global settings.
 """
 
+from glscert.verifier.toml_file import read_toml as read_toml
+
 from .checkpoint import model_folder as model_folder
 from .checkpoint import newest_run as newest_run
 from .checkpoint import read_config as read_config
 from .config import TrainConfig as TrainConfig
 from .config import resolve as resolve
-from .config_file import read_toml as read_toml
 from .loop import resume as resume
 from .loop import train as train
 from .methods import METHODS as METHODS

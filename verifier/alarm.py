@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from .deadline import OutOfTime
 
 _AGAIN = 0.01  # seconds
+_MOST = 1e8  # three years: a timer takes no number without end
 
 
 @contextmanager
@@ -31,7 +32,7 @@ def alarm(seconds: float) -> Iterator[None]:
 
     reported, sys.unraisablehook = sys.unraisablehook, again
     earlier = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, min(seconds, _MOST))
     try:
         yield
     finally:

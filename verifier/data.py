@@ -16,13 +16,14 @@ from urllib.error import URLError
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, MissingDataError
 from .tiny_imagenet import CLASSES as TINY_IMAGENET_CLASSES
 from .tiny_imagenet import read_tiny_imagenet
 
 DEFAULT_DIR = Path("data")
 CLASSES = 10
 DIGITS_TRAIN = 1437  # of 1,797: four fifths
+WITHOUT_FILES = ("digits",)  # they come with a package
 MOST_IMAGES = 1_000_000  # no set here is larger: a header that says so is damaged
 
 
@@ -66,7 +67,7 @@ def _digits(split: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         from sklearn.datasets import load_digits
     except ImportError:
-        raise InputError(
+        raise MissingDataError(
             "the digits come with scikit-learn, which is not installed; pip install 'glscert[train]'."
         ) from None
     x, y = load_digits(return_X_y=True)
@@ -160,7 +161,7 @@ def _download(dataset: str, split: str, folder: Path, missing: list[str], places
     try:
         from torchvision import datasets
     except ImportError:
-        raise InputError(
+        raise MissingDataError(
             f"{looked}, and torchvision, which could download them, is not installed. "
             "Put the files there, name their folder with --data-dir, or pip install 'glscert[train]'."
         ) from None
@@ -168,7 +169,7 @@ def _download(dataset: str, split: str, folder: Path, missing: list[str], places
         return getattr(datasets, dataset)(str(folder), train=split == "train", download=True)
     except (RuntimeError, URLError, ConnectionError, TimeoutError) as error:  # the network; a full disk passes on
         reason = str(error).splitlines()[0].rstrip(":")
-        raise InputError(
+        raise MissingDataError(
             f"{looked}, and the download failed ({reason}). Put the files there or name their folder with --data-dir."
         ) from None
 

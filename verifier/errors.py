@@ -38,6 +38,10 @@ class InputError(GlscertError):
     exit_code = 2
 
 
+class MissingDataError(InputError):
+    """The files of a data set are not there."""
+
+
 class UnsupportedError(GlscertError):
     """A model asks for something that is not implemented: operator, attribute, shape or type."""
 

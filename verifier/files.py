@@ -1,6 +1,7 @@
 """Files read up to a size, plain or gzip'ed, and files that are whole or not there."""
 
 import gzip
+import hashlib
 import os
 import zlib
 from collections.abc import Callable
@@ -42,6 +43,15 @@ def _read(file: BinaryIO | gzip.GzipFile, most: int) -> bytes:
     while len(data) < most and (piece := file.read(min(_AT_ONCE, most - len(data)))):
         data += piece
     return bytes(data)
+
+
+def sha256(path: Path) -> str:
+    """In hexadecimal digits, of the file as it lies there; read a piece at a time."""
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(_AT_ONCE):
+            found.update(piece)
+    return found.hexdigest()
 
 
 def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:

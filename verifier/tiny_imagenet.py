@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, MissingDataError
 
 NAME = "tiny-imagenet-200"
 CLASSES = 200
@@ -55,7 +55,7 @@ def _find(folder: Path) -> Path:
     for place in places:
         if place.is_file() or (place / "train").is_dir() and (place / "val").is_dir():
             return place
-    raise InputError(
+    raise MissingDataError(
         f"TinyImageNet not found in {folder}: neither {NAME}.zip nor a folder {NAME} with train and val. Fetch "
         f"http://cs231n.stanford.edu/{NAME}.zip, put it there as it is, or name its folder with --data-dir."
     )

@@ -36,3 +36,8 @@ def test_it_is_silent_before():
     with alarm(0.05):
         pass
     busy(0.1)
+
+
+def test_a_time_without_end_is_no_error():
+    with alarm(1e300):
+        pass

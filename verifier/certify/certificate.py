@@ -30,6 +30,7 @@ from .links import links
 from .proofs import Certifier, Found, Told, claimed, said
 
 _AT_ONCE = 256  # inputs
+_SPARE = 1e-9  # of a row: what is left of a bound, for machines whose sums round otherwise
 _MOST_BYTES = 2**30  # of a property
 
 Questions = Callable[[Checker, Sequence[int]], Mapping[int, Question]]
@@ -57,7 +58,7 @@ class Subject:
         self._checker: Checker | None = None
         self.why = ""
         try:
-            self._checker = Checker(model, network.arithmetic.value)
+            self._checker = Checker(model, network.arithmetic.value, _SPARE)
         except NotCovered as error:
             self.why = str(error).rstrip(".")
 

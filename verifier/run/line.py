@@ -5,8 +5,8 @@
 
 Questions of one network go through it together, each with its own share of the time. `verified` is said only when
 float64 bounds refute every clause on its whole region by more than may have rounded in them, and in the network
-(`engine.errors`), or exact arithmetic does at a border; `falsified` only of a point that onnxruntime, on the file itself, confirmed
-(`search.confirm`).
+(`engine.errors`), or exact arithmetic does at a border; `falsified` only of a point that onnxruntime, on the file
+itself, confirmed (`search.confirm`).
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from math import inf
 
 import numpy as np
@@ -10,6 +11,7 @@ from ..answer import Verdict
 from ..answer.proof import EXACT, NotKept
 from ..search.frontier import Limits
 from ..search.problem import Problem
+from ..search.proof import margin
 from ..search.search import Search
 from .attack import LONG, descents
 from .ledger import still_open
@@ -47,7 +49,8 @@ def _problems(run: Run, case: Case) -> Iterator[Problem]:
         rows, offset = group.rows[clause], group.offset[clause]
         best = np.zeros(len(rows))
         best[run.best[number][clause]] = 1
-        yield Problem(number, clause, group.proof, rows, offset, run.pre[number], best, group.ball)
+        problem = Problem(number, clause, group.proof, rows, offset, run.pre[number], best, group.ball)
+        yield replace(problem, margin=margin(run.engine, problem)) if run.engine.deployed.unit else problem
 
 
 class _Searching:
@@ -106,10 +109,10 @@ class _Searching:
     def _count(self, inside: Iterable[Case]) -> None:
         """What the round did for each case, and where each stands."""
         visited, bound, proved = Counter(self._before), dict[Case, float](), dict[Case, float]()
-        for case, progress in zip(self._of, self._search.progress, strict=True):
+        for case, problem, progress in zip(self._of, self._search.problems, self._search.progress, strict=True):
             visited[case] += progress.visited
             if progress.done is None:
-                bound[case] = min(bound.get(case, inf), progress.bound)
+                bound[case] = min(bound.get(case, inf), progress.bound + problem.margin)
             proved[case] = min(proved.get(case, inf), progress.proved)
         served = {case: visited[case] - case.visited for case in inside}
         self._run.ledger.bill(served if any(served.values()) else dict.fromkeys(inside, 1))

@@ -19,7 +19,8 @@ class Problem:
     """To prove: everywhere on the box [n], or in the part of it that the ball is cut to, some row of rows [M, K] · y +
     offset [M] is > 0. All arrays float64, without a batch axis; `pre` from DeepPoly.
 
-    owner: number of the input; number: of the clause among that input's. What shares `pre` shares box and ball.
+    owner: number of the input; number: of the clause among that input's. What shares `pre` shares box and ball. margin:
+    what a bound has to exceed to be a proof, about: what a search in float32 aims beyond.
     """
 
     owner: int
@@ -30,6 +31,7 @@ class Problem:
     pre: Mapping[str, Box]
     weights: Array | None = None  # [M] >= 0: a first guess of the rows' share in the proof
     ball: CutBall | None = None
+    margin: float = 0.0
 
     def region(self) -> tuple[Anchor, dict[str, Box]]:
         """Where it ends, and `pre`, with a batch axis of one."""
@@ -62,7 +64,12 @@ def batch(engine: Engine, problems: Sequence[Problem], most: int = 1) -> Batch:
         return np.minimum(np.arange(most), len(problem.rows) - 1)
 
     box = Box(stacked(lambda p: p.box.lower), stacked(lambda p: p.box.upper))
-    spec = Spec(stacked(lambda p: p.rows[spelled(p)]), stacked(lambda p: p.offset[spelled(p)]))
+
+    def aimed(problem: Problem) -> Array:
+        offset = problem.offset[spelled(problem)]
+        return offset - problem.margin if engine.dtype == np.float32 else offset
+
+    spec = Spec(stacked(lambda p: p.rows[spelled(p)]), stacked(aimed))
     pre = {
         name: Box(*(stacked(lambda p, name=name, end=end: p.pre[name][end]) for end in (0, 1)))  # type: ignore[misc]
         for name in problems[0].pre

@@ -89,6 +89,16 @@ def double(dual: Dual) -> Dual:
     return Dual(slopes, multipliers, None if dual.weights is None else dual.weights.astype(np.float64))
 
 
+def margin(engine: Engine, problem: Problem) -> float:
+    """What a bound of one of the problem's rows on its whole region must exceed to be a proof, at least."""
+    anchor, pre = problem.region()
+    spec, errors = Spec(problem.rows[None], problem.offset[None]), analysed(engine, anchor, pre)
+    met = (
+        dual_bounds(engine, spec, pre, start_dual(engine, pre, len(problem.rows)), None, anchor, look=True).shown().met
+    )
+    return float(np.fmin(errors.rows(*spec), errors.met(*spec, met)).min())
+
+
 def closer(
     engine: Engine,
     anchor: Anchor,

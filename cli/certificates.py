@@ -32,27 +32,25 @@ def subject(network: "Network", path: Path | None, effort: "Effort") -> "Subject
 def of_inputs(record: "InputRecord", known: "Mapping[int, Answer]") -> "dict[int, Found]":
     """What is known of labelled inputs, by number; known: answers of this run."""
     points = record.counterexamples
-    return {
-        index: _found(entry["verdict"], known.get(index), points.get(index)) for index, entry in record.entries.items()
-    }
+    return {index: _found(entry, known.get(index), points.get(index)) for index, entry in record.entries.items()}
 
 
 def of_queries(record: "QueryRecord", paths: Sequence[Path], known: "Mapping[Path, Answer]") -> "dict[int, Found]":
     """Of properties, by place; known: all answers."""
     points = {path: answer.witness.x for path, answer in known.items() if answer.witness is not None}
     return {
-        place: _found(record.entries[path.name]["verdict"], known.get(path), points.get(path))
-        for place, path in enumerate(paths)
+        place: _found(record.entries[path.name], known.get(path), points.get(path)) for place, path in enumerate(paths)
     }
 
 
-def _found(verdict: str, answer: "Answer | None", x: Any) -> "Found":
-    """verdict: as a record has it; x: the counterexample."""
+def _found(entry: "Mapping[str, Any]", answer: "Answer | None", x: Any) -> "Found":
+    """entry: of a record; x: the counterexample."""
     from glscert.verifier import Verdict
     from glscert.verifier.certify.proofs import Found
 
-    said = next((each for each in Verdict if verdict in (each.value, each.word)), None)
-    return Found(said if answer is None else answer.verdict, None if answer is None else answer.proof, x)
+    said = next((each for each in Verdict if entry["verdict"] in (each.value, each.word)), None)
+    verdict, proof = (said, None) if answer is None else (answer.verdict, answer.proof)
+    return Found(verdict, proof, x, entry["reason"])
 
 
 def write(path: Path, written: "Written") -> dict[str, Any]:

@@ -13,12 +13,15 @@ from ..check.questions import Asked
 from ..check.refusal import Refused
 from ..engine.plan import Array
 
-_DEEPER = 6  # halvings of a box that is not closed, at most
+_DEEPER = 12  # halvings of a box that is not closed, at most
+_MOST = 2**15  # nodes: more take the checker many minutes
 _TOGETHER = 1024  # boxes
 
 
 def input_tree(region: Region, tree: Tree, clauses: tuple[int, ...]) -> values.Tree | None:
     """The tree of these clauses, numbered as the region has them; None where the checker does not accept it."""
+    if len(tree.nodes) > _MOST:
+        return None
     found = values.Tree(clauses, tuple(_plain(node) for node in tree.nodes))
     if len(clauses) > 1 and _accepted(region, found):  # clauses that are closed on the way stay closed
         return found
@@ -130,6 +133,8 @@ def _closed(
             found[place].append(values.InputSplit(entry, point))
             pending[place] += [(half, depth + 1) for half in _halves(box, entry, point)]
         todo = [(place, part) for place, part in todo if pending[place]]
+        if sum(len(nodes) for nodes in found) > 2 * _MOST:
+            return None
     return found
 
 

@@ -122,7 +122,7 @@ class Subject:
     def _linked(self, checker: Checker) -> Linked:
         network, engine = self._network, self._network.engine
         sizes = {name: bend.size for name, bend in engine.bends.items()}
-        return Linked(links(network.graph, network.runtime.file.model, checker, sizes), list(sizes.values()))
+        return Linked(links(network.graph, checker, sizes), list(sizes.values()))
 
 
 def _nothing(found: Mapping[int, Found], why: str) -> dict[int, Told]:

@@ -20,6 +20,7 @@ from .leaves import Linked, NoNode, neuron_tree
 from .witness import falsified, misclassified
 
 _RULES = (0, 1, 2)
+_BEGIN = {"IBP": 0, "DeepPoly": 1}  # with which rule, by the reason of an answer; with the last, where it took a search
 _SAID = {
     Verdict.VERIFIED: values.Said.VERIFIED,
     Verdict.FALSIFIED: values.Said.FALSIFIED,
@@ -38,11 +39,13 @@ _OTHER_ORDER = "with sums in another order the network is not wrong at the count
 
 @dataclass(frozen=True)
 class Found:
-    """What a run says of a question; x: the counterexample. verdict None: the question could not be read."""
+    """What a run says of a question; x: the counterexample. verdict None: the question could not be read. reason: as
+    answers have it; it tells where to begin."""
 
     verdict: Verdict | None
     proof: Proof | NotKept | None = None
     x: Array | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ class Certifier:
     def answers(self, asked: Mapping[int, Question], found: Mapping[int, Found]) -> dict[int, Told]:
         """By key; of those without a question nothing is covered."""
         told: dict[int, Told] = {}
-        rules = self._rules({key: own for key, own in asked.items() if found[key].verdict is Verdict.VERIFIED})
+        proved = [key for key in asked if found[key].verdict is Verdict.VERIFIED]
+        rules = self._rules({key: asked[key] for key in proved}, [_BEGIN.get(found[key].reason, 2) for key in proved])
         for key, own in found.items():
             answer: values.Answer | str = _OPEN if not claimed(own) else _UNASKED
             if claimed(own) and key in asked:
@@ -79,16 +83,17 @@ class Certifier:
             told[key] = Told(values.Uncovered(said(own)), answer) if isinstance(answer, str) else Told(answer)
         return told
 
-    def _rules(self, asked: Mapping[int, Question]) -> dict[int, list[tuple[int, Array]]]:
-        """Of each group the cheapest rule that closes all clauses at the root, else the last; and what it closes."""
+    def _rules(self, asked: Mapping[int, Question], begin: Sequence[int]) -> dict[int, list[tuple[int, Array]]]:
+        """Of each group the cheapest rule, from where its question begins, that closes all clauses at the root, else
+        the last; and what it closes."""
         every = [(key, group) for key, question in asked.items() for group in question.groups]
-        found: list[tuple[int, Array]] = [(0, np.zeros(0, bool))] * len(every)
-        left = list(range(len(every)))
+        first = [rule for rule, question in zip(begin, asked.values(), strict=True) for _ in question.groups]
+        found: list[tuple[int, Array]] = [(0, np.zeros(1, bool))] * len(every)
         for rule in _RULES:
+            left = [place for place in range(len(every)) if first[place] <= rule and not found[place][1].all()]
             closed = self._checker.roots([every[place][1] for place in left], rule)
             for place, own in zip(left, closed, strict=True):
                 found[place] = rule, own
-            left = [place for place, own in zip(left, closed, strict=True) if not own.all()]
         by_key: dict[int, list[tuple[int, Array]]] = {key: [] for key in asked}
         for (key, _), best in zip(every, found, strict=True):
             by_key[key].append(best)

@@ -61,7 +61,7 @@ def asked(network: "Network", request: Request, effort: "Effort") -> Asked:
     radius, low, high = _region(network, inputs, request, norm).complete()
     settings = Settings(
         radius, low, high, effort.timeout, memory=effort.memory, seed=effort.seed, norm=norm,
-        threshold=request.threshold, tolerance=request.tolerance,
+        threshold=request.threshold, tolerance=request.tolerance, proofs=effort.proofs,
     )  # fmt: skip
     first, last = parse_slice(request.images, len(inputs.x))
     x, y = inputs.x[first:last], inputs.y[first:last]

@@ -8,11 +8,13 @@ from glscert.verifier.errors import InputError
 
 class Output(NamedTuple):
     """out: a record that a stopped run goes on from. result_file: VNN-COMP's answer to a single property. attestation:
-    an in-toto statement. as_json: on stdout. verbose: what computes the bounds, on stderr."""
+    an in-toto statement. certificates: what glscli check can check again. as_json: on stdout. verbose: what computes
+    the bounds, on stderr."""
 
     out: Path | None = None
     result_file: Path | None = None
     attestation: Path | None = None
+    certificates: Path | None = None
     as_json: bool = False
     verbose: bool = False
 
@@ -22,9 +24,10 @@ class Output(NamedTuple):
 
         if self.out is not None:
             check_target(self.out)
-        for option, path in (("result-file", self.result_file), ("attestation", self.attestation)):
+        for option in ("result_file", "attestation", "certificates"):
+            path = getattr(self, option)
             if path is not None:
-                check_place(option, path)
+                check_place(option.replace("_", "-"), path)
 
 
 def check_place(option: str, path: Path) -> None:

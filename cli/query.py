@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from glscert.verifier.errors import GlscertError, InputError
 
-from . import arithmetic, clock, kept, render
+from . import arithmetic, certificates, clock, kept, render
 from .attested import Attested
 from .interrupt import CODE, say_how_to_go_on, undisturbed
 from .output import Output
@@ -44,6 +45,8 @@ def run_queries(
     output.check()
     attested = Attested(model, output.attestation)
     network = opened(model, paths[0], effort, kind)
+    subject = certificates.subject(network, output.certificates, effort)
+    effort = replace(effort, proofs=subject is not None)
     if output.verbose:
         arithmetic.say(network, jobs)
     header = kept.header(model, network, effort)
@@ -55,11 +58,15 @@ def run_queries(
         if result_file is not None:
             _write_result(result_file, path, answer)
     alone = None if vnnlib.is_dir() else began
-    errors, interrupted = _run(network, todo, effort, record, began=alone, result_file=result_file, jobs=jobs)
+    errors, interrupted = _run(network, todo, effort, record, known, began=alone, result_file=result_file, jobs=jobs)
+    more: dict[str, Any] = {}
+    if subject is not None and output.certificates is not None and not interrupted:
+        written = subject.of_properties(paths, certificates.of_queries(record, paths, known))
+        more = certificates.write(output.certificates, written)
     with undisturbed():
         record.save()
         if output.as_json:
-            render.print_json(record.as_json())
+            render.print_json({**record.as_json(), **more})
         elif not interrupted:
             _show(record, paths)
     if interrupted:
@@ -77,13 +84,14 @@ def _run(
     todo: list[Path],
     effort: "Effort",
     record: "QueryRecord",
+    known: "dict[Path, Answer]",
     *,
     began: float | None,
     result_file: Path | None,
     jobs: "Jobs",
 ) -> tuple[dict[Path, GlscertError], bool]:
     """Answers what the record lacks, and keeps it as it comes. Returns what is wrong with properties of a folder, and
-    whether Ctrl-C came first. began: of the time of a single one."""
+    whether Ctrl-C came first. began: of the time of a single one. known: all answers, with the proofs of this run."""
     errors: dict[Path, GlscertError] = {}
     try:
         for path, found in answered(network, todo, effort, began=began, jobs=jobs):
@@ -94,6 +102,7 @@ def _run(
             record.tell(path.name, found)
             if isinstance(found, GlscertError):
                 continue
+            known[path] = found
             tell_nearest(path, found)
             if result_file is not None:
                 _write_result(result_file, path, found)

@@ -1,10 +1,11 @@
 """Data-set mode of `glscli verify`: labelled inputs to verdicts, tables and JSON."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import arithmetic, labelled, render
+from . import arithmetic, certificates, labelled, render
 from .asked import say_what_is_asked
 from .attested import Attested
 from .interrupt import CODE, say_how_to_go_on, undisturbed
@@ -42,15 +43,22 @@ def run(
     network = load(model, arithmetic=kind)
     if output.verbose:
         arithmetic.say(network, jobs)
-    asked = labelled.asked(network, request, effort)
+    subject = certificates.subject(network, output.certificates, effort)
+    asked = labelled.asked(network, request, replace(effort, proofs=subject is not None))
     record = InputRecord(asked.header, asked.labels, output.out)
     recheck(network, asked.x, asked.labels, asked.settings, asked.first, record.entries, record.counterexamples)
     _remark(record, asked, request.images)
     say_what_is_asked(asked.task, asked.x)
-    interrupted = not answer(asked, record, jobs)
+    known: dict[int, Answer] = {}
+    interrupted = not answer(asked, record, jobs, known=known)
+    more: dict[str, Any] = {}
+    if subject is not None and output.certificates is not None and not interrupted:
+        found = certificates.of_inputs(record, known)
+        written = subject.of_labelled(asked.inputs.x, asked.inputs.y, asked.task, asked.settings, found)
+        more = certificates.write(output.certificates, written)
     with undisturbed():
         if output.as_json:
-            render.print_json(record.as_json())
+            render.print_json({**record.as_json(), **more})
         elif not interrupted:
             _show(record, model, asked.settings)
     if interrupted:
@@ -61,8 +69,15 @@ def run(
     return code
 
 
-def answer(asked: Asked, record: "InputRecord", jobs: "Jobs", doing: str = "verifying") -> bool:
-    """Verify what the record lacks; keep it on disk from the start on, now and then, at the end. False: interrupted."""
+def answer(
+    asked: Asked,
+    record: "InputRecord",
+    jobs: "Jobs",
+    doing: str = "verifying",
+    known: "dict[int, Answer] | None" = None,
+) -> bool:
+    """Verify what the record lacks; keep it on disk from the start on, now and then, at the end. False: interrupted.
+    known: is given the answers, with their proofs."""
     from glscert.verifier.run.labels import robust
 
     network, x, y, first = asked.network, asked.x, asked.y, asked.first
@@ -75,6 +90,8 @@ def answer(asked: Asked, record: "InputRecord", jobs: "Jobs", doing: str = "veri
         def keep(index: int, answer: "Answer") -> None:
             nonlocal saved
             record.tell(index, answer)
+            if known is not None:
+                known[index] = answer
             record.seconds = before + time.monotonic() - began
             if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
                 record.save()

@@ -115,6 +115,13 @@ def command(
     out: Annotated[
         Path | None, typer.Option(help="File .json to keep results in; a stopped run goes on from it.")
     ] = None,
+    certificates: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where to write proofs and counterexamples, for glscli check to check again, e.g. model.cert.",
+        ),
+    ] = None,
     arithmetic: Annotated[
         str | None,
         typer.Option(
@@ -169,6 +176,8 @@ def command(
 
     Example: glscli verify model.onnx --vnnlib property.vnnlib --timeout 60
 
+    Example: glscli verify model.onnx --eps 0.1 --certificates model.cert
+
     Example: glscli verify model.onnx --eps 0.1 --attestation model.intoto.json
 
     Example: glscli verify model.onnx --vnnlib properties --ray head.example.org:6379
@@ -181,7 +190,7 @@ def command(
     if vnnlib is not None or _is_query(model):
         _refuse_ignored(request)
     kind = parse_arithmetic(arithmetic or "float32")
-    output = Output(out=out, result_file=result_file, attestation=attestation, as_json=as_json, verbose=verbose)
+    output = Output(out, result_file, attestation, certificates, as_json, verbose)
     effort, several = Effort(timeout, memory * 2**20, seed, threads), Jobs(jobs, ray)
     if several.several and threads is not None:
         raise InputError("--threads is of one process; with --jobs or --ray each has one. Leave one of them out.")
@@ -192,8 +201,8 @@ def command(
             raise InputError(f"{model} is a single query; --jobs and --ray share many. Leave them out.")
         if vnnlib is not None or output != Output(verbose=verbose):
             raise InputError(
-                f"{model} is a query: its answer goes to stdout. For --vnnlib, --json, --out, --result-file or "
-                f"--attestation, write glscli verify MODEL.onnx --vnnlib {model}."
+                f"{model} is a query: its answer goes to stdout. For --vnnlib, --json, --out, --result-file, "
+                f"--attestation or --certificates, write glscli verify MODEL.onnx --vnnlib {model}."
             )
         raise typer.Exit(
             run_standard(model, network or [], serialise_assignments, effort, kind if arithmetic else None, verbose)

@@ -12,13 +12,15 @@ from .region import Entries, Norm
 @dataclass(frozen=True)
 class Effort:
     """What a decision may take. timeout: seconds. memory: bytes for coefficients and open subdomains. seed: the
-    attack's. threads: None: all cores. Raises InputError where a value is out of its range.
+    attack's. threads: None: all cores. proofs: whether answers keep what closed their regions (`answer.proof`). Raises
+    InputError where a value is out of its range.
     """
 
     timeout: float = 60.0
     memory: int = 256 * 2**20
     seed: int = 0
     threads: int | None = None
+    proofs: bool = False
 
     def __post_init__(self) -> None:
         if not isfinite(self.timeout) or self.timeout < 0:
@@ -36,8 +38,8 @@ class Settings:
 
     timeout: seconds per input, its share of the work after its prediction. memory: bytes for coefficients. seed: the
     attack's. threshold: of a single output that tells two classes apart; None: 0.5 behind a last Sigmoid, else 0.
-    tolerance: how far outputs that are numbers may move from what they are at the input; None: they are scores. Raises
-    InputError where a value is out of its range.
+    tolerance: how far outputs that are numbers may move from what they are at the input; None: they are scores. proofs:
+    as in `Effort`. Raises InputError where a value is out of its range.
     """
 
     eps: Entries
@@ -49,6 +51,7 @@ class Settings:
     norm: Norm = Norm.LINF
     threshold: float | None = None
     tolerance: float | None = None
+    proofs: bool = False
 
     def __post_init__(self) -> None:
         for name in ("eps", "low", "high", "timeout", "threshold", "tolerance"):
@@ -70,7 +73,7 @@ class Settings:
 
     @property
     def effort(self) -> Effort:
-        return Effort(self.timeout, self.memory, self.seed)
+        return Effort(self.timeout, self.memory, self.seed, proofs=self.proofs)
 
 
 def _check_numbers(name: str, value: object, *, one: bool) -> None:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .proof import NotKept, Proof
+
 
 class Verdict(str, Enum):
     """VNN-LIB calls the first two unsat and sat. Misclassified: a labelled input whose label does not win to begin
@@ -41,7 +43,8 @@ class Answer:
     float64 lower bound on its region; unknown, timeout: the lowest bound of what stayed open; falsified, misclassified:
     the value at the point that onnxruntime evaluated. None where it is not known, or not finite. witness: of falsified.
     visited: subdomains bounded. nearest: inputs for which the nearest float32 number stands in some clause, since their
-    interval holds none. remark: what a user should know of the question, "" where there is nothing.
+    interval holds none. remark: what a user should know of the question, "" where there is nothing. proof: of verified,
+    where it was asked for (`Effort.proofs`), what closed its regions.
     """
 
     verdict: Verdict
@@ -52,3 +55,4 @@ class Answer:
     visited: int = 0
     nearest: tuple[int, ...] = ()
     remark: str = ""
+    proof: Proof | NotKept | None = None

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ..answer import Verdict, Witness
+from ..answer.proof import EXACT, NotKept
 from .ledger import still_open
 from .question import Case
 from .run import Ended, Run
@@ -25,7 +26,7 @@ def refute_borders(run: Run, cases: Iterable[Case]) -> Iterator[Ended]:
         for number in run.numbers(case):
             run.ledger.begin({case: 1})
             if not case.late:
-                run.border.close(number)
+                _close(run, number)
             run.ledger.bill({case: 1})
             witness = None if case.late else _at_kinks(run, number)
             run.ledger.bill({case: 1})
@@ -37,6 +38,14 @@ def refute_borders(run: Run, cases: Iterable[Case]) -> Iterator[Ended]:
         if not run.alive(case):
             yield run.end(case, Verdict.VERIFIED, "exact bounds")
         yield from run.late([case])
+
+
+def _close(run: Run, number: int) -> None:
+    alive = run.groups[number].alive
+    before = alive.copy()
+    run.border.close(number)
+    for clause in np.flatnonzero(before & ~alive).tolist():
+        run.closings[number, clause] = NotKept(EXACT)
 
 
 def _at_kinks(run: Run, number: int) -> Witness | None:

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from math import inf, isfinite
 
 import numpy as np
 
 from ..answer import Answer, Verdict, Witness
+from ..answer.proof import NotKept, Proof, Tree
 from ..exact.border import Border
 from ..functions import Box
 from ..network import Network
@@ -27,7 +29,7 @@ _TOUCHED = (
 class Run:
     """groups: of all cases, by number; case: whose each is. lower: of each the best bounds of its clauses [C] so far,
     and best the row that gave each; near: where it is within rounding of zero. pre: of those that DeepPoly left open
-    the boxes [n] of their neurons."""
+    the boxes [n] of their neurons. closings: what closed clauses, by group and number, where it is not the lines."""
 
     def __init__(self, network: Network, cases: list[Case], effort: Effort, progress: Progress) -> None:
         self.network, self.engine, self.cases = network, network.engine, cases
@@ -43,6 +45,7 @@ class Run:
         self.near = [np.zeros(len(group.rows), bool) for group in self.groups]
         self.pre: dict[int, dict[str, Box]] = {}
         self.looked_at = set[Case]()  # by `borders`
+        self.closings: dict[tuple[int, int], Tree | NotKept] = {}
 
     def numbers(self, case: Case) -> list[int]:
         """Of its groups."""
@@ -62,7 +65,24 @@ class Run:
         if verdict is Verdict.VERIFIED and self.border.touched.intersection(self.numbers(case)):
             verdict, reason = Verdict.UNKNOWN, _TOUCHED
         self._settle(case)
-        return case, case.end(verdict, reason, witness)
+        answer = case.end(verdict, reason, witness)
+        if self.effort.proofs and answer.verdict is Verdict.VERIFIED:
+            answer = replace(answer, proof=self._proof(case))
+        return case, answer
+
+    def _proof(self, case: Case) -> Proof | NotKept:
+        regions = []
+        for number in self.numbers(case):
+            closings = [
+                found
+                for (group, _), found in sorted(self.closings.items(), key=lambda item: item[0])
+                if group == number
+            ]
+            lost = [found for found in closings if isinstance(found, NotKept)]
+            if lost:
+                return lost[0]
+            regions.append(tuple({id(found): found for found in closings if isinstance(found, Tree)}.values()))
+        return Proof(tuple(regions))
 
     def _settle(self, case: Case) -> None:
         """What the bounds of whole regions say of it, where no search has said more."""

@@ -49,7 +49,8 @@ def _search(run: Run, numbers: list[int], owners: list[int]) -> InputSplitting:
     most = max(batch, memory // (8 * (4 * engine.inputs + 8) + engine.neurons))
     return InputSplitting(
         engine, [run.groups[number] for number in numbers], owners, batch=batch, most=most, memory=memory // 8,
-        stop=run.ledger.stop, exact=lambda group, *part: run.border.refutes_part(numbers[group], *part),
+        stop=run.ledger.stop, proofs=memory // 4 if run.effort.proofs else 0,
+        exact=lambda group, *part: run.border.refutes_part(numbers[group], *part),
     )  # fmt: skip
 
 
@@ -62,7 +63,16 @@ def _concluded(run: Run, search: InputSplitting, patience: Patience, places: dic
             yield from refute_borders(run, [case])
         if not case.decided and not count and own not in search.stuck:
             case.proved = search.proved[own]
+            _keep_proofs(run, search, case, own)
             yield run.end(case, Verdict.VERIFIED, f"input splitting, {case.visited} boxes")
         yield from run.late([case])
         if case.decided or not count or own == crowded or patience.is_over(case, left, growth):
             search.drop(own)
+
+
+def _keep_proofs(run: Run, search: InputSplitting, case: Case, owner: int) -> None:
+    if search.proofs is None:
+        return
+    for number, place in zip(run.numbers(case), search.groups_of(owner), strict=True):
+        if run.groups[number].alive.any():
+            run.closings[number, int(run.groups[number].alive.argmax())] = search.proofs.tree(place)

@@ -8,6 +8,7 @@ from math import inf
 import numpy as np
 
 from ..answer import Verdict
+from ..answer.proof import EXACT, NotKept
 from ..search.frontier import Limits
 from ..search.problem import Problem
 from ..search.proof import margin
@@ -18,6 +19,7 @@ from .question import Case
 from .run import Ended, Run
 
 _DOMAINS = 2**20
+_KEPT = 0.25  # of the memory, for what closed subdomains, where answers are to keep that
 
 
 def split_neurons(run: Run) -> Iterator[Ended]:
@@ -42,6 +44,7 @@ def _problems(run: Run, case: Case) -> Iterator[Problem]:
         group = run.groups[number]
         if run.near[number][clause] and run.border.refutes(number, clause):
             group.alive[clause] = False
+            run.closings[number, clause] = NotKept(EXACT)
             continue
         rows, offset = group.rows[clause], group.offset[clause]
         best = np.zeros(len(rows))
@@ -56,7 +59,8 @@ class _Searching:
     def __init__(self, run: Run, problems: list[Problem]) -> None:
         self._run = run
         problems = [each for each in problems if not run.case[each.owner].decided]
-        limits = Limits(inf, domains=_DOMAINS, memory=run.effort.memory)
+        kept = int(_KEPT * run.effort.memory) if run.effort.proofs else 0
+        limits = Limits(inf, domains=_DOMAINS, memory=run.effort.memory - kept, proofs=kept)
         self._search = Search(run.engine, problems, limits)
         self._search.border = run.border
         self._of = [run.case[problem.owner] for problem in problems]
@@ -130,4 +134,11 @@ class _Searching:
             if case not in searched and case in self._reasons:
                 yield self._run.end(case, Verdict.UNKNOWN, self._reasons[case])
             elif case not in searched:
+                self._keep_proofs(case)
                 yield self._run.end(case, Verdict.VERIFIED, proof(case))
+
+    def _keep_proofs(self, case: Case) -> None:
+        search = self._search
+        for i, (problem, of) in enumerate(zip(search.problems, self._of, strict=True)):
+            if of is case and search.proofs is not None:
+                self._run.closings[problem.owner, problem.number] = search.proofs.tree(i, problem.number)

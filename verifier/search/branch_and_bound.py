@@ -21,6 +21,7 @@ from .cost import subdomain_seconds
 from .domains import Branch, Domain, Packing, clip
 from .frontier import Frontier
 from .frontier import Limits as Limits
+from .kept_proofs import KeptProofs, rounded
 from .problem import Batch, Problem, batch, rows_at
 from .proof import Prover
 
@@ -46,6 +47,7 @@ class BranchAndBound(Frontier):
         self._rows = max((len(problem.rows) for problem in problems), default=1)
         self._rule = BRANCHING[limits.branching]
         self.prover = Prover(engine, self.problems, self._rows)
+        self.proofs = KeptProofs(engine.bends, self._kept, limits.proofs) if limits.proofs else None
 
     def has_roots(self) -> bool:
         """Some whole boxes have not been bounded yet."""
@@ -61,6 +63,8 @@ class BranchAndBound(Frontier):
         kept = self._packing.kept(pre)
         for i in self.open_of(owner):
             self.problems[i], self._kept[i] = replace(self.problems[i], pre=pre), kept
+            if self.proofs is not None:
+                self.proofs.restart(i, kept)
             progress = self.progress[i]
             progress.whole, progress.proved, progress.open, progress.over = True, inf, [], []
 
@@ -143,11 +147,15 @@ class BranchAndBound(Frontier):
     def unproved(self, domains: list[Domain], hopeful: list[Domain], dual: Dual) -> list[Domain]:
         """The domains without those hopeful ones that their row of the dual proves."""
         closed = set()
-        for domain, (bound, needed) in zip(hopeful, self.prover.bounds(hopeful, dual), strict=True):
+        if self.proofs is not None:
+            dual = rounded(dual)
+        for row, (domain, (bound, needed)) in enumerate(zip(hopeful, self.prover.bounds(hopeful, dual), strict=True)):
             if bound > needed:
                 closed.add(id(domain))
                 progress = self.progress[domain.problem]
                 progress.proved = min(progress.proved, bound)
+                if self.proofs is not None:
+                    self.proofs.close(domain, dual, row, len(self.problems[domain.problem].rows))
         return [domain for domain in domains if id(domain) not in closed]
 
     def propose(self, problem: int, point: Array, most: float = 0.0) -> None:

@@ -14,7 +14,8 @@ _DOMAIN = 4096  # bytes of a subdomain beside its slopes and multipliers
 class Limits:
     """seconds: an input's share of the work. domains: open at once, of one problem. memory: bytes that all open
     subdomains may hold. batch: subdomains bounded together. visits: subdomains of a problem, beyond which it rests.
-    branching: a name in `BRANCHING`."""
+    branching: a name in `BRANCHING`. proofs: bytes for what closes subdomains, 0 where nobody asks for it. refines:
+    whether an input's boxes may be made tighter on the way."""
 
     seconds: float
     domains: int = 20_000
@@ -24,6 +25,8 @@ class Limits:
     steps: int = 20
     root_steps: int = 20
     branching: str = "filtered"
+    proofs: int = 0
+    refines: bool = True
 
 
 @dataclass

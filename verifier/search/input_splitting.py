@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..answer.proof import EXACT
 from ..engine.engine import Engine
 from ..engine.plan import Array
 from ..engine.preactivations import Stop
@@ -20,6 +21,7 @@ from ..functions import Box
 from .clauses import Group
 from .cost import box_seconds
 from .cut import CUT, cut
+from .kept_boxes import KeptBoxes
 from .open_boxes import Frontier, OpenBoxes, joined
 from .row_lines import Prospect, RowBounder, RowLines
 
@@ -58,10 +60,11 @@ class InputSplitting:
         memory: int,
         stop: Stop,
         exact: Refuter = lambda *_: False,
+        proofs: int = 0,
     ) -> None:
         """owners: of each group, numbered from 0 on; batch: boxes bounded together at most; most: open boxes beyond
         which the search goes depth first; memory, stop: as in `relaxed`; exact: asked where a bound is within rounding
-        of zero."""
+        of zero; proofs: bytes for the boxes' tree, 0 where nobody asks for it."""
         self._exact, self._engine, self._most = exact, engine, most
         self._rows, self._offset, alive = padded(groups)
         lower, upper = (np.stack([group.proof[end] for group in groups]) for end in (0, 1))
@@ -73,7 +76,9 @@ class InputSplitting:
         each = np.bincount(self._owner)
         none, share = np.full(count, -np.inf), 1 / each[self._owner]
         signs = np.zeros((count, self._bounder.neurons), np.int8)
-        self.open = OpenBoxes(Frontier(lower, upper, np.arange(count), alive, none, share, signs))
+        every = np.arange(count)
+        self.open = OpenBoxes(Frontier(lower, upper, every, alive, none, share, signs, every))
+        self.proofs = KeptBoxes(alive, proofs) if proofs else None
         self.visited = [0] * len(each)  # boxes of each owner
         self._growth = [1.0] * len(self.visited)
         self.dropped: set[int] = set()
@@ -94,6 +99,9 @@ class InputSplitting:
         found: list[int] = np.bincount(self._owner[group], minlength=len(self.visited)).tolist()
         return found
 
+    def groups_of(self, owner: int) -> list[int]:
+        return [int(group) for group in np.flatnonzero(self._owner == owner)]
+
     def crowded(self) -> int | None:
         """Who holds the most, where even depth first there is no room for the open boxes."""
         if len(self.open) <= 2 * self._most:
@@ -109,12 +117,18 @@ class InputSplitting:
         """Bounds the next boxes. Returns points that float64 finds unsafe: number of group and clause, x [n]; some of
         each owner."""
         chosen = self._next()
-        lines, signs = self._bounder(Box(chosen.lower, chosen.upper), chosen.group, chosen.signs)
+        # whoever checks a proof bounds each box by itself, and does not know what holds around it
+        known = chosen.signs if self.proofs is None else np.zeros_like(chosen.signs)
+        lines, signs = self._bounder(Box(chosen.lower, chosen.upper), chosen.group, known)
         alive = chosen.alive & ~lines.refuted
         self._note(chosen, lines)
         self._refute_borders(chosen, alive, lines)
         found = self._unsafe(chosen, alive, lines)
-        lower, upper, alive = cut(lines, chosen.lower, chosen.upper, alive)
+        steps: list[tuple[Array, Array]] | None = None if self.proofs is None else [(chosen.lower, chosen.upper)]
+        open_, refuted = alive.any(1), (chosen.alive & lines.refuted).any(1)
+        lower, upper, alive = cut(lines, chosen.lower, chosen.upper, alive, steps)
+        if self.proofs is not None and steps is not None:
+            self.proofs.bounded(chosen.number, steps, np.asarray(refuted & open_))
         best = np.where(np.isnan(lines.best), -np.inf, lines.best)  # nothing is known
         bound = np.where(alive, best, np.inf).min(1)
         rest = chosen._replace(lower=lower, upper=upper, alive=alive, bound=bound, signs=signs)
@@ -141,6 +155,8 @@ class InputSplitting:
                 alive[box, clause] = False
                 owner = self._owner[chosen.group[box]]
                 self.proved[owner] = min(self.proved[owner], 0.0)
+                if self.proofs is not None:
+                    self.proofs.lose([int(chosen.group[box])], EXACT)
 
     def _next(self) -> Frontier:
         """Of each owner its share of the places: the boxes with the lowest bounds, or of who holds more than its share
@@ -189,10 +205,13 @@ class InputSplitting:
         ends = rest.lower.copy(), rest.upper.copy()
         for end in ends:
             end[every, axis] = middle
-        below = rest._replace(upper=ends[1], share=rest.share / 2)
-        above = rest._replace(lower=ends[0], share=rest.share / 2)
+        below = rest._replace(upper=ends[1], share=rest.share / 2).take(wide)
+        above = rest._replace(lower=ends[0], share=rest.share / 2).take(wide)
+        if self.proofs is not None:
+            low, high = self.proofs.halved(below.number, axis[wide], middle[wide])
+            below, above = below._replace(number=low), above._replace(number=high)
         half = prospect.halved(axis).take(wide)
-        both = joined([below.take(wide), above.take(wide)])
+        both = joined([below, above])
         return both, Prospect(*(np.concatenate([part, part]) for part in half))
 
     def _unsafe(self, chosen: Frontier, alive: Array, lines: RowLines) -> list[tuple[int, int, Array]]:

@@ -10,7 +10,7 @@ from ..engine.plan import Array
 
 class Frontier(NamedTuple):
     """Open boxes [D, n] float64; group [D]; alive [D, C]: open clauses; bound [D]; share [D] of all there was; signs
-    [D, neurons] int8, as `DenseNetwork.bounds` has them."""
+    [D, neurons] int8, as `DenseNetwork.bounds` has them; number [D]: of each, where what closes it is kept."""
 
     lower: Array
     upper: Array
@@ -19,6 +19,7 @@ class Frontier(NamedTuple):
     bound: Array
     share: Array
     signs: Array
+    number: Array
 
     def take(self, index: Array) -> "Frontier":
         return Frontier(*(part[index] for part in self))

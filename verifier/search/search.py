@@ -12,6 +12,7 @@ from math import inf
 
 import numpy as np
 
+from ..answer.proof import EXACT
 from ..engine.dual import Dual
 from ..exact.border import Border
 from ..functions import Box
@@ -70,6 +71,8 @@ class Search(BranchAndBound):
             for domain in rest:
                 if id(domain) in closed:
                     self.progress[domain.problem].proved = min(self.progress[domain.problem].proved, 0.0)
+                    if self.proofs is not None:
+                        self.proofs.lose(domain.problem, EXACT)
             rest = [domain for domain in rest if id(domain) not in closed]
         self._programs.learn(len(tried), len(domains) - len(rest))
         left = {id(domain) for domain in rest}
@@ -108,7 +111,7 @@ class Search(BranchAndBound):
 
     def _begin_stage(self) -> None:
         """Begins to refine that input where the work so far is most beyond the next stage's price."""
-        if self.has_roots():
+        if self.has_roots() or not self.limits.refines:
             return
         best, most = None, 1.0
         for owner, due in self._due.items():

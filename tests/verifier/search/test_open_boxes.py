@@ -9,7 +9,8 @@ def some(rng, first, count):
     """Told apart by their group."""
     ends = np.sort(rng.normal(size=(2, count, 3)), 0)
     alive, signs = rng.random((count, 2)) < 0.5, rng.integers(-1, 2, (count, 4)).astype(np.int8)
-    return Frontier(*ends, np.arange(first, first + count), alive, rng.normal(size=count), rng.random(count), signs)
+    number = np.arange(first, first + count)
+    return Frontier(*ends, number, alive, rng.normal(size=count), rng.random(count), signs, number)
 
 
 def equal(a, b):

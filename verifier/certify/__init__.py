@@ -1,0 +1,1 @@
+"""Certificates of what a run proved: each is one that the checker has accepted."""

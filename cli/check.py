@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from glscert.verifier.check.questions import Question
     from glscert.verifier.check.report import Report
 
-_MOST_BYTES = 2**28  # of a certificate, or a property
+MOST_BYTES = 2**28  # of a certificate, or a property
 _MOST_SHOWN = 10  # answers that are refused
 _METADATA = "org.glscli."
 
@@ -69,7 +69,7 @@ def command(
 
     began = time.monotonic()
     proto = read_model(model).model
-    packed = read_bytes(certificate, _MOST_BYTES, "certificate")
+    packed = read_bytes(certificate, MOST_BYTES, "certificate")
     named = {entry.key: entry.value for entry in proto.metadata_props}
 
     asked: dict[str, Any] = {}  # of how many inputs or properties, from where
@@ -78,7 +78,7 @@ def command(
         if kind(found.questions) == "vnnlib":
             if data is not None or data_dir is not None or label is not None:
                 raise InputError(f"{certificate} is about properties; give them with --vnnlib, and no data.")
-            return _properties(checker, found, vnnlib, certificate, asked)
+            return property_questions(checker, found, vnnlib, certificate, asked)
         if vnnlib is not None:
             raise InputError(f"{certificate} is about labelled inputs; leave --vnnlib out.")
         return _inputs(checker, found, Data(data or named.get(f"{_METADATA}dataset"), data_dir, label), asked)
@@ -141,7 +141,7 @@ def _inputs(
     return labelled_questions(certificate.questions, network, x, y.tolist(), keys)
 
 
-def _properties(
+def property_questions(
     checker: "Checker", certificate: "Certificate", vnnlib: Path | None, path: Path, asked: dict[str, Any]
 ) -> "Mapping[int, Question]":
     """The questions of properties, those of the certificate among the files given."""
@@ -170,7 +170,7 @@ def _properties(
         file = vnnlib / own["name"] if vnnlib.is_dir() else vnnlib
         if not file.is_file():
             raise InputError(f"{file} does not exist; the certificate is about {own['name']}.")
-        text = read_bytes(file, _MOST_BYTES, "property")
+        text = read_bytes(file, MOST_BYTES, "property")
         if hashlib.sha256(text).hexdigest() == own.get("sha256"):
             query = read_query(file, network.sizes[INPUT], network.sizes[network.output])
             questions[key] = stated(query.clauses, query.inputs, query.outputs)

@@ -66,13 +66,7 @@ class Subject:
         self, x: np.ndarray, y: np.ndarray, task: Task, settings: Settings, found: Mapping[int, Found]
     ) -> Written:
         """x [N, *v], y [N]: all of the data set, by whose numbers the answers go."""
-        asked: dict[str, Any] = {
-            "kind": "labelled",
-            "data": data_digest(x, y),
-            **{name: _hex(getattr(settings, name)) for name in ("eps", "low", "high")},
-            "norm": settings.norm.value,
-            "task": _plain(task.described()),
-        }
+        asked = labelled_header(x, y, task, settings)
 
         def questions(checker: Checker, keys: Sequence[int]) -> dict[int, Question]:
             return labelled_questions(asked, checker.network, x, y.tolist(), keys)
@@ -123,6 +117,17 @@ class Subject:
         network, engine = self._network, self._network.engine
         sizes = {name: bend.size for name, bend in engine.bends.items()}
         return Linked(links(network.graph, checker, sizes), list(sizes.values()))
+
+
+def labelled_header(x: np.ndarray, y: np.ndarray, task: Task, settings: Settings) -> dict[str, Any]:
+    """What a certificate says that it is about; x [N, *v], y [N]: all of the data set."""
+    return {
+        "kind": "labelled",
+        "data": data_digest(x, y),
+        **{name: _hex(getattr(settings, name)) for name in ("eps", "low", "high")},
+        "norm": settings.norm.value,
+        "task": _plain(task.described()),
+    }
 
 
 def _nothing(found: Mapping[int, Found], why: str) -> dict[int, Told]:

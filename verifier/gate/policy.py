@@ -41,8 +41,9 @@ class Limits(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One question about one model. ask: labelled inputs, or the file or folder of properties. line: of the policy, 0
-    where it is not known. required: whether data that are not there are an error."""
+    """One question about one model. ask: labelled inputs, or the file or folder of properties. certificate: what
+    answers it, checked again, in place of a search. line: of the policy, 0 where it is not known. required: whether
+    data that are not there are an error."""
 
     name: str
     file: Path
@@ -52,6 +53,7 @@ class Entry(NamedTuple):
     limits: Limits
     required: bool
     arithmetic: Arithmetic = Arithmetic.FLOAT32
+    certificate: Path | None = None
 
 
 class Policy(NamedTuple):
@@ -86,7 +88,7 @@ def read_policy(path: Path) -> Policy:
     found = keys.check(file.table, several | tables, top)
     defaults = keys.check(
         found.get("defaults", {}),
-        {key: each for key, each in known.items() if key not in ("file", "name", "properties")},
+        {key: each for key, each in known.items() if key not in ("file", "name", "properties", "certificate")},
         Place(path, "[defaults]", lines.get(("defaults", 0), {})),
     )
     entries = [
@@ -123,6 +125,7 @@ def _known(path: Path, root: Path) -> dict[str, Check]:
         "tolerance": keys.number,
         "required": keys.truth,
         "arithmetic": _arithmetic,
+        "certificate": inside,
         **_EFFORT,
         **_ACCURACY,
         **_COUNTS,
@@ -159,7 +162,8 @@ def _entry(table: dict[str, Any], defaults: dict[str, Any], known: dict[str, Che
         place.refuse("timeout", str(error))
     name, line = own.get("name", table["file"]), place.lines.get("", 0)
     arithmetic = given.get("arithmetic", Arithmetic.FLOAT32)
-    return Entry(name, own["file"], line, ask, effort, limits, given.get("required", True), arithmetic)
+    required, certificate = given.get("required", True), own.get("certificate")
+    return Entry(name, own["file"], line, ask, effort, limits, required, arithmetic, certificate)
 
 
 def _labelled(given: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from followed import drawn
 from glscert.verifier.check.curves import Greatest, Unary
 from glscert.verifier.check.regions import make_regions
 from glscert.verifier.check.replay import evaluate
+from glscert.verifier.check.rounding import REAL
 from onnx_models import run_file
 
 
@@ -38,3 +39,16 @@ def test_evaluation_is_onnxruntimes(graph_seed: int) -> None:
     found = evaluate(checker.network, x)
     expected = run_file(checker.model, x.reshape(3, *checker.network.input_shape[1:]))
     np.testing.assert_allclose(found, expected.reshape(3, -1), rtol=2e-4, atol=2e-4)
+
+
+def test_the_same_runs_leave_the_boxes_of_real_numbers() -> None:
+    """So that the law above can tell."""
+    left = 0
+    for seed in range(60):
+        checker, lower, upper, rng = drawn(seed)
+        x = np.float32(lower / 2 + upper / 2).astype(np.float64)
+        network, output = checker.network, checker.network.output
+        boxes = make_regions(network, REAL, x[None], x[None], 0).boxes
+        own = float32_runs.run(network, np.float32(x), rng)[output].astype(np.float64)
+        left += not bool(((boxes.lower[output][0] <= own) & (own <= boxes.upper[output][0])).all())
+    assert left > 40

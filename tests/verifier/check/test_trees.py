@@ -8,59 +8,12 @@ import pytest
 
 from glscert.verifier.check.checker import Checker, Region
 from glscert.verifier.check.network import INPUT
-from glscert.verifier.check.questions import Asked, Clauses, Row
+from glscert.verifier.check.questions import Row
 from glscert.verifier.check.refusal import Refused
-from glscert.verifier.check.replay import evaluate
 from glscert.verifier.check.values import PLAIN, Cut, InputSplit, Leaf, NeuronSplit, Slopes, Tree
 from grown import input_tree, neuron_tree
 from onnx_models import make, node
-
-ONE = Fraction(1)
-
-
-def network(seed: int, hidden: int = 6) -> Checker:
-    rng = np.random.default_rng([seed, 11])
-    shapes = {"W1": (2, hidden), "b1": (hidden,), "W2": (hidden, hidden), "b2": (hidden,), "W3": (hidden, 2)}
-    consts = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    nodes = [
-        node("Gemm", "x W1 b1", "a"),
-        node("Relu", "a", "r"),
-        node("Gemm", "r W2 b2", "c"),
-        node("Relu", "c", "s"),
-        node("MatMul", "s W3", "y"),
-    ]
-    return Checker(make(nodes, (1, 2), consts))
-
-
-def group_of(lower: np.ndarray, upper: np.ndarray, *rows: tuple[Row, ...], outputs: int = 2) -> Asked:
-    return Asked(lower, upper, lower, upper, lower, Clauses(rows, len(lower), outputs), rows)
-
-
-def least(checker: Checker, lower: np.ndarray, upper: np.ndarray) -> float:
-    """Of y_0 - y_1 on a grid, in float32."""
-    ends = [np.linspace(l, u, 60) for l, u in zip(lower, upper, strict=True)]
-    y = evaluate(checker.network, np.stack(np.meshgrid(*ends), -1).reshape(-1, 2))
-    return float((y[:, 0] - y[:, 1]).min())
-
-
-def question(seed: int, room: float = 0.15) -> tuple[Checker, Asked, float]:
-    """y_0 - y_1 + offset > 0, which is true by some room, in a box of half-width 0.5; and the offset."""
-    checker = network(seed)
-    centre = np.random.default_rng([seed, 12]).uniform(-0.5, 0.5, 2)
-    lower, upper = centre - 0.5, centre + 0.5
-    offset = room - least(checker, lower, upper)
-    return checker, group_of(lower, upper, (Row(((0, ONE), (1, -ONE)), Fraction(offset)),)), offset
-
-
-def grown(seed: int, rule: int = 2) -> tuple[Region, Tree]:
-    """A tree of neuron splits of one of these questions."""
-    for number in range(seed, seed + 1000, 50):
-        checker, group, _ = question(number)
-        region = checker.region(group, rule)
-        tree = neuron_tree(region, 0)
-        if tree is not None and len(tree.nodes) > 1:
-            return region, tree
-    raise AssertionError("no tree is grown")
+from tree_questions import ONE, group_of, grown, network, question
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -21,6 +21,7 @@ from .bounds import ExactBounds
 from .linear import Linear
 from .program import proves, solved
 from .rational import BeyondExactError, Exact, of_fractions
+from .signs import Signs, output_signs
 from .triangles import Program
 from .triangles import program as program_of
 
@@ -45,7 +46,8 @@ class Group(Protocol):
 
 class Border:
     """For the clauses of these groups, by number. touched: groups of which some strict clause was refuted at the very
-    border, of a network that rounds and may cross it; nothing else is refuted of such a network here."""
+    border, of a network that rounds and may cross it; of such a network nothing else is refuted here, but for what the
+    signs of its values show."""
 
     def __init__(self, engine: Engine, groups: Sequence[Group]) -> None:
         self._engine, self._groups = engine.real, groups
@@ -53,6 +55,7 @@ class Border:
         self.touched = set[int]()
         self._linear = Linear(engine)
         self._small = not self._engine.rounding and engine.multiplications <= _MOST
+        self._signs: dict[int, Signs] = {}
         self._roots: dict[int, ExactBounds | None] = {}
         self._usable: dict[int, bool] = {}
         self._tried: dict[int, int] = {}
@@ -79,6 +82,15 @@ class Border:
             return False
         bounds = self._root(group, clause)
         return bounds is not None and (self._refuted(bounds, group, clause) or self.refutes_split(group, clause, {}))
+
+    def _by_signs(self, group: int, clause: int) -> bool:
+        """By what is never negative however it is rounded."""
+        if not self._fits(group):
+            return False
+        if group not in self._signs:
+            self._signs[group] = output_signs(self._engine, self._groups[group].proof)
+        rows = [row for row in self._groups[group].exact[clause] if row.offset > 0 or (row.strict and row.offset == 0)]
+        return any(self._signs[group].least(row) for row in rows)
 
     def refutes_part(self, group: int, clause: int, lower: Array, upper: Array) -> bool:
         """On a box [n] within the group's own."""
@@ -139,6 +151,8 @@ class Border:
 
     def _refuted(self, bounds: ExactBounds, group: int, clause: int) -> bool:
         """By one row, or by the sum of all."""
+        if self._rounds and self._by_signs(group, clause):
+            return True
         strict = [row.strict for row in self._groups[group].exact[clause]]
         rows, offset = self._rows(group, clause)
         if len(strict) > 1:

@@ -23,8 +23,8 @@ _ABSENT = "the certificate has no answer"
 
 
 def inputs(path: Path, asked: Asked) -> dict[str, Any]:
-    """Raises Refused where the certificate, or an answer of it, is not accepted; InputError where it is about something
-    else than the policy."""
+    """Raises InputError where the certificate, or an answer of it, is not accepted, or where it is about something else
+    than the policy."""
     from glscert.verifier.certify.certificate import labelled_header
     from glscert.verifier.check.header import labelled_questions
 
@@ -41,12 +41,23 @@ def inputs(path: Path, asked: Asked) -> dict[str, Any]:
 
     began = time.monotonic()
     told = _accepted(path, _checked(path, asked.network, questions), within)
-    images = []
-    for index in range(asked.first, asked.first + len(asked.x)):
-        outcome = told.get(index)
-        verdict = "unknown" if outcome is None else _VERDICTS[outcome.status.value]
-        images.append({"index": index, "verdict": verdict, "reason": _reason(outcome)})
+    said = {index: told.get(index) for index in range(asked.first, asked.first + len(asked.x))}
+    verdicts = {index: "unknown" if own is None else _VERDICTS[own.status.value] for index, own in said.items()}
+    verdicts.update(_wrong(asked, [index for index, verdict in verdicts.items() if verdict == "unknown"]))
+    images = [{"index": index, "verdict": verdicts[index], "reason": _reason(own)} for index, own in said.items()]
     return {**asked.header, "images": images, "summary": {"seconds": round(time.monotonic() - began, 3)}}
+
+
+def _wrong(asked: Asked, indices: list[int]) -> dict[int, str]:
+    """Those that are not classified correctly, which a certificate may leave out."""
+    from glscert.verifier.run.labelled import questions
+
+    if not indices:
+        return {}
+    places = [index - asked.first for index in indices]
+    labels = [asked.labels[place] for place in places]
+    found = questions(asked.task, asked.x[places], labels, indices, asked.settings)
+    return {each[0]: each[1].verdict.value for each in found if isinstance(each, tuple)}
 
 
 def properties(path: Path, header: Mapping[str, Any], network: "Network", vnnlib: Path) -> dict[str, Any]:
@@ -74,9 +85,13 @@ def properties(path: Path, header: Mapping[str, Any], network: "Network", vnnlib
 
 def _checked(path: Path, network: "Network", questions: Any) -> "Report":
     from glscert.verifier.check.checker import check
+    from glscert.verifier.check.refusal import Refused
     from glscert.verifier.files import read_bytes
 
-    report = check(network.runtime.file.model, read_bytes(path, MOST_BYTES, "certificate"), questions)
+    try:
+        report = check(network.runtime.file.model, read_bytes(path, MOST_BYTES, "certificate"), questions)
+    except Refused as error:
+        raise _refused(path, error.place, error.why) from error
     if report.arithmetic != network.arithmetic.value:
         raise InputError(
             f"{path} proves in {report.arithmetic} arithmetic, the policy asks for {network.arithmetic.value}. Make it "
@@ -86,14 +101,18 @@ def _checked(path: Path, network: "Network", questions: Any) -> "Report":
 
 
 def _accepted(path: Path, report: "Report", asked: Any) -> "dict[int, Outcome]":
-    """By key, those that are asked about. Raises Refused for the first of these that is not accepted."""
-    from glscert.verifier.check.refusal import Refused
-
+    """By key, those that are asked about. Raises InputError for the first of these that is not accepted."""
     told = {outcome.key: outcome for outcome in report.outcomes if asked(outcome.key)}
     for outcome in told.values():
         if outcome.status.value == "refused":
-            raise Refused(f"{path}: {outcome.place}", outcome.why)
+            raise _refused(path, outcome.place, outcome.why)
     return told
+
+
+def _refused(path: Path, place: str, why: str) -> InputError:
+    return InputError(
+        f"{path} is refused, {place}: {why.rstrip('.')}. Make it anew: glscli verify MODEL --certificates FILE."
+    )
 
 
 def _alike(path: Path, wanted: Mapping[str, Any], stated: Mapping[str, Any]) -> None:

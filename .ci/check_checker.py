@@ -1,4 +1,4 @@
-"""`glscli check`'s checker runs where only numpy and onnx are installed, and accepts the certificate of a shipped model.
+"""The checker of `glscli check` runs where only numpy and onnx are installed, and accepts a shipped certificate.
 
 In a virtual environment of its own, from the source tree, on inputs that this one wrote to a file.
 """

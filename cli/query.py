@@ -43,7 +43,7 @@ def run_queries(
     if result_file is not None and vnnlib.is_dir():
         raise InputError("--result-file holds one answer; with a folder use --out FILE.json.")
     output.check()
-    attested = Attested(model, output.attestation)
+    attested = Attested(model, output.attestation, output.certificates)
     network = opened(model, paths[0], effort, kind)
     subject = certificates.subject(network, output.certificates, effort)
     effort = replace(effort, proofs=subject is not None)
@@ -71,7 +71,7 @@ def run_queries(
             _show(record, paths)
     if interrupted:
         done = sum(path.name in record.entries for path in paths)
-        say_how_to_go_on(done, len(paths), "properties", out)
+        say_how_to_go_on(done, len(paths), "properties", out, output.certificates)
         return CODE
     verdicts = [record.entries[path.name]["verdict"] for path in paths]
     code = _exit_code(verdicts, [errors[path] for path in paths if path in errors])

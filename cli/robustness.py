@@ -37,7 +37,7 @@ def run(
     from glscert.verifier.run.labels import recheck
 
     output.check()
-    attested = Attested(model, output.attestation)
+    attested = Attested(model, output.attestation, output.certificates)
     if effort.threads is not None:
         set_threads(effort.threads)
     network = load(model, arithmetic=kind)
@@ -62,7 +62,7 @@ def run(
         elif not interrupted:
             _show(record, model, asked.settings)
     if interrupted:
-        say_how_to_go_on(len(record.entries), record.count, "inputs", output.out)
+        say_how_to_go_on(len(record.entries), record.count, "inputs", output.out, output.certificates)
         return CODE
     code = _exit_code(record.summary(), request.min_certified)
     attested.write(record.as_json(), code, request.min_certified)

@@ -43,7 +43,7 @@ def test_labelled_inputs(tmp_path):
         "failedTests": ["data.npz 2:3", "data.npz 4:5"],
     }
     assert own["counts"]["verified"] == 3 and own["question"]["eps"] == 0.05 and own["exitCode"] == 1
-    assert own["arithmetic"] == "real" and own["modelSha256"] == sha256 and own["tool"]["glscert"]
+    assert own["arithmetic"] == "float32" and own["modelSha256"] == sha256 and own["tool"]["glscert"]
     assert not {"seconds", "path"} & set(str(own).replace("'", " ").split())
 
 
@@ -89,6 +89,13 @@ def test_the_subject_is_the_file_as_it_lies_there(tmp_path):
     assert found["predicate"][EXTENSION]["modelSha256"] != found["subject"][0]["digest"]["sha256"]
 
 
+def test_a_certificate_written_beside_it(tmp_path):
+    write(tmp_path)
+    data = inputs(tmp_path, "--certificates", tmp_path / "model.cert", code=1)
+    sha256 = hashlib.sha256((tmp_path / "model.cert").read_bytes()).hexdigest()
+    assert json.loads(data)["predicate"][EXTENSION]["certificate"] == {"digest": {"sha256": sha256}}
+
+
 def test_a_certificates_digest():
     record = {
         "model": {"sha256": "m"}, "versions": {}, "settings": {"arithmetic": "float32"}, "summary": {}, "results": [],
@@ -103,9 +110,9 @@ def test_a_model_that_changes_meanwhile_is_not_attested(tmp_path, monkeypatch):
     write(tmp_path)
     answer = robustness.answer
 
-    def swapped(*arguments):
+    def swapped(*arguments, **options):
         (tmp_path / "model.onnx").write_bytes(b"another")
-        return answer(*arguments)
+        return answer(*arguments, **options)
 
     monkeypatch.setattr(robustness, "answer", swapped)
     arguments = ["--data", tmp_path / "data.npz", "--eps", "0.05", "--attestation", tmp_path / "s.json"]

@@ -166,14 +166,22 @@ def property_questions(
         raise Refused("header, questions", "its properties are no list of file names.")
     asked.update(source=vnnlib.name, count=len(properties))
     questions: dict[int, Question] = {}
+    digests: dict[Path, str] = {}
+    read: dict[Path, Question] = {}  # each file once, however often the certificate names it
+    answered = {key for key, _ in certificate.answers}
     for key, own in enumerate(properties):
+        if key not in answered:
+            continue
         file = vnnlib / own["name"] if vnnlib.is_dir() else vnnlib
         if not file.is_file():
             raise InputError(f"{file} does not exist; the certificate is about {own['name']}.")
-        text = read_bytes(file, MOST_BYTES, "property")
-        if hashlib.sha256(text).hexdigest() == own.get("sha256"):
-            query = read_query(file, network.sizes[INPUT], network.sizes[network.output])
-            questions[key] = stated(query.clauses, query.inputs, query.outputs)
+        if file not in digests:
+            digests[file] = hashlib.sha256(read_bytes(file, MOST_BYTES, "property")).hexdigest()
+        if digests[file] == own.get("sha256"):
+            if file not in read:
+                query = read_query(file, network.sizes[INPUT], network.sizes[network.output])
+                read[file] = stated(query.clauses, query.inputs, query.outputs)
+            questions[key] = read[file]
     return questions
 
 
@@ -199,4 +207,7 @@ def _about(report: "Report") -> str:
         return ""
     eps, low, high = ([float.fromhex(part) for part in questions[name]] for name in ("eps", "low", "high"))
     radius = render.radius(eps if len(eps) > 1 else eps[0])
-    return f"{render.norm(questions['norm'])} eps {radius} in [{min(low):g}, {max(high):g}], "
+    range_ = f"[{min(low):g}, {max(high):g}]"
+    if len({*low}) > 1 or len({*high}) > 1:
+        range_ += f" at the widest, [{max(low):g}, {min(high):g}] at the narrowest"
+    return f"{render.norm(questions['norm'])} eps {radius} in {range_}, "

@@ -39,6 +39,8 @@ def _inputs(entry: Entry, ask: LabelledInputs, data_dir: Path | None, jobs: "Job
     last = (ask.images or "").partition(":")[2]
     if last and int(last) > len(asked.inputs.x):
         raise InputError(f"images = {ask.images} goes beyond the {len(asked.inputs.x)} inputs of {asked.source}.")
+    if not len(asked.x):
+        raise InputError(f"{asked.source} holds no inputs, of which nothing could be missed; give some.")
     say_what_is_asked(asked.task, asked.x)
     if entry.certificate is not None:
         return of_inputs(rechecked.inputs(entry.certificate, asked))

@@ -16,12 +16,14 @@ from typer.testing import CliRunner
 
 from certificates import about, labelled_certificate
 from glscert.cli.main import app
+from glscert.verifier import spec
 from glscert.verifier.check.certificate import decode, encode
 from glscert.verifier.check.checker import Checker
 from glscert.verifier.check.digest import model_digest
 from glscert.verifier.check.replay import evaluate
 from glscert.verifier.check.values import Answer, Certificate, Falsified, Group, Misclassified, Proved, Witness
 from glscert.verifier.data import load_dataset
+from glscert.verifier.spec import read_query
 from onnx_models import make, node
 
 DIGITS = Path(__file__).resolve().parents[2] / "models" / "digits.onnx"
@@ -234,3 +236,23 @@ def test_other_properties_are_refused(folder: Path) -> None:
     assert done.exit_code == 1
     assert json.loads(done.stdout)["answers"][0]["why"] == "there is no such question."
     assert ran(*command[:2])[0] == 2 and ran(*command[:2], "--data", folder / "inputs.npz")[0] == 2
+
+
+def test_a_range_of_each_entry_is_shown_at_its_narrowest(folder: Path) -> None:
+    questions = decode((folder / "proofs.cert").read_bytes()).questions
+    high = [number.hex() for number in (1.0, 1.0, 1.0, 0.25)]
+    rewritten(folder, questions=questions | {"high": high})
+    assert "[0, 0.25] at the narrowest" in " ".join(invoke(*arguments(folder)).stdout.split())
+
+
+def test_a_property_that_is_named_often_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = property_certificate(folder, [Proved((Group(0),))] * 2)
+    found = decode((folder / "property.cert").read_bytes())
+    first, reads = found.questions["properties"][0], list[Path]()
+    questions = {"kind": "vnnlib", "properties": [first] * 500}
+    answers = tuple((key, Proved((Group(0),))) for key in range(400))
+    (folder / "property.cert").write_bytes(
+        encode(Certificate("float32", found.model, questions, "t", answers)),
+    )
+    monkeypatch.setattr(spec, "read_query", lambda file, *of: (reads.append(file), read_query(file, *of))[1])
+    assert invoke(*command).exit_code == 0 and len(reads) == 1

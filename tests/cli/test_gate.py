@@ -29,6 +29,25 @@ def states(found):
     return {each["name"]: each["state"] for each in every if each["state"] != "met"}
 
 
+def test_no_inputs_meet_no_policy(tmp_path):
+    write(tmp_path, POLICY)
+    shape = np.load(tmp_path / "data.npz")["x"].shape[1:]
+    np.savez(tmp_path / "data.npz", x=np.zeros((0, *shape), np.float32), y=np.zeros(0, int))
+    limits = '[[model]]\nfile = "model.onnx"\neps = 0.05\ndata = "data.npz"\nmax_falsified = 0\n'
+    (tmp_path / "policy.toml").write_text(limits)
+    done = invoke(tmp_path / "policy.toml", "--json")
+    assert done.exit_code == 2 and "no inputs" in json.loads(done.stdout)["models"][0]["error"]
+
+
+def test_packed_models_have_to_be_named_too(tmp_path):
+    write(tmp_path, POLICY)
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "packed" / "other.onnx.gz").write_bytes(b"")
+    (tmp_path / "policy.toml").write_text('complete = "packed"\n' + POLICY)
+    done = invoke(tmp_path / "policy.toml", "--json")
+    assert done.exit_code == 1 and "other.onnx.gz" in json.loads(done.stdout)["requirements"][0]["found"]
+
+
 OPEN = '[[model]]\nfile = "open.onnx"\neps = 0.1\ndata = "data.npz"\nimages = "0:2"\ntimeout = 0.3\n'
 
 

@@ -68,12 +68,11 @@ def _affine(boxes: Boxes, step: Affine) -> None:
     size = step.size([np.abs(m) for m in middle]) + radius
     if step.bias is not None and step.bias_size is not None:
         centre, size = centre + step.bias, size + step.bias_size
-    flushed = np.zeros((1, 1))
-    if boxes.arithmetic.unit and step.products:
-        flushed = step.size([np.ones((1, value.shape[1])) for value in lower])
-        if step.tiny < boxes.arithmetic.smallest:  # a weight that may be taken for 0
-            largest = np.max([boxes.size(number).max(1) for number in step.inputs], axis=0)
-            flushed = flushed + step.products * largest[:, None]
+    flushed, folded = np.zeros((1, 1)), boxes.network.folded[step.output]
+    if boxes.arithmetic.unit and step.products:  # weights, folded or not, may be taken for 0
+        lost = sum(boxes.size(number).max(1) for number in folded.sources)
+        flushed = step.size([np.ones((1, value.shape[1])) for value in lower]) + step.products * lost[:, None]
+        boxes.valid &= folded.greatest * boxes.arithmetic.smallest <= 1
     products = step.products + (boxes.network.room.get(step.output, 0) if step.products else 0)
     off = charge(boxes.arithmetic, size, products, centre.shape[1], flushed)
     boxes.charge[step.output] = off

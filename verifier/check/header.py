@@ -1,7 +1,7 @@
 """What a certificate's header says of its questions, read and held against what the checker covers."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -13,6 +13,7 @@ from .refusal import NotCovered, Refused
 from .steps import Array
 
 _PLACE = "header, questions"
+_MOST_CLASSES = 4096  # a clause of one has a row of them all
 
 
 def kind(questions: Mapping[str, Any]) -> str:
@@ -57,24 +58,31 @@ def labelled_questions(
     within = ball(questions, entries)
     if x[:1].size != entries and len(x):
         raise Refused(_PLACE, f"inputs of {x[:1].size} entries; the network takes {entries}.")
-    clauses = _task(questions.get("task"), outputs, network)
-    known = [key for key in keys if key < len(x) and 0 <= labels[key] < len(clauses)]
+    count, of_label = _task(questions.get("task"), outputs, network)
+    known = [key for key in keys if key < len(x) and 0 <= labels[key] < count]
+    clauses = {label: of_label(label) for label in {labels[key] for key in known}}
     by_key = labelled(x[known], [labels[key] for key in known], within, clauses, network.floating)
     return dict(zip(known, by_key, strict=True))
 
 
-def _task(stated: Any, outputs: int, network: Network) -> list[Clauses]:
-    """The clauses of each label."""
+def _task(stated: Any, outputs: int, network: Network) -> tuple[int, Callable[[int], Clauses]]:
+    """How many labels there are, and the clauses of one. Raises NotCovered."""
     entries, task = network.sizes[INPUT], stated.get("task") if isinstance(stated, dict) else None
     one = Fraction(1)
+    if task == "classification" and outputs > _MOST_CLASSES:
+        raise NotCovered(f"{outputs} classes; up to {_MOST_CLASSES} are covered.")
     if task == "classification" and outputs > 1:
-        every = [
-            tuple((Row(((label, one), (other, -one))),) for other in range(outputs) if other != label)
-            for label in range(outputs)
-        ]
-        return [Clauses(rows, entries, outputs) for rows in every]
+
+        def of_label(label: int) -> Clauses:
+            rows = tuple((Row(((label, one), (other, -one))),) for other in range(outputs) if other != label)
+            return Clauses(rows, entries, outputs)
+
+        return outputs, of_label
     if task == "binary" and outputs == 1 and stated.get("behind") is None and network.ending is None:
-        threshold = Fraction(float(_numbers({"threshold": [stated.get("threshold")]}, "threshold", 1)))
+        number = float(_numbers({"threshold": [stated.get("threshold")]}, "threshold", 1))
+        if not math.isfinite(number):
+            raise Refused(_PLACE, f"the threshold is {number}.")
+        threshold = Fraction(number)
         rows = (Row(((0, -one),), threshold), Row(((0, one),), -threshold))
-        return [Clauses(((row,),), entries, outputs) for row in rows]
+        return 2, lambda label: Clauses(((rows[label],),), entries, outputs)
     raise NotCovered(f"the task {str(stated)[:80]} of a network with {outputs} outputs is not covered.")

@@ -41,11 +41,20 @@ def gemm(node: Node, builder: Builder, inputs: Inputs) -> list[Value]:
     if value.shape[1] != len(weights):
         raise node.refuse(f"{list(value.shape)} times {list(weights.shape)}.")
     shape = (value.shape[0], weights.shape[1])
+    alpha, beta = (float(node.get(name, 1.0)) for name in ("alpha", "beta"))
+    if not all(scalar == 0 or abs(scalar) >= np.finfo(builder.floating).tiny for scalar in (alpha, beta)):
+        raise node.refuse(f"alpha {alpha:g} and beta {beta:g}; 0 and normal numbers are covered.")
     bias = None
     if len(inputs) > 2 and inputs[2] is not None:
-        bias = float(node.get("beta", 1.0)) * numbers(node, builder, inputs[2], "C")
+        bias = beta * numbers(node, builder, inputs[2], "C")
         _fits(node, bias, shape)
-    return [builder.dense(value, float(node.get("alpha", 1.0)) * weights, bias, shape)]
+    if alpha == 1:
+        return [builder.dense(value, weights, bias, shape)]
+    found = _scaled(node, builder, builder.dense(value, weights, None, shape), np.full(1, alpha), shape)
+    if bias is None:
+        return [found]
+    flat = np.broadcast_to(bias, shape).reshape(-1)
+    return [builder.entrywise([found], [_spread(found, shape, None)], shape, flat, products=2)]
 
 
 def _fits(node: Node, array: Array, shape: tuple[int, ...]) -> None:
@@ -183,6 +192,8 @@ def batch_normalization(node: Node, builder: Builder, inputs: Inputs) -> list[Va
     epsilon = float(node.get("epsilon", 1e-5))
     if any(part.shape != channels for part in (scale, shift, mean, variance)) or (variance + epsilon < 1e-12).any():
         raise node.refuse("a statistic has another shape, or a variance below 0.")
+    if ((scale != 0) & (np.abs(scale) < np.finfo(builder.floating).tiny)).any():
+        raise node.refuse("a factor that a runtime may flush to 0.")
     factor = scale / np.sqrt(variance + epsilon)
     bias, size = shift - factor * mean, np.abs(shift) + np.abs(factor * mean)
     every = [_by_channel(part, value.shape) for part in (factor, bias, size)]

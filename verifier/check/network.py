@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -16,11 +16,19 @@ from .digest import read_tensor
 from .operators import ENDINGS, apply
 from .refusal import NotCovered
 from .rounding import FLOAT32, FLOAT64, Arithmetic
-from .steps import Conv
+from .steps import Conv, Entrywise
 
 _OPSETS = range(7, 27)
 _FLOATS: dict[int, Any] = {onnx.TensorProto.FLOAT: np.dtype(np.float32), onnx.TensorProto.DOUBLE: np.dtype(np.float64)}
 INPUT = 0  # its tensor's number
+
+
+class Folded(NamedTuple):
+    """What entrywise steps folded into a product make of it: sources, the tensors that its factors meet; greatest, the
+    size that no factor exceeds on the way."""
+
+    sources: frozenset[int]
+    greatest: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +72,18 @@ class Network:
                 behind = 2
             depth[step.output] = behind + (not isinstance(step, Unary | Greatest) and not step.moves)
         return frozenset(found)
+
+    @cached_property
+    def folded(self) -> dict[int, Folded]:
+        """By tensor, of affine steps."""
+        found: dict[int, Folded] = {}
+        for step in self.steps:
+            if isinstance(step, Unary | Greatest):
+                continue
+            before = [found[n] for n in step.inputs if n in found] if isinstance(step, Entrywise) else []
+            greatest = step.greatest * max([1.0, *(each.greatest for each in before)])
+            found[step.output] = Folded(frozenset(step.inputs).union(*(each.sources for each in before)), greatest)
+        return found
 
     @property
     def arithmetic(self) -> Arithmetic:

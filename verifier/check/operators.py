@@ -25,7 +25,7 @@ def _curve(curve: Curve, node: Node, builder: Builder, inputs: Inputs) -> list[V
 def _leaky_relu(node: Node, builder: Builder, inputs: Inputs) -> list[Value]:
     node.only("alpha")
     slope = float(np.float32(node.get("alpha", 0.01)))
-    if not 0 <= slope < 1:
+    if not 0 <= slope < 1 or 0 < slope < np.finfo(builder.floating).tiny:
         raise node.refuse(f"a slope of {slope:g}; from 0 to below 1 is covered.")
     return [builder.unary(variable(node, inputs[0]), Bent(slope))]
 

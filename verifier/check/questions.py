@@ -7,7 +7,7 @@ their boxes. Numbers are exact, or rounded with their error charged.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -110,10 +110,10 @@ class Clauses:
         inputs = np.zeros((len(rows), self.inputs)) if any(row.inputs for row in rows) else None
         for place, row in enumerate(rows):
             for index, factor in row.outputs:
-                outputs[place, index] = _float(factor)
+                outputs[place, index] += _float(factor)
             for index, factor in row.inputs:
                 if inputs is not None:
-                    inputs[place, index] = _float(factor)
+                    inputs[place, index] += _float(factor)
         return Matrix(outputs, inputs, offset.reshape(-1), np.array(clause, np.int64))
 
 
@@ -148,7 +148,11 @@ class Ball(NamedTuple):
 
 
 def labelled(
-    x: Array, labels: Sequence[int], ball: Ball, clauses: Sequence[Clauses], floating: np.dtype
+    x: Array,
+    labels: Sequence[int],
+    ball: Ball,
+    clauses: Sequence[Clauses] | Mapping[int, Clauses],
+    floating: np.dtype,
 ) -> list[Question]:
     """Of inputs x [N, ...] as they are given; clauses: of each label.
 

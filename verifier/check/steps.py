@@ -30,7 +30,7 @@ class Affine(Protocol):
     @property
     def bias_size(self) -> Array | None: ...
     @property
-    def tiny(self) -> float: ...
+    def greatest(self) -> float: ...
     @property
     def moves(self) -> bool:
         """Nothing is computed, neither forward nor back."""
@@ -87,8 +87,8 @@ class Entrywise:
     bias_size: Array | None = None
 
     @cached_property
-    def tiny(self) -> float:
-        return _least([part.factor for part in self.parts if part.factor is not None])
+    def greatest(self) -> float:
+        return _greatest([part.factor for part in self.parts if part.factor is not None], 1.0)
 
     @cached_property
     def moves(self) -> bool:
@@ -136,8 +136,8 @@ class Dense:
         return len(self.weights)
 
     @cached_property
-    def tiny(self) -> float:
-        return _least([self.weights])
+    def greatest(self) -> float:
+        return _greatest([self.weights], 0.0)
 
     @cached_property
     def _size(self) -> Array:
@@ -180,8 +180,8 @@ class Conv:
         return int(self.weights.shape[2])
 
     @cached_property
-    def tiny(self) -> float:
-        return _least([self.weights])
+    def greatest(self) -> float:
+        return _greatest([self.weights], 0.0)
 
     @cached_property
     def _size(self) -> Array:
@@ -241,7 +241,6 @@ class Conv:
         return [padded[self._inside].reshape(count, -1)]
 
 
-def _least(factors: list[Array]) -> float:
-    """The least factor but 0, in size: a runtime may put 0 for one that is too small."""
-    sizes = [np.abs(factor[factor != 0]) for factor in factors]
-    return min((float(size.min()) for size in sizes if size.size), default=math.inf)
+def _greatest(factors: list[Array], least: float) -> float:
+    """The greatest factor, in size."""
+    return max([least, *(float(np.abs(factor).max(initial=0.0)) for factor in factors)])

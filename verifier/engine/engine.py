@@ -10,6 +10,7 @@ from ..arithmetic import Arithmetic, Deployed, deployed
 from ..functions import FUNCTIONS
 from ..graph import Graph
 from .compiled import why_none
+from .folding import Folding, foldings
 from .job import Rows
 from .lowering import Lowering
 from .plan import Array, Op
@@ -135,6 +136,11 @@ class Engine:
         """What the network's own numbers round by."""
         single = self.graph.reading is None or self.graph.reading.dtype == np.float32
         return deployed(self.arithmetic, np.dtype(np.float32 if single else np.float64))
+
+    @cached_property
+    def foldings(self) -> Mapping[int, Folding]:
+        """What a runtime may make one sum of, by the number of the value that an affine step makes."""
+        return foldings(self.steps)
 
     @cached_property
     def limit(self) -> float:

@@ -16,16 +16,18 @@ the product of all weights; where the coefficients that met the lines are known,
 
 In float32 arithmetic (`arithmetic.py`) the network itself rounds, which belongs to e(v), e(a) too:
 
-    γ_m (|W| |a| + |b|),  m = n + _FUSED                 sums in any order, with what runtimes fold into a product
+    γ_m (|W| |a| + |b|),  m = n + _FUSED                 sums in any order
+    γ_k |b|,  γ_k (|a| + |b|)                            b, or a sum of two values, as part of a sum of k terms before
     _CURVE u (L |z| + |f| + 1)                           a smooth f; a ReLU, and what moves entries, rounds nothing
 
-and what underflows may be flushed to zero: a result, and an operand.
+and what underflows may be flushed to zero: a result, an operand, and a weight, folded or not (`folding.py`).
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
 from math import inf
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -108,8 +110,7 @@ class Errors:
 
     def _rounded(self, step: Affine, size: Array) -> Array:
         """What the network itself rounds at a step, where so much is summed [B, n]."""
-        rounded, flushed = network_rounding(self._engine, step)
-        return rounded * size + flushed
+        return network_rounding(self._engine, step).of(size, self.sizes)
 
     def _curved(self, bend: Bend, size: Array, reached: Array) -> Array:
         """The same at a nonlinearity; size: of what goes into it, by how steep it is."""
@@ -226,12 +227,40 @@ def analysed(engine: Engine, anchor: Anchor, pre: Mapping[str, Box], *, sound: b
     return errors
 
 
-def network_rounding(engine: Engine, step: Affine) -> tuple[float, Array]:
-    """What a network's own arithmetic rounds at a step: a part of all that is summed, and [1, n] whatever that is."""
+class NetworkRounding(NamedTuple):
+    """What a network's own arithmetic rounds at a step: a part of all that is summed; fixed [1, n], whatever that is; a
+    part of the entries of values `sources`, all together, where weights underflow."""
+
+    part: float
+    fixed: Array
+    lost: float
+    sources: frozenset[int]
+
+    def of(self, size: Array, sizes: Mapping[int, Array]) -> Array:
+        """For so much that is summed [B, n], and sizes [B, m] of values by number."""
+        return np.asarray(self.part * size + self.fixed + self.beneath(sizes))
+
+    def beneath(self, sizes: Mapping[int, Array]) -> Array | float:
+        """Of weights that underflow [B, 1]."""
+        return sum((self.lost * sizes[number].sum(1, keepdims=True) for number in self.sources), 0.0)
+
+
+def network_rounding(engine: Engine, step: Affine) -> NetworkRounding:
+    """Infinite where a factor may be no number of the network's type."""
     own = engine.deployed
     if step.moves or not own.unit:
-        return 0.0, np.full((1, step.size), own.least)
-    return _SLACK * own.summed(step.products + _FUSED), own.least * (1 + 2 * step.products + step.steepness)
+        return NetworkRounding(0.0, np.full((1, step.size), own.least), 0.0, frozenset())
+    folding = engine.foldings[step.out]
+    together = own.summed(folding.terms + folding.later + _FUSED)
+    part = own.summed(step.products + _FUSED)
+    fixed = own.least * (1 + 2 * folding.terms + step.steepness)
+    if step.mixes or len(step.inputs) > 1:
+        part = together
+    elif step.offset is not None:
+        fixed = fixed + _SLACK * together * abs(step.offset)
+    if folding.greatest * own.least > 1:  # nor is 1 / c, where c may be flushed to zero
+        fixed = np.full((1, step.size), inf)
+    return NetworkRounding(_SLACK * part, fixed, own.least * folding.terms, folding.sources)
 
 
 def summed(step: Affine, sizes: Sequence[Array]) -> Array:

@@ -81,10 +81,10 @@ def _noise(engine: Engine, steps: Sequence[Affine], source: int, output: int) ->
         error = step.spread(*(errors[number] for number in step.inputs))
         if step.offset is not None:
             size[-1] += abs(step.offset)
-        rounded, flushed = network_rounding(engine, step)
-        error = error + rounded * size
-        error[-1] += flushed[0]
-        sizes[step.out], errors[step.out] = size + rounded * size, error
+        own = network_rounding(engine, step)
+        error = error + own.part * size + own.beneath(sizes)
+        error[-1] += own.fixed[0]
+        sizes[step.out], errors[step.out] = size + own.part * size, error
     return {"noise": np.ascontiguousarray(errors[output][:-1].T), "floor": errors[output][-1]}
 
 

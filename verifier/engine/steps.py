@@ -29,7 +29,8 @@ class Bend(NamedTuple):
 
 class Affine:
     """What several steps of the plan add to one value. offset [n] or None. terms: products that an entry, either way,
-    is the sum of at most; products: forwards; moves: entries go elsewhere, or turn their sign, and nothing rounds."""
+    is the sum of at most; products: forwards; mixes: entries are summed, not only factors and values; greatest: the
+    size that no factor exceeds; moves: entries go elsewhere, or turn their sign, and nothing rounds."""
 
     def __init__(self, plan: Plan, ops: Sequence[Op], dtype: np.dtype) -> None:
         self.inputs, self.out = tuple(op.into for op in ops), ops[0].out
@@ -40,6 +41,8 @@ class Affine:
         self.offset = np.sum(offsets, 0).astype(dtype) if offsets else None
         self.terms = sum(each.terms for each in self._maps)
         self.products = sum(each.products for each in self._maps)
+        self.mixes = any(each.products > 1 for each in self._maps)
+        self.greatest = max(each.greatest for each in self._maps)
         self.moves = len(ops) == 1 and self.offset is None and self._maps[0].moves
         self.multiplications = sum(each.multiplications for each in self._maps)
 
@@ -83,6 +86,7 @@ class _Map:
             self._correlate(op, inner, outer, dtype)
             return
         factor = (np.ones(1) if op.factor is None else op.factor).astype(dtype)
+        self.greatest = float(abs(factor).max(initial=0))
         self.moves = bool((abs(factor) == 1).all())
         if op.pairs is None:
             self.terms, self._factor = 1, factor
@@ -95,6 +99,7 @@ class _Map:
 
     def _correlate(self, op: Op, inner: Shape, outer: Shape, dtype: np.dtype) -> None:
         self.products = _terms(op.forth)
+        self.greatest = max((float(abs(each.weight).max(initial=0)) for each in op.forth), default=0.0)
         self.terms = max(self.products, _terms(op.back))
         self.multiplications = _terms(op.forth) * prod(outer)
         for weight, tap in [(each.weight.astype(dtype), each.tap) for each in op.forth if len(op.forth) == 1]:

@@ -41,7 +41,8 @@ def listing(policy: Policy) -> tuple[Requirement, ...]:
     named = {entry.file.resolve() for entry in policy.entries}
     found = []
     for folder in policy.complete:
-        missing = sorted(path.name for path in folder.glob("*.onnx") if path.resolve() not in named)
+        models = [path for ending in ("*.onnx", "*.onnx.gz") for path in folder.glob(ending)]
+        missing = sorted(path.name for path in models if path.resolve() not in named)
         said = f"not in the policy: {listed(missing)}" if missing else "all named"
         found.append(Requirement("complete", f"every .onnx in {folder}", said, MISSED if missing else MET))
     if policy.beside:

@@ -15,7 +15,7 @@ from .spread import unbatched
 
 
 def gemm(builder: Builder, node: OnnxNode) -> None:
-    """alpha x' W' + beta c: the scalars and the transposition go into the weights."""
+    """alpha x' W' + beta c: the transposition goes into the weights. What alpha scales is summed before, or folded."""
     if builder.const(node.inputs[0]) is not None:
         raise refusal(
             node,
@@ -33,17 +33,20 @@ def gemm(builder: Builder, node: OnnxNode) -> None:
         )
     weight = matrix if node.attrs.get("transB", 0) else matrix.T
     alpha, beta = (np.float64(node.number(key, 1)) for key in ("alpha", "beta"))
-    weight = np.ascontiguousarray(weight if alpha == 1 else alpha * weight)
-    if builder.dtype != np.float32 and not alpha == beta == 1:  # of float32 the products are exact
+    least = float(np.finfo(builder.dtype).tiny)
+    if any(0 < abs(scalar) < least for scalar in (alpha, beta)):
+        raise refusal(node, f"has alpha {alpha:g} and beta {beta:g}; supported: normal numbers", "Check the export")
+    if builder.dtype != np.float32 and beta != 1:  # of float32 the product is exact
         builder.rounds(ROUNDED + max(map(builder.off, node.inputs)))
-    if several:
-        _many_rows(builder, node, value, weight, beta)
+    weights = [builder.param(node, node.inputs[1], np.ascontiguousarray(weight))]
+    bias = constant(builder, node, 2) if len(node.inputs) > 2 and node.inputs[2] and beta != 0 else None
+    bias = bias if bias is None or beta == 1 else beta * bias
+    if several or alpha != 1:
+        _apart(builder, node, value, weight.shape, weights, float(alpha), bias)
         return
-    params = [builder.param(node, node.inputs[1], weight)]
-    if len(node.inputs) > 2 and node.inputs[2] and beta != 0:
-        bias = _row(node, constant(builder, node, 2), weight.shape[0])
-        params.append(builder.param(node, node.inputs[2], bias if beta == 1 else beta * bias))
-    _linear(builder, node, value.name, params, (1, weight.shape[0]))
+    if bias is not None:
+        weights.append(builder.param(node, node.inputs[2], _row(node, bias, weight.shape[0])))
+    _linear(builder, node, value.name, weights, (1, weight.shape[0]))
 
 
 def matmul(builder: Builder, node: OnnxNode) -> None:
@@ -138,14 +141,18 @@ def batch_normalization(builder: Builder, node: OnnxNode) -> None:
             "channel of [batch,C,…]",
             "Export the network again",
         )
-    spread = variance + node.number("epsilon", 1e-5)
-    if not (spread > 0).all():
-        raise refusal(node, "has a variance that is not positive", "Export a sound checkpoint")
+    spread, least = variance + node.number("epsilon", 1e-5), float(np.finfo(builder.dtype).tiny)
+    if not (spread >= least).all():
+        raise refusal(node, "has a variance that is not positive, or may be flushed to 0", "Export a sound checkpoint")
     builder.rounds(4 * ROUNDED + sum(map(builder.off, node.inputs[1:])))
     name = builder.reshape(node, value.name, value.dims[1:])
     shape = (len(scale),) + (1,) * (len(value.dims) - 2)
     name = shifted(builder, node, name, -mean.reshape(shape))
-    name = scaled(builder, node, name, (scale / np.sqrt(spread)).reshape(shape))
+    if ((scale != 0) & (abs(scale) < least)).any():  # may be flushed to 0 before it is divided
+        name = scaled(builder, node, name, (1 / np.sqrt(spread)).reshape(shape))
+        name = scaled(builder, node, name, scale.reshape(shape))
+    else:
+        name = scaled(builder, node, name, (scale / np.sqrt(spread)).reshape(shape))
     builder.bind(node, shifted(builder, node, name, shift.reshape(shape)), value.dims)
 
 
@@ -170,17 +177,31 @@ def _many(builder: Builder, node: OnnxNode, value: Value, weight: np.ndarray, ro
     builder.bind(node, name, (*value.dims[:-1], out) if rows else (*value.dims[:-2], out, value.dims[-1]))
 
 
-def _many_rows(builder: Builder, node: OnnxNode, value: Value, weight: np.ndarray, beta: np.generic) -> None:
-    """Gemm of several rows: the product, then the bias on each."""
-    if value.dims[1] != weight.shape[1]:
-        raise refusal(node, f"multiplies {list(value.dims)} by {list(weight.T.shape)}", "Export the network again")
-    name = builder.emit(node, "MatMul", [value.name], [builder.param(node, node.inputs[1], weight)])
-    dims = (value.dims[0], weight.shape[0])
-    if len(node.inputs) > 2 and node.inputs[2] and beta != 0:
-        bias = constant(builder, node, 2)
+def _apart(
+    builder: Builder,
+    node: OnnxNode,
+    value: Value,
+    matrix: Shape,
+    weights: list[str],
+    alpha: float,
+    bias: np.ndarray | None,
+) -> None:
+    """Gemm of several rows, or with an alpha: the product, then what scales it, then the bias on each row."""
+    outputs, inputs = matrix
+    dims = (1, outputs) if size(value.dims) == inputs else (value.dims[0], outputs)
+    if size(value.dims) != dims[0] * inputs:
+        raise refusal(node, f"multiplies {list(value.dims)} by {[inputs, outputs]}", "Export the network again")
+    if dims[0] == 1:
+        flat = builder.reshape(node, value.name, (inputs,))
+        name = builder.emit(node, "Gemm", [flat], weights)
+    else:
+        name = builder.emit(node, "MatMul", [value.name], weights)
+    if alpha != 1:
+        name = scaled(builder, node, name, alpha)
+    if bias is not None:
         if broadcast(node, bias.shape, dims) != dims:
             raise refusal(node, f"has a bias {list(bias.shape)} for {list(dims)}", "Export the network again")
-        shift = builder.param(node, node.inputs[2], bias if beta == 1 else beta * bias)
+        shift = builder.param(node, node.inputs[2], _row(node, bias, outputs) if dims[0] == 1 else bias)
         name = builder.emit(node, "Add", [name], [shift])
     builder.bind(node, name, dims)
 

@@ -5,11 +5,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from glscert.verifier.check.checker import Checker
+from glscert.verifier.check.header import labelled_questions
 from glscert.verifier.check.questions import Ball, Clauses, Row, labelled, stated
+from glscert.verifier.check.refusal import Refused
 from glscert.verifier.search.boxes import attack_box, proof_box
 from glscert.verifier.search.clauses import grouped
 from glscert.verifier.spec import Clause
 from glscert.verifier.spec import Row as StatedRow
+from onnx_models import make, node
 
 ONE = Fraction(1)
 
@@ -65,3 +69,18 @@ def test_a_clause_without_rows_is_never_closed() -> None:
     clause = Clause(np.zeros(1), np.ones(1), (np.zeros(1), np.ones(1)), ())
     (own,) = stated([clause], 1, 1).groups
     assert own.clauses.rows == ((),) and len(own.clauses.candidates.clause) == 0
+
+
+def test_factors_of_one_output_add_up() -> None:
+    matrix = Clauses(((Row(((0, ONE), (0, -2 * ONE)), ONE, ((1, ONE), (1, ONE))),),), 2, 1).candidates
+    assert matrix.outputs.tolist() == [[-1.0]] and matrix.inputs is not None and matrix.inputs.tolist() == [[0.0, 2.0]]
+
+
+@pytest.mark.parametrize("threshold", ("inf", "-inf"))
+def test_an_infinite_threshold_is_refused(threshold: str) -> None:
+    network = Checker(make([node("Relu", "x", "y")], ("b", 1), {})).network
+    one = [(1.0).hex()]
+    questions = {"kind": "labelled", "norm": "linf", "eps": one, "low": [(0.0).hex()], "high": one}
+    task = {"task": "binary", "threshold": threshold}
+    with pytest.raises(Refused, match="the threshold is"):
+        labelled_questions(questions | {"task": task}, network, np.zeros((1, 1)), [0], [0])

@@ -45,10 +45,11 @@ def joined(count: int) -> onnx.ModelProto:
 
 
 def scaled(count: int) -> onnx.ModelProto:
-    """One matrix, in as many multiples."""
+    """One bias, in as many multiples."""
     nodes = [node("Relu", "x", "t0")]
-    nodes += [node("Gemm", f"t{i} w", f"t{i + 1}", alpha=2.0 + i) for i in range(count)]
-    return make([*nodes, node("Relu", f"t{count}", "y")], ("b", 1024), {"w": np.eye(1024, dtype=np.float32)})
+    nodes += [node("Gemm", f"t{i} w c", f"t{i + 1}", beta=2.0 + i) for i in range(count)]
+    consts = {"w": np.ones((1, 1), np.float32), "c": np.ones((2**20, 1), np.float32)}
+    return make([*nodes, node("Relu", f"t{count}", "y")], (2**20, 1), consts)
 
 
 MUCH: dict[str, Callable[[], onnx.ModelProto]] = {
@@ -65,7 +66,7 @@ MUCH: dict[str, Callable[[], onnx.ModelProto]] = {
     ),
     "a border": lambda: border(2**26),
     "constants beside": lambda: joined(20),
-    "multiples of a matrix": lambda: scaled(80),
+    "multiples of a bias": lambda: scaled(80),
     "a choice": lambda: make(
         [node("Where", "c x z", "y")], ("b", 1, 1), {"c": np.ones((1, 8192, 8192), bool), "z": np.float32(1)}
     ),

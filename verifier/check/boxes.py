@@ -16,6 +16,8 @@ from .network import INPUT, Network
 from .rounding import OUTWARD, TINY, UNIT, Arithmetic, charge
 from .steps import Affine, Array
 
+_GREATEST = 3.99  # a factor times the smallest normal number, of the greatest that is finite
+
 
 @dataclass(eq=False)
 class Boxes:
@@ -72,7 +74,7 @@ def _affine(boxes: Boxes, step: Affine) -> None:
     if boxes.arithmetic.unit and step.products:  # weights, folded or not, may be taken for 0
         lost = sum(boxes.size(number).max(1) for number in folded.sources)
         flushed = step.size([np.ones((1, value.shape[1])) for value in lower]) + step.products * lost[:, None]
-        boxes.valid &= folded.greatest * boxes.arithmetic.smallest <= 1
+        boxes.valid &= folded.greatest * boxes.arithmetic.smallest <= _GREATEST
     products = step.products + (boxes.network.room.get(step.output, 0) if step.products else 0)
     off = charge(boxes.arithmetic, size, products, centre.shape[1], flushed)
     boxes.charge[step.output] = off

@@ -45,6 +45,7 @@ _ROOM = 12  # operations on a value beside the sums
 _BALL = 4  # a dual norm costs a few times what a radius does
 _BENT = 32  # operations on an entry of a zonotope, at a nonlinearity
 _FUSED = 8  # a bias, a fused multiply-add, constants that a runtime folds into the product before
+_GREATEST = 3.99  # a factor times the smallest normal number, of the greatest that is finite
 _CURVE = 32  # roundings of a smooth function: onnxruntime's are off by up to 5 (benchmarks/curve_errors.py)
 _UNBOUNDED = np.errstate(over="ignore", invalid="ignore")  # what is no number proves nothing
 
@@ -258,7 +259,7 @@ def network_rounding(engine: Engine, step: Affine) -> NetworkRounding:
         part = together
     elif step.offset is not None:
         fixed = fixed + _SLACK * together * abs(step.offset)
-    if folding.greatest * own.least > 1:  # nor is 1 / c, where c may be flushed to zero
+    if folding.greatest * own.least > _GREATEST:
         fixed = np.full((1, step.size), inf)
     return NetworkRounding(_SLACK * part, fixed, own.least * folding.terms, folding.sources)
 

@@ -55,6 +55,8 @@ def div(builder: Builder, node: OnnxNode) -> None:
         )
     if not divisor.all():
         raise refusal(node, "divides by a constant with a zero in it", "Export a network whose divisors are not 0")
+    if (abs(divisor) < np.finfo(builder.dtype).tiny).any():
+        raise refusal(node, "divides by what may be flushed to 0", "Export a network whose divisors are normal numbers")
     with_constant(builder, node, builder.value(a), b)
 
 

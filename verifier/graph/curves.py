@@ -31,7 +31,7 @@ def selu(builder: Builder, node: OnnxNode) -> None:
 
 def celu(builder: Builder, node: OnnxNode) -> None:
     value, alpha = builder.value(node.inputs[0]), node.number("alpha", 1)
-    if not alpha > 0:
+    if not alpha >= np.finfo(builder.dtype).tiny:
         raise refusal(node, f"has {alpha:g} for its alpha; supported: above 0", "Check the export")
     curve = builder.emit(node, "Elu", [divided(builder, node, value.name, alpha)])
     builder.bind(node, scaled(builder, node, curve, alpha), value.dims)

@@ -16,7 +16,7 @@ from .builder import Step
 from .chains import chain_of
 from .curves import Bent, Greatest, Lines, Unary
 from .network import INPUT, Network
-from .rounding import OUTWARD, TINY, UNIT, own_gamma
+from .rounding import TINY, UNIT, own_gamma
 from .steps import Array
 
 MOST_INPUTS = 16
@@ -31,7 +31,8 @@ class Forms(NamedTuple):
     @property
     def reach(self) -> Array:
         """How far a value may be from the centre [B, k]."""
-        return (np.abs(self.terms[:, 1:]).sum(1) + self.rest) * OUTWARD + TINY
+        total = np.abs(self.terms[:, 1:]).sum(1) + self.rest
+        return total * (1 + own_gamma(self.terms.shape[1])) + TINY
 
 
 def suits(network: Network) -> bool:
@@ -63,18 +64,18 @@ def passed(forms: Forms, boxes: Boxes, step: Step, lines: Lines | None) -> Forms
         after = terms * lines.high_slope[:, None]
         after[:, 0] += half
         off = bend_off(boxes, step, boxes.size(step.output)) + 16 * UNIT * (size + lines.high)
-        return Forms(after, (forms.rest * lines.high_slope + half + off) * OUTWARD + TINY)
+        return Forms(after, (forms.rest * lines.high_slope + half + off) * (1 + 8 * UNIT) + TINY)
     count = terms.shape[:2]
     (entries,) = {boxes.network.sizes[number] for number in step.inputs}
     products = own_gamma(step.products + entries + boxes.network.sizes[step.output])
     after = step.forward([terms.reshape(-1, entries)]).reshape(*count, -1)
-    rest = step.size([(forms.rest + products * size) * OUTWARD])
+    rest = step.size([forms.rest + 2 * products * (size + forms.rest)])
     if step.bias is not None:
         after[:, 0] += step.bias
         rest = rest + products * np.abs(step.bias)
     if step.output in boxes.charge:
         rest = rest + boxes.charge[step.output]
-    return Forms(after, (rest + 8 * UNIT * np.abs(after[:, 0])) * OUTWARD + TINY)
+    return Forms(after, (rest + 8 * UNIT * np.abs(after[:, 0])) * (1 + 2 * products) + TINY)
 
 
 def tighten(forms: Forms, boxes: Boxes, tensor: int) -> None:

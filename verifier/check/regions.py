@@ -4,14 +4,14 @@ Rule 0: intervals. Rule 1: rows are substituted back to the input. Rule 2: so ar
 intervals leave them undecided.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import forms
 from .boxes import Boxes, region_boxes, step_box
-from .chains import Chain, Ends, carry_chain, chain_ends, chain_of, entry_bounds
+from .chains import Carrier, chain_of
 from .curves import Greatest, Unary
 from .network import INPUT, Network
 from .questions import Asked, Matrix
@@ -37,13 +37,13 @@ def pieces(count: int, size: int) -> Iterator[slice]:
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """B regions and their boxes by a rule; relaxation: by default slopes, empty under rule 0; ends: the same of a
-    network that is a chain, else empty."""
+    """B regions and their boxes by a rule; relaxation: by default slopes, empty under rule 0; carrier: the same of a
+    network that is a chain."""
 
     boxes: Boxes
     rule: int
     relaxation: Relaxation
-    ends: Mapping[int, Ends]
+    carrier: Carrier | None = None
 
     @property
     def network(self) -> Network:
@@ -58,27 +58,25 @@ def make_regions(network: Network, arithmetic: Arithmetic, lower: Array, upper: 
     """Of boxes [B, n] of the input."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         boxes = region_boxes(network, arithmetic, lower, upper)
-        relaxation, ends = Relaxation({}, {}), dict[int, Ends]()
-        chain = chain_of(network) if rule > 0 else None
+        relaxation, chain = Relaxation({}, {}), chain_of(network) if rule > 0 else None
+        carrier = None if chain is None else Carrier(chain, boxes)
         form = forms.first_forms(boxes) if rule == 2 and forms.suits(network) else None
         for place, step in enumerate(network.steps):
             if rule > 0 and isinstance(step, Unary | Greatest):
                 if form is not None:
                     forms.tighten(form, boxes, step.input)
                 if rule == 2 and place not in network.exact_boxes:
-                    _refine(boxes, relaxation, place, chain, ends)
+                    _refine(boxes, relaxation, place, carrier)
                 own = default_relaxation(boxes, [place])
                 relaxation = Relaxation({**relaxation.lines, **own.lines}, {**relaxation.greatest, **own.greatest})
-                if chain is not None:
-                    ends[place] = chain_ends(chain, boxes, place, own.lines[place])
+                if carrier is not None:
+                    carrier.add(place, own.lines[place])
             step_box(boxes, step)
             form = None if form is None else forms.passed(form, boxes, step, relaxation.lines.get(place))
-    return Regions(boxes, rule, relaxation, ends)
+    return Regions(boxes, rule, relaxation, carrier)
 
 
-def _refine(
-    boxes: Boxes, relaxation: Relaxation, place: int, chain: Chain | None, ends: Mapping[int, Ends]
-) -> None:
+def _refine(boxes: Boxes, relaxation: Relaxation, place: int, carrier: Carrier | None) -> None:
     """The box of what a step reads, by substitution, for entries that are undecided."""
     step = boxes.network.steps[place]
     if not isinstance(step, Unary | Greatest):
@@ -87,8 +85,8 @@ def _refine(
     owners, entries = np.nonzero(_undecided(step, lower, upper) & boxes.valid[:, None])
     for piece in pieces(len(owners), at_once(boxes.network, 2)):
         owner, entry = owners[piece], entries[piece]
-        if chain is not None:
-            found = entry_bounds(chain, boxes, ends, place, owner, entry)
+        if carrier is not None:
+            found = carrier.entries(place, owner, entry)
         else:
             found = _entry_bounds(boxes, relaxation, step.input, owner, entry)
         low, high = np.maximum(lower[owner, entry], found[0]), np.minimum(upper[owner, entry], found[1])
@@ -145,13 +143,13 @@ def _far(
     regions: Regions, rows: dict[int, Array], offset: Array, owner: Array | None, relaxation: Relaxation
 ) -> Form:
     """Rows back to the input."""
-    network, chain = regions.network, chain_of(regions.network)
-    if chain is None or owner is not None or relaxation is not regions.relaxation or len(rows) > 1:
+    carrier = regions.carrier
+    if carrier is None or owner is not None or relaxation is not regions.relaxation or len(rows) > 1:
         return carry(regions.boxes, rows, offset, owner, relaxation)
-    shape, flat = offset.shape, rows[network.output].reshape(offset.size, -1)
+    shape, flat = offset.shape, rows[regions.network.output].reshape(offset.size, -1)
     owners = np.repeat(np.arange(shape[0]), shape[1])
     with np.errstate(over="ignore", invalid="ignore"):
-        found = carry_chain(chain, regions.boxes, regions.ends, len(network.steps) - 1, flat, offset.reshape(-1), owners)
+        found = carrier.carry(flat, offset.reshape(-1), owners)
     return Form(found.rows.reshape(*shape, -1), found.offset.reshape(shape), found.slack.reshape(shape))
 
 

@@ -58,7 +58,7 @@ def chain_of(network: Network) -> Chain | None:
         if step is not None and (inputs_of(step) != (before,) or isinstance(step, Greatest)):
             return None
         if step is None or isinstance(step, Unary):
-            if sum(not _passes(own) for own in affine) > 1:
+            if sum(not passes(own) for own in affine) > 1:
                 return None
             pieces[place] = _piece(network, affine, before, last)
             affine, last = [], place
@@ -75,7 +75,7 @@ def _piece(network: Network, affine: Sequence[Affine], tensor: int, before: int)
         charged[-1].append(step.output)
         if step.bias is not None:
             bias[-1] = bias[-1] + step.bias
-        if not _passes(step):
+        if not passes(step):
             (rows,) = step.back(rows)
             bias.append(np.zeros(rows.shape[1]))
             charged.append([])
@@ -83,7 +83,7 @@ def _piece(network: Network, affine: Sequence[Affine], tensor: int, before: int)
     return _Piece(rows, bias[0], tuple(charged[0]), *second, before)
 
 
-def _passes(step: Affine) -> bool:
+def passes(step: Affine) -> bool:
     """Rows over its output are the same rows over its input."""
     if not isinstance(step, Entrywise) or len(step.parts) != 1:
         return False

@@ -7,13 +7,14 @@ and Effective Robustness Certification, 2018, with one symbol for all new errors
 that are substituted back, where few Relus are undecided.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from .boxes import Boxes, bend_off
 from .builder import Step
-from .chains import chain_of
+from .chains import chain_of, passes
 from .curves import Bent, Greatest, Lines, Unary
 from .network import INPUT, Network
 from .rounding import TINY, UNIT, own_gamma
@@ -22,13 +23,14 @@ from .steps import Array
 MOST_INPUTS = 16
 
 
-class Forms(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Forms:
     """Of one tensor in B regions: terms [B, 1 + n, k], the centre first, rest [B, k]."""
 
     terms: Array
     rest: Array
 
-    @property
+    @cached_property
     def reach(self) -> Array:
         """How far a value may be from the centre [B, k]."""
         total = np.abs(self.terms[:, 1:]).sum(1) + self.rest
@@ -54,28 +56,32 @@ def first_forms(boxes: Boxes) -> Forms:
 
 def passed(forms: Forms, boxes: Boxes, step: Step, lines: Lines | None) -> Forms:
     """Of a step's output, when its box is known; lines: of a nonlinear one, over the box of what it reads."""
-    terms, size = forms.terms, np.abs(forms.terms[:, 0]) + forms.reach
     if isinstance(step, Greatest):
         raise TypeError(f"{step} has no forms.")
     if isinstance(step, Unary):
         if lines is None:
             raise TypeError(f"{step} without lines.")
-        half = lines.high / 2
-        after = terms * lines.high_slope[:, None]
-        after[:, 0] += half
-        off = bend_off(boxes, step, boxes.size(step.output)) + 16 * UNIT * (size + lines.high)
-        return Forms(after, (forms.rest * lines.high_slope + half + off) * (1 + 8 * UNIT) + TINY)
-    count = terms.shape[:2]
-    (entries,) = {boxes.network.sizes[number] for number in step.inputs}
-    products = own_gamma(step.products + entries + boxes.network.sizes[step.output])
-    after = step.forward([terms.reshape(-1, entries)]).reshape(*count, -1)
-    rest = step.size([forms.rest + 2 * products * (size + forms.rest)])
+        return _bent(forms, boxes, step, lines)
+    charge, terms, entries = boxes.charge.get(step.output, 0.0), forms.terms, forms.terms.shape[2]
+    if passes(step):
+        after, rest, share = terms.copy(), forms.rest, 4 * UNIT
+    else:
+        share = own_gamma(step.products + entries + boxes.network.sizes[step.output])
+        after = step.forward([terms.reshape(-1, entries)]).reshape(*terms.shape[:2], -1)
+        size = np.abs(terms[:, 0]) + forms.reach
+        rest = step.size([forms.rest + 2 * share * (size + forms.rest)])
     if step.bias is not None:
         after[:, 0] += step.bias
-        rest = rest + products * np.abs(step.bias)
-    if step.output in boxes.charge:
-        rest = rest + boxes.charge[step.output]
-    return Forms(after, (rest + 8 * UNIT * np.abs(after[:, 0])) * (1 + 2 * products) + TINY)
+        rest = rest + share * np.abs(step.bias)
+    return Forms(after, (rest + charge + 8 * UNIT * np.abs(after[:, 0])) * (1 + 2 * share) + TINY)
+
+
+def _bent(forms: Forms, boxes: Boxes, step: Unary, lines: Lines) -> Forms:
+    half, size = lines.high / 2, np.abs(forms.terms[:, 0]) + forms.reach
+    after = forms.terms * lines.high_slope[:, None]
+    after[:, 0] += half
+    off = bend_off(boxes, step, boxes.size(step.output)) + 16 * UNIT * (size + lines.high)
+    return Forms(after, (forms.rest * lines.high_slope + half + off) * (1 + 8 * UNIT) + TINY)
 
 
 def tighten(forms: Forms, boxes: Boxes, tensor: int) -> None:

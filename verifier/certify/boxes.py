@@ -91,7 +91,8 @@ class _Mended:
 
     def _halved(self, own: _Own, found: Judged) -> list[Part] | None:
         lower, upper = found.lower, found.upper
-        entry = int(np.argmax((upper - lower) / np.maximum(self._group.upper - self._group.lower, 1e-300)))
+        width = (upper - lower) / np.maximum(self._group.upper - self._group.lower, 1e-300)
+        entry = int(np.argmax(width if found.steep is None else np.nan_to_num(found.steep)))
         point = _middle(lower, upper, entry)
         if own.deeper == _DEEPER or not lower[entry] < point < upper[entry]:
             return None

@@ -31,6 +31,13 @@ class Bounded:
         """The best bound of each clause [B, C]."""
         return best_of(self.bounds, self.clause, clauses)
 
+    def steep(self, box: int) -> Array | None:
+        """By how much the best row's line moves along each input of a box [n]; None under rule 0."""
+        if self.form is None:
+            return None
+        slopes = self.form.rows[box, int(np.argmax(self.bounds[box]))]
+        return np.asarray(np.abs(slopes) * (self.upper[box] - self.lower[box]))
+
 
 def best_of(bounds: Array, clause: Array, clauses: Sequence[int]) -> Array:
     """bounds [B, M] of rows as those of clauses [B, C]."""

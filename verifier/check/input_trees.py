@@ -50,8 +50,9 @@ class InputTree:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A node on its box. open: the clauses that it leaves; wrong: what it does not do that it is for, else ""; ends:
-    how many of a cut's are shown, of them which; lower, upper [n]: what these leave of the box."""
+    """A node on its box. open: the clauses that it leaves; lower, upper [n]: the box, or what a cut leaves of it;
+    wrong: what the node does not do that it is for, else ""; shown: which of a cut's ends are; steep [n]: of a leaf
+    that is open by how much its best row moves along each input, for writers."""
 
     part: Part
     open: tuple[int, ...]
@@ -59,6 +60,7 @@ class Judged:
     upper: Array
     wrong: str = ""
     shown: tuple[bool, ...] = ()
+    steep: Array | None = None
 
 
 def check_input_tree(asked: InputTree, lower: Array, upper: Array) -> None:
@@ -112,7 +114,7 @@ def judged(asked: InputTree, parts: Sequence[Part], nodes: Sequence[Node]) -> li
             if left and isinstance(nodes[place], Leaf):
                 worst = min(best[row, number[c]] for c in left)
                 why = f"the leaf leaves clause {left[0]} open: the bound {worst:.3g} is not above 0."
-                found[place] = replace(found[place], wrong=why)
+                found[place] = replace(found[place], wrong=why, steep=boxes.steep(row))
         _cut(asked, found, nodes, plain, boxes)
     for place, node in enumerate(nodes):
         if isinstance(node, InputSplit) and found[place].open and not found[place].wrong:

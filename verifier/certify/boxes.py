@@ -1,5 +1,5 @@
-"""A search's tree of boxes of inputs as the checker accepts it: ends of cuts that it does not follow are left out, boxes
-that it does not close are halved a few times more."""
+"""A search's tree of boxes of inputs as the checker accepts it: ends of cuts that it does not follow are left out,
+boxes that it does not close are halved a few times more."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -45,9 +45,7 @@ def best_of(bounds: Array, clause: Array, clauses: Sequence[int]) -> Array:
     return np.stack([np.concatenate([none, bounds[:, clause == c]], 1).max(1) for c in clauses], 1)
 
 
-def bounded(
-    network: Network, arithmetic: Arithmetic, lower: Array, upper: Array, rule: int, rows: Matrix
-) -> Bounded:
+def bounded(network: Network, arithmetic: Arithmetic, lower: Array, upper: Array, rule: int, rows: Matrix) -> Bounded:
     """By the default leaf."""
     regions = make_regions(network, arithmetic, lower, upper, rule)
     bounds, lines = list[Array](), list[Form]()

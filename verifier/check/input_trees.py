@@ -152,9 +152,7 @@ def _outside(part: Part, entry: int, point: float) -> str:
     return ""
 
 
-def _cut(
-    asked: InputTree, found: list[Judged], nodes: Sequence[Node], plain: Sequence[int], boxes: Bounded
-) -> None:
+def _cut(asked: InputTree, found: list[Judged], nodes: Sequence[Node], plain: Sequence[int], boxes: Bounded) -> None:
     """What cuts leave of their boxes, at these places of `found`, each a row of `boxes`."""
     rows, places, ends = [], [], []
     for row, place in enumerate(plain):

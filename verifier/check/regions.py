@@ -94,9 +94,7 @@ def _refine(boxes: Boxes, relaxation: Relaxation, place: int, carrier: Carrier |
     boxes.put(step.input, lower, upper)
 
 
-def _entry_bounds(
-    boxes: Boxes, relaxation: Relaxation, tensor: int, owner: Array, entry: Array
-) -> tuple[Array, Array]:
+def _entry_bounds(boxes: Boxes, relaxation: Relaxation, tensor: int, owner: Array, entry: Array) -> tuple[Array, Array]:
     """Of single entries [U] of a tensor."""
     rows = np.zeros((len(owner), 2, boxes.network.sizes[tensor]))
     rows[np.arange(len(owner)), 0, entry] = 1
@@ -139,9 +137,7 @@ def bound_rows(
     return np.where(valid[:, None], bounds, -np.inf), form
 
 
-def _far(
-    regions: Regions, rows: dict[int, Array], offset: Array, owner: Array | None, relaxation: Relaxation
-) -> Form:
+def _far(regions: Regions, rows: dict[int, Array], offset: Array, owner: Array | None, relaxation: Relaxation) -> Form:
     """Rows back to the input."""
     carrier = regions.carrier
     if carrier is None or owner is not None or relaxation is not regions.relaxation or len(rows) > 1:

@@ -122,7 +122,7 @@ def test_trees_of_boxes_are_mended():
     """An end of a cut that no line shows is left out, a leaf that closes too early is halved; the rest stays."""
     checker, group = ordered()
     region = checker.region(group, 2)
-    given = Tree((0,), (Narrow(((1, 1, 0.51), (1, 0, 0.3), (0, 1, 0.77))), Halve(0, 0.4), Closed(), Closed()))
+    given = Tree((0,), (Narrow(((1, 1, 0.51), (0, 0, 0.9), (0, 1, 0.77))), Halve(0, 0.4), Closed(), Closed()))
     found = input_tree(region, given, (0,))
     assert found is not None and found.nodes[0] == Cut(((1, 1, 0.51), (0, 1, 0.77))) and len(found.nodes) == 4
     region.check(found)

@@ -32,11 +32,12 @@ class Bounded:
         return best_of(self.bounds, self.clause, clauses)
 
     def steep(self, box: int) -> Array | None:
-        """By how much the best row's line moves along each input of a box [n]; None under rule 0."""
+        """By how much the best row's line moves along each input of a box [n], or might, where it is flat; None under
+        rule 0."""
         if self.form is None:
             return None
-        slopes = self.form.rows[box, int(np.argmax(self.bounds[box]))]
-        return np.asarray(np.abs(slopes) * (self.upper[box] - self.lower[box]))
+        slopes = np.abs(self.form.rows[box, int(np.argmax(self.bounds[box]))])
+        return np.asarray((slopes + 0.05 * slopes.max()) * (self.upper[box] - self.lower[box]))
 
 
 def best_of(bounds: Array, clause: Array, clauses: Sequence[int]) -> Array:

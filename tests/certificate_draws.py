@@ -46,8 +46,8 @@ def nodes(rng: np.random.Generator, depth: int, splits: int = 0, inputs: bool = 
     if depth == 0 or rng.random() < 0.3:
         return [leaf(rng, splits)]
     if inputs and rng.random() < 0.3:
-        places = {(number(rng) // 4, int(rng.integers(2))) for _ in range(3)}
-        cut = Cut(tuple((entry, side, float(rng.normal())) for entry, side in sorted(places)))
+        places = [(number(rng) // 4, int(rng.integers(2))) for _ in range(3)]
+        cut = Cut(tuple((entry, side, float(rng.normal())) for entry, side in places))
         return [cut, *nodes(rng, depth - 1, 0, True)]
     if inputs:
         first: Node = InputSplit(number(rng), float(rng.normal()), bool(rng.random() < 0.5))

@@ -48,6 +48,15 @@ def question(seed: int, room: float = 0.15) -> tuple[Checker, Asked, float]:
     return checker, group_of(lower, upper, (Row(((0, ONE), (1, -ONE)), Fraction(offset)),)), offset
 
 
+def ordered() -> tuple[Checker, Asked]:
+    """Over [0, 1] x [0, 1]: x_1 > 1/2, or x_0 - x_1 > 1/4, or 2 x_0 + 2 x_1 < 13/5."""
+    weights = np.array([[0.0, 1.0, -2.0], [1.0, -1.0, -2.0]], np.float32)
+    offsets = Fraction(-1, 2), Fraction(-1, 4), Fraction(13, 5)
+    rows = tuple(Row(((place, ONE),), offset) for place, offset in enumerate(offsets))
+    checker = Checker(make([node("MatMul", "x W", "y")], (1, 2), {"W": weights}))
+    return checker, group_of(np.zeros(2), np.ones(2), rows, outputs=3)
+
+
 def grown(seed: int, rule: int = 2) -> tuple[Region, Tree]:
     """A tree of neuron splits of one of these questions."""
     for number in range(seed, seed + 1000, 50):

@@ -66,9 +66,9 @@ def case() -> Case:
     """Answers of every kind: by the default leaf, by trees of neurons and of inputs, of the wrong label."""
     model = network()
     checker = Checker(model)
-    candidates = np.random.default_rng(5).random((100, 2)).astype(np.float32)
+    candidates = np.random.default_rng(5).random((200, 2)).astype(np.float32)
     labels = evaluate(checker.network, candidates).argmax(1)
-    asked = labelled_questions(about(candidates, labels, EPS), checker.network, candidates, labels.tolist(), range(100))
+    asked = labelled_questions(about(candidates, labels, EPS), checker.network, candidates, labels.tolist(), range(200))
     chosen: dict[int, Answer] = {}
     kinds: Counter[str] = Counter()
     for key, question in asked.items():

@@ -32,7 +32,8 @@ class Halve:
 
 @dataclass(frozen=True, slots=True)
 class Narrow:
-    """What lines leave of a box of inputs, whose one part this is: (entry, which end, where it is now)."""
+    """What lines over a box of inputs leave of it, whose one part this is: ends that move one after the other, (entry,
+    which end, where it is now)."""
 
     ends: tuple[tuple[int, int, float], ...]
 

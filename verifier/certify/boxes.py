@@ -1,34 +1,29 @@
-"""A search's tree of boxes of inputs as the checker accepts it: cuts that it does not follow are left out, boxes that
-it does not close are halved a few times more."""
+"""A search's tree of boxes of inputs as the checker accepts it: ends of cuts that it does not follow are left out,
+boxes that it does not close are halved a few times more."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..answer.proof import Closed, Halve, Narrow, Tree
 from ..check import values
-from ..check.checker import Checker, Region
-from ..check.questions import Asked
-from ..check.refusal import Refused
+from ..check.checker import Region
+from ..check.input_trees import InputTree, Judged, Part, inner_parts, judged
+from ..check.paths import children
 from ..engine.plan import Array
 
 _DEEPER = 12  # halvings of a box that is not closed, at most
-_MOST = 2**15  # nodes: more take the checker many minutes
-_TOGETHER = 1024  # boxes
+_MOST = 2**18  # nodes
 
 
 def input_tree(region: Region, tree: Tree, clauses: tuple[int, ...]) -> values.Tree | None:
-    """The tree of these clauses, numbered as the region has them; None where the checker does not accept it."""
+    """The tree of these clauses, numbered as the region has them; None where the checker does not accept it. All of it
+    has been judged by the checker, node by node."""
     if len(tree.nodes) > _MOST:
         return None
-    found = values.Tree(clauses, tuple(_plain(node) for node in tree.nodes))
-    if len(clauses) > 1 and _accepted(region, found):  # clauses that are closed on the way stay closed
-        return found
-    mended = _mended(region, found)
-    if mended is None or len(clauses) == 1:  # each of its cuts and leaves was accepted by itself
-        return mended
-    return mended if _accepted(region, mended) else None
+    given = values.Tree(clauses, tuple(_plain(node) for node in tree.nodes))
+    return _Mended(region, given).tree()
 
 
 def _plain(node: object) -> values.Node:
@@ -41,103 +36,82 @@ def _plain(node: object) -> values.Node:
     raise TypeError(f"{node!r} is no node of a tree over inputs")
 
 
-def _accepted(region: Region, tree: values.Tree) -> bool:
-    try:
-        region.check(tree)
-        return True
-    except Refused:
-        return False
+@dataclass(eq=False)
+class _Own:
+    """A node as it is written. given: its number in the search's tree, -1 of a leaf that is not there; deeper: halvings
+    since the search's leaf; below: its children."""
+
+    node: values.Node
+    given: int
+    deeper: int = 0
+    below: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Part:
-    lower: Array
-    upper: Array
+class _Mended:
+    """The search's tree, from the root on, each level of it judged as it will be written."""
 
-
-def _mended(region: Region, tree: values.Tree) -> values.Tree | None:
-    """Cuts that the checker refuses are left out; boxes of leaves that it does not close are halved."""
-    asked, checker, rule = region.group, region.checker, region.regions.rule
-    kept: list[values.Node] = []
-    leaves: list[_Part] = []
-    waiting = [_Part(asked.lower, asked.upper)]
-    for node in tree.nodes:
-        part = waiting.pop()
-        if isinstance(node, values.Leaf):
-            leaves.append(part)
-        elif isinstance(node, values.InputSplit):
-            waiting += _halves(part, node.entry, node.point)
-        elif isinstance(node, values.Cut):
-            inner, cut = _after(part, node), values.Tree(tree.clauses, (node, values.PLAIN))
-            own = checker.region(replace(asked, lower=part.lower, upper=part.upper), rule)
-            if not _accepted_cut(own, cut):
-                waiting.append(part)
-                continue
-            waiting.append(inner)
-        kept.append(node)
-    grown = _closed(checker, asked, rule, tree.clauses, leaves)
-    if grown is None:
-        return None
-    rest, nodes = iter(grown), list[values.Node]()
-    for node in kept:
-        nodes += next(rest) if isinstance(node, values.Leaf) else [node]
-    return values.Tree(tree.clauses, tuple(nodes))
-
-
-def _accepted_cut(region: Region, tree: values.Tree) -> bool:
-    """Whether what is cut off is closed; whether the rest is too does not matter here."""
-    try:
-        region.check(tree)
-    except Refused as refused:
-        return refused.place.endswith("node 1")
-    return True
-
-
-def _halves(part: _Part, entry: int, point: float) -> list[_Part]:
-    """The one to come last first."""
-    low, high = part.lower.copy(), part.upper.copy()
-    low[entry] = high[entry] = point
-    return [_Part(part.lower, high), _Part(low, part.upper)]
-
-
-def _after(part: _Part, cut: values.Cut) -> _Part:
-    lower, upper = part.lower.copy(), part.upper.copy()
-    for entry, side, end in cut.ends:
-        (lower, upper)[side][entry] = end
-    return _Part(lower, upper)
-
-
-def _closed(
-    checker: Checker, asked: Asked, rule: int, clauses: Sequence[int], parts: list[_Part]
-) -> list[list[values.Node]] | None:
-    """Of each box the tree that closes it; None where some is not closed by `_DEEPER` halvings."""
-    found: list[list[values.Node]] = [[] for _ in parts]
-    todo = list(enumerate(parts))
-    pending: list[list[tuple[_Part, int]]] = [[(part, 0)] for part in parts]
-    while todo:
-        boxes = [(place, *pending[place].pop()) for place, _ in todo]
-        closed = np.concatenate(
-            [
-                np.array(_roots(checker, asked, rule, clauses, [box for _, box, _ in boxes[first : first + _TOGETHER]]))
-                for first in range(0, len(boxes), _TOGETHER)
-            ]
+    def __init__(self, region: Region, given: values.Tree) -> None:
+        checker, self._group, self._given = region.checker, region.group, given
+        self._asked = InputTree(
+            checker.network, checker.arithmetic, region.regions.rule, region.group.clauses, given, ""
         )
-        for (place, box, depth), done in zip(boxes, closed.tolist(), strict=True):
-            if done:
-                found[place].append(values.PLAIN)
-                continue
-            entry = int(np.argmax((box.upper - box.lower) / np.maximum(asked.upper - asked.lower, 1e-300)))
-            point = float(box.lower[entry] / 2 + box.upper[entry] / 2)
-            if depth == _DEEPER or not box.lower[entry] < point < box.upper[entry]:
-                return None
-            found[place].append(values.InputSplit(entry, point))
-            pending[place] += [(half, depth + 1) for half in _halves(box, entry, point)]
-        todo = [(place, part) for place, part in todo if pending[place]]
-        if sum(len(nodes) for nodes in found) > 2 * _MOST:
+        self._below = children(given.nodes)
+        self._own = [_Own(given.nodes[0], 0)]
+
+    def tree(self) -> values.Tree | None:
+        waiting = [Part(0, self._group.lower, self._group.upper, self._given.clauses)]
+        together = self._asked.together
+        while waiting:
+            parts, waiting = waiting[-together:], waiting[:-together]
+            for found in judged(self._asked, parts, [self._own[part.number].node for part in parts]):
+                after = self._after(found)
+                if after is None or len(self._own) > 2 * _MOST:
+                    return None
+                waiting += after
+        return values.Tree(self._given.clauses, tuple(self._preorder()))
+
+    def _after(self, found: Judged) -> list[Part] | None:
+        """The parts to be judged next; None where there is no way on."""
+        own = self._own[found.part.number]
+        if not found.open:
+            own.node = values.PLAIN
+            return []
+        if isinstance(own.node, values.Leaf):
+            return self._halved(own, found)
+        if isinstance(own.node, values.Cut):
+            own.node = values.Cut(tuple(end for end, good in zip(own.node.ends, found.shown, strict=True) if good))
+            if not own.node.ends:  # the node below stands in its place
+                own.given = self._below[own.given][0]
+                own.node = self._given.nodes[own.given]
+                return [found.part]
+        elif found.wrong:
             return None
-    return found
+        own.below = tuple(self._new(_Own(self._given.nodes[number], number)) for number in self._below[own.given])
+        return inner_parts(found, own.node, own.below)
+
+    def _halved(self, own: _Own, found: Judged) -> list[Part] | None:
+        lower, upper = found.lower, found.upper
+        width = (upper - lower) / np.maximum(self._group.upper - self._group.lower, 1e-300)
+        entry = int(np.argmax(width if found.steep is None else np.nan_to_num(found.steep)))
+        point = _middle(lower, upper, entry)
+        if own.deeper == _DEEPER or not lower[entry] < point < upper[entry]:
+            return None
+        own.node = values.InputSplit(entry, point, found.open != found.part.clauses)
+        own.below = tuple(self._new(_Own(values.PLAIN, -1, own.deeper + 1)) for _ in range(2))
+        return inner_parts(found, own.node, own.below)
+
+    def _new(self, own: _Own) -> int:
+        self._own.append(own)
+        return len(self._own) - 1
+
+    def _preorder(self) -> Sequence[values.Node]:
+        found, waiting = list[values.Node](), [0]
+        while waiting:
+            own = self._own[waiting.pop()]
+            found.append(own.node)
+            waiting += reversed(own.below)
+        return found
 
 
-def _roots(checker: Checker, asked: Asked, rule: int, clauses: Sequence[int], boxes: Sequence[_Part]) -> list[bool]:
-    groups = [replace(asked, lower=box.lower, upper=box.upper) for box in boxes]
-    return [bool(own[list(clauses)].all()) for own in checker.roots(groups, rule)]
+def _middle(lower: Array, upper: Array, entry: int) -> float:
+    return float(lower[entry] / 2 + upper[entry] / 2)

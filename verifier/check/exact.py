@@ -184,15 +184,13 @@ class _Exact:
             for clause in clauses
         ]
         for entry, side, end in node.ends:
-            first, second = _split(lower, upper, entry, end, place)
+            first, second = _split(low, high, entry, end, place)
             slab = second if side == 0 else first
-            (low if side == 0 else high)[entry] = end
             ends = fractions(slab[0]), fractions(slab[1])
+            (low if side == 0 else high)[entry] = end
             for rows in forms:
                 if not any(least(row, *ends) + total > 0 for row, total in rows):
                     raise Refused(place, "what is cut off holds points where a clause is not closed.")
-        if not (low <= high).all():
-            raise Refused(place, "the ends of a cut cross.")
         return low, high
 
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from .curves import STEPS, Bent, Greatest, Unary
+from .forms import suits
 from .network import INPUT, Network
 from .refusal import NotCovered
 from .rounding import ROOM, Arithmetic
@@ -57,9 +58,12 @@ class Rectifier:
 
 @dataclass(frozen=True, eq=False)
 class ExactNetwork:
+    """formed: boxes are cut to affine forms too."""
+
     steps: tuple[Linear | Rectifier, ...]
     output: int
     arithmetic: Arithmetic
+    formed: bool
 
     def rho(self, step: Linear, sizes: list[Array]) -> Array:
         """How far a runtime's output may be off, for inputs of these sizes."""
@@ -97,7 +101,7 @@ def exact_network(network: Network, arithmetic: Arithmetic) -> ExactNetwork:
             raise NotCovered("--exact follows affine operators and Relu.")
         else:
             steps.append(_linear(step, network))
-    return ExactNetwork(tuple(steps), network.output, arithmetic)
+    return ExactNetwork(tuple(steps), network.output, arithmetic, suits(network))
 
 
 def _linear(step: Affine, network: Network) -> Linear:
@@ -133,8 +137,11 @@ class ExactBoxes:
 def exact_boxes(network: ExactNetwork, lower: Array, upper: Array, rule: int) -> ExactBoxes:
     """Of a region with these float64 ends [n]. Raises NotCovered where a value is beyond the arithmetic's numbers."""
     boxes = ExactBoxes(network, rule, {INPUT: fractions(lower)}, {INPUT: fractions(upper)}, {})
+    form = _first_form(boxes) if network.formed and rule == 2 else None
     for step in network.steps:
         if isinstance(step, Rectifier):
+            if form is not None:
+                _tighten(boxes, step.input, form)
             if rule == 2:
                 _refine(boxes, step.input)
             off = 2 * Fraction(network.arithmetic.smallest)
@@ -151,7 +158,43 @@ def exact_boxes(network: ExactNetwork, lower: Array, upper: Array, rule: int) ->
             every = sum(np.abs(w) @ m for w, m in zip(step.weights, sizes, strict=True)) + step.bias_size + rho
             if (every > Fraction(network.arithmetic.largest)).any():
                 raise NotCovered("a value may be beyond the largest number of the arithmetic.")
+        form = None if form is None else _passed(boxes, step, form)
     return boxes
+
+
+Form = tuple[Array, Array]  # terms [1 + n, k], the centre first, over (x - middle) / radius; what is left [k]
+
+
+def _first_form(boxes: ExactBoxes) -> Form:
+    lower, upper = boxes.lower[INPUT], boxes.upper[INPUT]
+    terms = np.full((1 + len(lower), len(lower)), _ZERO)
+    terms[0] = (lower + upper) / 2
+    terms[1 + np.arange(len(lower)), np.arange(len(lower))] = (upper - lower) / 2
+    return terms, np.full(len(lower), _ZERO)
+
+
+def _tighten(boxes: ExactBoxes, tensor: int, form: Form) -> None:
+    reach = np.abs(form[0][1:]).sum(0) + form[1]
+    boxes.lower[tensor] = np.maximum(boxes.lower[tensor], form[0][0] - reach)
+    boxes.upper[tensor] = np.minimum(boxes.upper[tensor], form[0][0] + reach)
+
+
+def _passed(boxes: ExactBoxes, step: Linear | Rectifier, form: Form) -> Form:
+    """Of a step's output: a Relu as the chord and what is below it."""
+    terms, rest = form
+    if isinstance(step, Linear):
+        (weights,) = step.weights
+        terms, rest = terms @ weights.T, np.abs(weights) @ rest + boxes.rho[step.output]
+        terms[0] += step.bias
+        return terms, rest
+    lower, upper = boxes.lower[step.input], boxes.upper[step.input]
+    slope, half = np.full(len(lower), _ZERO), np.full(len(lower), _ZERO)
+    for entry, (l, u) in enumerate(zip(lower, upper, strict=True)):
+        slope[entry] = _ONE if l >= 0 else _ZERO if u <= 0 else u / (u - l)
+        half[entry] = -slope[entry] * l / 2 if l < 0 < u else _ZERO
+    terms = terms * slope
+    terms[0] += half
+    return terms, rest * slope + half + 2 * Fraction(boxes.network.arithmetic.smallest)
 
 
 def _refine(boxes: ExactBoxes, tensor: int) -> None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import forms
 from .boxes import Boxes, region_boxes, step_box
+from .chains import Carrier, chain_of
 from .curves import Greatest, Unary
 from .network import INPUT, Network
 from .questions import Asked, Matrix
@@ -35,11 +37,13 @@ def pieces(count: int, size: int) -> Iterator[slice]:
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """B regions and their boxes by a rule; relaxation: by default slopes, empty under rule 0."""
+    """B regions and their boxes by a rule; relaxation: by default slopes, empty under rule 0; carrier: the same of a
+    network that is a chain."""
 
     boxes: Boxes
     rule: int
     relaxation: Relaxation
+    carrier: Carrier | None = None
 
     @property
     def network(self) -> Network:
@@ -54,33 +58,51 @@ def make_regions(network: Network, arithmetic: Arithmetic, lower: Array, upper: 
     """Of boxes [B, n] of the input."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         boxes = region_boxes(network, arithmetic, lower, upper)
-        relaxation = Relaxation({}, {})
+        relaxation, chain = Relaxation({}, {}), chain_of(network) if rule > 0 else None
+        carrier = None if chain is None else Carrier(chain, boxes)
+        form = forms.first_forms(boxes) if rule == 2 and forms.suits(network) else None
         for place, step in enumerate(network.steps):
             if rule > 0 and isinstance(step, Unary | Greatest):
+                if form is not None:
+                    forms.tighten(form, boxes, step.input)
                 if rule == 2 and place not in network.exact_boxes:
-                    _refine(boxes, relaxation, step)
+                    _refine(boxes, relaxation, place, carrier)
                 own = default_relaxation(boxes, [place])
                 relaxation = Relaxation({**relaxation.lines, **own.lines}, {**relaxation.greatest, **own.greatest})
+                if carrier is not None:
+                    carrier.add(place, own.lines[place])
             step_box(boxes, step)
-    return Regions(boxes, rule, relaxation)
+            form = None if form is None else forms.passed(form, boxes, step, relaxation.lines.get(place))
+    return Regions(boxes, rule, relaxation, carrier)
 
 
-def _refine(boxes: Boxes, relaxation: Relaxation, step: Unary | Greatest) -> None:
-    """The box of what a step reads, by substitution, for entries that intervals leave undecided."""
-    tensor, network = step.input, boxes.network
-    lower, upper = boxes.lower[tensor].copy(), boxes.upper[tensor].copy()
+def _refine(boxes: Boxes, relaxation: Relaxation, place: int, carrier: Carrier | None) -> None:
+    """The box of what a step reads, by substitution, for entries that are undecided."""
+    step = boxes.network.steps[place]
+    if not isinstance(step, Unary | Greatest):
+        raise TypeError(f"{step} is affine.")
+    lower, upper = boxes.lower[step.input].copy(), boxes.upper[step.input].copy()
     owners, entries = np.nonzero(_undecided(step, lower, upper) & boxes.valid[:, None])
-    for piece in pieces(len(owners), at_once(network, 2)):
+    for piece in pieces(len(owners), at_once(boxes.network, 2)):
         owner, entry = owners[piece], entries[piece]
-        rows = np.zeros((len(owner), 2, lower.shape[1]))
-        rows[np.arange(len(owner)), 0, entry] = 1
-        rows[np.arange(len(owner)), 1, entry] = -1
-        own = Relaxation(relaxation.lines, relaxation.greatest, owner)
-        form = carry(boxes, {tensor: rows}, np.zeros((len(owner), 2)), owner, own)
-        found = least(form, boxes.lower[INPUT][owner], boxes.upper[INPUT][owner])
-        low, high = np.maximum(lower[owner, entry], found[:, 0]), np.minimum(upper[owner, entry], -found[:, 1])
+        if carrier is not None:
+            found = carrier.entries(place, owner, entry)
+        else:
+            found = _entry_bounds(boxes, relaxation, step.input, owner, entry)
+        low, high = np.maximum(lower[owner, entry], found[0]), np.minimum(upper[owner, entry], found[1])
         lower[owner, entry], upper[owner, entry] = np.minimum(low, high), np.maximum(low, high)
-    boxes.put(tensor, lower, upper)
+    boxes.put(step.input, lower, upper)
+
+
+def _entry_bounds(boxes: Boxes, relaxation: Relaxation, tensor: int, owner: Array, entry: Array) -> tuple[Array, Array]:
+    """Of single entries [U] of a tensor."""
+    rows = np.zeros((len(owner), 2, boxes.network.sizes[tensor]))
+    rows[np.arange(len(owner)), 0, entry] = 1
+    rows[np.arange(len(owner)), 1, entry] = -1
+    own = Relaxation(relaxation.lines, relaxation.greatest, owner)
+    form = carry(boxes, {tensor: rows}, np.zeros((len(owner), 2)), owner, own)
+    found = least(form, boxes.lower[INPUT][owner], boxes.upper[INPUT][owner])
+    return found[:, 0], -found[:, 1]
 
 
 def _undecided(step: Unary | Greatest, lower: Array, upper: Array) -> Array:
@@ -108,11 +130,23 @@ def bound_rows(
     near = carry(boxes, rows, offset, owner, relaxation, closed=True)
     bounds, form = least(near._replace(slack=near.slack + rounded), lower, upper), None
     if regions.rule > 0:
-        far = carry(boxes, rows, offset, owner, relaxation)
+        far = _far(regions, rows, offset, owner, relaxation)
         form = far._replace(slack=far.slack + rounded)
         bounds = np.maximum(bounds, least(form, lower, upper))
     valid = boxes.valid if owner is None else boxes.valid[owner]
     return np.where(valid[:, None], bounds, -np.inf), form
+
+
+def _far(regions: Regions, rows: dict[int, Array], offset: Array, owner: Array | None, relaxation: Relaxation) -> Form:
+    """Rows back to the input."""
+    carrier = regions.carrier
+    if carrier is None or owner is not None or relaxation is not regions.relaxation or len(rows) > 1:
+        return carry(regions.boxes, rows, offset, owner, relaxation)
+    shape, flat = offset.shape, rows[regions.network.output].reshape(offset.size, -1)
+    owners = np.repeat(np.arange(shape[0]), shape[1])
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = carrier.carry(flat, offset.reshape(-1), owners)
+    return Form(found.rows.reshape(*shape, -1), found.offset.reshape(shape), found.slack.reshape(shape))
 
 
 def _stacked(matrices: Sequence[Matrix], count: int, network: Network) -> tuple[dict[int, Array], Array]:

@@ -105,12 +105,11 @@ def _write_node(writer: Writer, node: Node, splits: int) -> None:
             writer.real(point)
         case Cut(ends):
             writer.byte(_CUT)
-            places = [2 * entry + side for entry, side, _ in ends]
-            if not _increasing(places) or any(side not in (0, 1) for _, side, _ in ends):
-                raise writer.refuse("a cut moves one or more ends, in increasing order, of sides 0 and 1.")
+            if not ends or any(side not in (0, 1) for _, side, _ in ends):
+                raise writer.refuse("a cut moves one or more ends, of sides 0 and 1.")
             writer.number(len(ends))
-            for place, (_, _, end) in zip(places, ends, strict=True):
-                writer.number(place)
+            for entry, side, end in ends:
+                writer.number(2 * entry + side)
                 writer.real(end)
 
 
@@ -128,14 +127,10 @@ def _read_node(reader: Reader, splits: int) -> Node:
         return InputSplit(entry, reader.real(), tag == _CLOSING)
     if tag == _CUT:
         places = [(reader.number(), reader.real()) for _ in range(reader.count(9))]
-        if not _increasing([place for place, _ in places]):
-            raise reader.refuse("a cut moves one or more ends, in increasing order.")
+        if not places:
+            raise reader.refuse("a cut moves no end.")
         return Cut(tuple((place // 2, place % 2, end) for place, end in places))
     raise reader.refuse(f"tag {tag} is none of a tree's.")
-
-
-def _increasing(numbers: list[int]) -> bool:
-    return bool(numbers) and all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
 
 
 def _write_leaf(writer: Writer, leaf: Leaf, splits: int) -> None:

@@ -66,7 +66,8 @@ class InputSplit:
 
 @dataclass(frozen=True)
 class Cut:
-    """One child: the box with new ends. On what is cut off, the default leaf's lines are positive."""
+    """One child: the box with new ends, moved one after the other. On what each cuts off of what those before it left,
+    the default leaf's lines over the whole box are positive."""
 
     ends: tuple[tuple[int, int, float], ...]  # entry, side (0 the lower end, 1 the upper one), the new end
 

@@ -20,7 +20,7 @@ class KeptBoxes:
         """alive [G, C]: the clauses that are to be closed."""
         self._clauses = [tuple(np.flatnonzero(own).tolist()) for own in alive]
         self._left, self._next = memory, len(alive)
-        self._cuts: dict[int, list[Narrow]] = {}
+        self._cuts: dict[int, list[tuple[int, int, float]]] = {}
         self._closing: set[int] = set()
         self._parts: dict[int, Parts] = {}
         self._lost: dict[int, str] = {}
@@ -35,7 +35,7 @@ class KeptBoxes:
                 places = np.argwhere(moved[row]).tolist()
                 ends = tuple((entry, side, float(after[row, entry, side])) for entry, side in places)
                 self._left -= _END * len(ends)
-                self._cuts.setdefault(int(number[row]), []).append(Narrow(ends))
+                self._cuts.setdefault(int(number[row]), []).extend(ends)
 
     def halved(self, number: Array, entry: Array, point: Array) -> tuple[Array, Array]:
         """Numbers of the lower and of the upper parts of boxes [D]."""
@@ -59,8 +59,9 @@ class KeptBoxes:
         found, waiting = list[Node](), [group]
         while waiting:
             box = waiting.pop()
-            cuts, parts = self._cuts.get(box, []), self._parts.get(box)
-            found += cuts
+            cuts, parts = self._cuts.get(box), self._parts.get(box)
+            if cuts:
+                found.append(Narrow(tuple(cuts)))
             if parts is None:
                 found.append(Closed())
                 continue

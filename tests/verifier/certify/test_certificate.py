@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 
 from glscert.verifier import Verdict, load
-from glscert.verifier.answer.proof import NotKept, Proof
+from glscert.verifier.answer.proof import Closed, Halve, Narrow, NotKept, Proof, Tree
+from glscert.verifier.certify.boxes import input_tree
 from glscert.verifier.certify.certificate import Subject
 from glscert.verifier.certify.proofs import Found
 from glscert.verifier.check.certificate import decode
 from glscert.verifier.check.checker import check
 from glscert.verifier.check.header import labelled_questions
 from glscert.verifier.check.report import Status
-from glscert.verifier.check.values import InputSplit, NeuronSplit, Proved, Uncovered
+from glscert.verifier.check.values import Cut, InputSplit, NeuronSplit, Proved, Uncovered
 from glscert.verifier.run.labels import robust, task_of
 from glscert.verifier.settings import Settings
 from onnx_models import make, node
+from tree_questions import ordered
 
 
 def dense(seed, inputs, hidden=16, classes=4, middle=()):
@@ -114,3 +116,18 @@ def test_without_the_flag_no_answer_has_a_proof(tmp_path):
     plain = robust(network, x, y, Settings(0.2, timeout=20))
     assert all(own.proof is None for own in plain)
     assert [own.verdict for own in plain] == [own.verdict for own in answers]
+
+
+def test_trees_of_boxes_are_mended():
+    """An end of a cut that no line shows is left out, a leaf that closes too early is halved; the rest stays."""
+    checker, group = ordered()
+    region = checker.region(group, 2)
+    given = Tree((0,), (Narrow(((1, 1, 0.51), (0, 0, 0.9), (0, 1, 0.77))), Halve(0, 0.4), Closed(), Closed()))
+    found = input_tree(region, given, (0,))
+    assert found is not None and found.nodes[0] == Cut(((1, 1, 0.51), (0, 1, 0.77))) and len(found.nodes) == 4
+    region.check(found)
+    early = input_tree(region, Tree((0,), (Closed(),)), (0,))
+    assert early is not None and len(early.nodes) > 1
+    region.check(early)
+    none = input_tree(region, Tree((0,), (Narrow(((1, 1, 0.1),)), Closed())), (0,))
+    assert none == early

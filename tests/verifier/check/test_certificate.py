@@ -158,7 +158,7 @@ UNWRITTEN: dict[str, Callable[[], Certificate]] = {
     "weight too large": lambda: proof(Leaf((65536,))),
     "negative entry": lambda: proof(NeuronSplit(0, -1), PLAIN, PLAIN),
     "clauses": lambda: proof(PLAIN, clauses=(3, 3)),
-    "cut not in order": lambda: proof(Cut(((1, 0, 0.0), (0, 0, 0.0))), PLAIN),
+    "cut of no side": lambda: proof(Cut(((0, 2, 0.0),)), PLAIN),
     "codes": lambda: of((0, Falsified(Witness((4,))))),
     "numbers for codes": lambda: of((0, Falsified(Witness((3,))))),
 }

@@ -25,7 +25,7 @@ from glscert.verifier.check.values import (
 )
 from grown import input_tree, neuron_tree
 from onnx_models import make, node
-from tree_questions import grown, question
+from tree_questions import grown, ordered, question
 
 
 def certificate(checker: Checker, *trees: Tree, arithmetic: str = "float32") -> bytes:
@@ -83,6 +83,19 @@ def test_hostile_trees_are_refused_as_in_floats() -> None:
     )
     for exactly in (True, False):
         assert statuses(region.checker, asked, *trees, exactly=exactly) == ["refused"] * len(trees)
+
+
+@pytest.mark.parametrize("exactly", [False, True])
+def test_ends_of_a_cut_move_in_order(exactly: bool) -> None:
+    """x_1 > 1/2 is closed by itself; then, with x_1 <= 1/2, x_0 > 3/4 by x_0 - x_1 > 1/4; the rest by another row."""
+    checker, group = ordered()
+    first, second = (1, 1, 0.51), (0, 1, 0.77)
+    passing = [(first, second), ((1, 1, 0.9), first, second), (first, second, (0, 1, 0.77))]
+    hostile = [(second, first), (first, (0, 1, 0.74)), ((1, 1, 0.49), second), (first, second, (1, 1, 0.9))]
+    hostile += [((2, 0, 0.5),), (first,), (second,)]
+    trees = [Tree((0,), (Cut(ends), PLAIN)) for ends in (*passing, *hostile)]
+    found = statuses(checker, Question((group,), False), *trees, exactly=exactly)
+    assert found == ["proved"] * len(passing) + ["refused"] * len(hostile)
 
 
 def test_larger_networks_are_not_covered() -> None:

@@ -71,8 +71,6 @@ def check_input_tree(asked: InputTree, lower: Array, upper: Array) -> None:
     while waiting:
         parts, waiting = waiting[-together:], waiting[:-together]
         for own in judged(asked, parts, [nodes[part.number] for part in parts]):
-            if own.wrong:  # by itself, a box has tighter bounds of what it rounds
-                (own,) = judged(asked, [own.part], [nodes[own.part.number]])
             if own.wrong:
                 raise Refused(f"{asked.place}, node {own.part.number}", own.wrong)
             if own.open:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from glscert.cli.failures import describe
 from glscert.cli.main import app
 from glscert.verifier.run.cluster import LOCAL, _joined
+from interrupts import listen
 from onnx_models import make, node
 
 COMMAND = [sys.executable, "-m", "glscert.cli.main", "verify"]
@@ -85,14 +86,18 @@ def test_ctrl_c_keeps_what_is_known_and_the_same_command_goes_on(hard, listed):
     arguments = [*KINDS[listed], "--out", "r.json", "--json", "--jobs", "2", "--timeout"]
     process = subprocess.Popen(
         [*COMMAND, *arguments, "1000"], cwd=hard, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
+        start_new_session=True, preexec_fn=listen,
     )  # fmt: skip
     limit = time.monotonic() + 60
     while not kept(hard / "r.json", listed) and time.monotonic() < limit:
         time.sleep(0.1)
     assert process.poll() is None, process.communicate()
     os.killpg(process.pid, signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
+    try:
+        stdout, stderr = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # nothing goes on behind a failed test
+        raise
     assert process.returncode == 130, stderr
     assert "the same command goes on from there" in stderr and "Traceback" not in stderr
     assert ended(process.pid)

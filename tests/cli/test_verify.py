@@ -18,6 +18,7 @@ from glscert.cli.failures import describe
 from glscert.cli.main import app
 from glscert.cli.parse import parse_eps, parse_range, parse_slice, read_ranges
 from glscert.verifier.errors import InputError
+from interrupts import listen
 from onnx_models import make, node
 
 COMMAND = [sys.executable, "-m", "glscert.cli.main", "verify"]
@@ -439,11 +440,6 @@ def hard(folder, count=3000):
         value = np.maximum(value, 0) if i < len(sizes) - 2 else value
     np.savez(folder / "data.npz", x=x, y=value.argmax(1))
     return [str(folder / "model.onnx"), "--data", str(folder / "data.npz"), "--eps", "0.12", "--timeout", "1000"]
-
-
-def listen():
-    """A shell's background jobs, and what they start, are deaf to Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the signal is POSIX's")

@@ -21,7 +21,10 @@ _MARGIN = 0.01  # of what the root's bound lies below zero: how much more than z
 
 
 def searched(engine: Engine, linked: Linked, region: Region, clause: int, memory: int) -> Tree | None:
-    """The tree of one clause; None where there is none within the limits. memory: bytes for subdomains."""
+    """The tree of one clause; None where there is none within the limits, or curves, for whose tangents a leaf has no
+    place, would be searched in vain. memory: bytes for subdomains."""
+    if not engine.piecewise_linear:
+        return None
     rows = region.group.clauses.matrix(
         region.group.clauses.rows[clause], [clause] * len(region.group.clauses.rows[clause])
     )

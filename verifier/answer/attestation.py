@@ -42,7 +42,7 @@ def statement(
     found: dict[str, Any] = {
         "tool": record["versions"],
         "modelSha256": record["model"]["sha256"],  # unpacked, with the weights beside it
-        "arithmetic": record["settings"].get("arithmetic", "real"),
+        "arithmetic": record["settings"]["arithmetic"],
         "settings": record["settings"],
         "counts": {key: value for key, value in record["summary"].items() if key != "seconds"},
         "exitCode": exit_code,

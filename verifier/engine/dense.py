@@ -55,8 +55,8 @@ class DenseNetwork:
         """Bounds of the rows `last` [M] over the last ReLUs, for boxes lower, upper [B, in], float64.
 
         error [B, neurons]: by how much the boxes of the pre-activations are widened, for what the bounds round; what
-        the network does is in them. signs [B, neurons]:
-        what is known already, of a box around each: saves most of the work deep in a search.
+        the network does is in them. signs [B, neurons]: what is known already, of a box around each: saves most of the
+        work deep in a search.
         """
         lower, upper, error = (np.ascontiguousarray(value, _REAL) for value in (lower, upper, error))
         boxes, inputs, rows = *lower.shape, len(last.bias)

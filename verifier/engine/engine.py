@@ -10,7 +10,7 @@ from ..arithmetic import Arithmetic, Deployed, deployed
 from ..functions import FUNCTIONS
 from ..graph import Graph
 from .compiled import why_none
-from .folding import Folding, foldings
+from .folding import NetworkRounding, network_rounding
 from .job import Rows
 from .lowering import Lowering
 from .plan import Array, Op
@@ -138,9 +138,9 @@ class Engine:
         return deployed(self.arithmetic, np.dtype(np.float32 if single else np.float64))
 
     @cached_property
-    def foldings(self) -> Mapping[int, Folding]:
-        """What a runtime may make one sum of, by the number of the value that an affine step makes."""
-        return foldings(self.steps)
+    def network_rounding(self) -> Mapping[int, NetworkRounding]:
+        """What the network itself rounds at affine steps, by the number of the value that each makes."""
+        return network_rounding(self.steps, self.deployed)
 
     @cached_property
     def limit(self) -> float:

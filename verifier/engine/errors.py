@@ -16,7 +16,7 @@ the product of all weights; where the coefficients that met the lines are known,
 
 In float32 arithmetic (`arithmetic.py`) the network itself rounds, which belongs to e(v), e(a) too:
 
-    γ_m (|W| |a| + |b|),  m = n + _FUSED                 sums in any order
+    γ_m (|W| |a| + |b|),  m = n + 8                      sums in any order
     γ_k |b|,  γ_k (|a| + |b|)                            b, or a sum of two values, as part of a sum of k terms before
     _CURVE u (L |z| + |f| + 1)                           a smooth f; a ReLU, and what moves entries, rounds nothing
 
@@ -27,7 +27,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
 from math import inf
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -35,17 +34,15 @@ from numpy.typing import DTypeLike
 from ..functions import Box
 from .anchor import Anchor
 from .engine import Engine
+from .folding import SLACK
 from .images import images
 from .plan import Array
 from .steps import Affine, Bend
 from .zonotope import Zonotope
 
-_SLACK = 1.01  # this analysis rounds too
 _ROOM = 12  # operations on a value beside the sums
 _BALL = 4  # a dual norm costs a few times what a radius does
 _BENT = 32  # operations on an entry of a zonotope, at a nonlinearity
-_FUSED = 8  # a bias, a fused multiply-add, constants that a runtime folds into the product before
-_GREATEST = 3.99  # a factor times the smallest normal number, of the greatest that is finite
 _CURVE = 32  # roundings of a smooth function: onnxruntime's are off by up to 5 (benchmarks/curve_errors.py)
 _UNBOUNDED = np.errstate(over="ignore", invalid="ignore")  # what is no number proves nothing
 
@@ -63,7 +60,7 @@ class Errors:
         """dtype: of the bounds' arithmetic."""
         self._engine = engine
         kind = np.finfo(dtype)
-        self._unit, self._least = _SLACK * float(kind.eps) / 2, float(kind.tiny)
+        self._unit, self._least = SLACK * float(kind.eps) / 2, float(kind.tiny)
         self._deployed = engine.deployed
         self._readers = Counter(number for step in engine.steps for number in _read(step))
         reach, terms = magnitude(anchor.box), engine.inputs + self._room(0)
@@ -100,7 +97,7 @@ class Errors:
         if step.offset is not None:
             size = size + abs(step.offset)
             local = local + (self._summed(step.size) + self._engine.rounding) * abs(step.offset)
-        own = self._rounded(step, size)
+        own = self._engine.network_rounding[step.out].of(size, self.sizes)
         local, size = local + self._lost[:, None] + own, size + own
         self.sizes[step.out] = np.where(size > self._engine.limit, inf, size)
         self.whole[step.out] = whole + local
@@ -109,12 +106,8 @@ class Errors:
         else:
             self.own[step.out] = local if after else rest[0] + local
 
-    def _rounded(self, step: Affine, size: Array) -> Array:
-        """What the network itself rounds at a step, where so much is summed [B, n]."""
-        return network_rounding(self._engine, step).of(size, self.sizes)
-
     def _curved(self, bend: Bend, size: Array, reached: Array) -> Array:
-        """The same at a nonlinearity; size: of what goes into it, by how steep it is."""
+        """What the network itself rounds at a nonlinearity; size: of what goes into it, by how steep it is."""
         if not self._deployed.unit or bend.function.kinked:
             return np.full_like(size, self._deployed.least)
         return np.asarray(_CURVE * self._deployed.unit * (size + reached + 1))
@@ -170,18 +163,18 @@ class Errors:
     def met(self, rows: Array, offset: Array, met: Mapping[str, Array]) -> Array:
         """The same of one back-substitution: met [B, M, n], the coefficients that met the lines, by name of the
         nonlinearity's input."""
-        found = self._above(rows, offset, self.own[self._engine.output])
-        for name, coef in met.items():
-            found = found + _SLACK * _each(coef, self.lining[name])
-        return found
+        return self._above(rows, offset, self.own[self._engine.output]) + self._at_lines(met)
 
     @_UNBOUNDED
     def neurons(self, name: str, entries: Array, met: Mapping[str, Array]) -> Array:
         """What bounds of entries [M] of a nonlinearity's input may have rounded by [B, M], where coefficients met
         [B, M, n] met the lines before it."""
-        found = self.own[self._engine.bends[name].into][:, entries]
-        for before, coef in met.items():
-            found = found + _SLACK * _each(coef, self.lining[before])
+        return np.asarray(self.own[self._engine.bends[name].into][:, entries] + self._at_lines(met))
+
+    def _at_lines(self, met: Mapping[str, Array]) -> Array:
+        found = np.zeros((1, 1))
+        for name, coef in met.items():
+            found = found + SLACK * _each(coef, self.lining[name])
         return found
 
     @_UNBOUNDED
@@ -207,7 +200,7 @@ class Errors:
         count, reached = after.generators.shape[1], [each.reached() for each in before]
         if isinstance(step, Affine):
             size, terms = summed(step, reached), step.terms + _ROOM
-            own = self._rounded(step, size)
+            own = self._engine.network_rounding[step.out].of(size, self.sizes)
         elif box is not None:
             steepest, terms = step.function.steepest(box), _BENT
             size = steepest * (reached[0] + magnitude(box)) + after.reached()
@@ -226,42 +219,6 @@ def analysed(engine: Engine, anchor: Anchor, pre: Mapping[str, Box], *, sound: b
             known = errors.around(step.into, known)
         errors.reach(step, known)
     return errors
-
-
-class NetworkRounding(NamedTuple):
-    """What a network's own arithmetic rounds at a step: a part of all that is summed; fixed [1, n], whatever that is; a
-    part of the entries of values `sources`, all together, where weights underflow."""
-
-    part: float
-    fixed: Array
-    lost: float
-    sources: frozenset[int]
-
-    def of(self, size: Array, sizes: Mapping[int, Array]) -> Array:
-        """For so much that is summed [B, n], and sizes [B, m] of values by number."""
-        return np.asarray(self.part * size + self.fixed + self.beneath(sizes))
-
-    def beneath(self, sizes: Mapping[int, Array]) -> Array | float:
-        """Of weights that underflow [B, 1]."""
-        return sum((self.lost * sizes[number].sum(1, keepdims=True) for number in self.sources), 0.0)
-
-
-def network_rounding(engine: Engine, step: Affine) -> NetworkRounding:
-    """Infinite where a factor may be no number of the network's type."""
-    own = engine.deployed
-    if step.moves or not own.unit:
-        return NetworkRounding(0.0, np.full((1, step.size), own.least), 0.0, frozenset())
-    folding = engine.foldings[step.out]
-    together = own.summed(folding.terms + folding.later + _FUSED)
-    part = own.summed(step.products + _FUSED)
-    fixed = own.least * (1 + 2 * folding.terms + step.steepness)
-    if step.mixes or len(step.inputs) > 1:
-        part = together
-    elif step.offset is not None:
-        fixed = fixed + _SLACK * together * abs(step.offset)
-    if folding.greatest * own.least > _GREATEST:
-        fixed = np.full((1, step.size), inf)
-    return NetworkRounding(_SLACK * part, fixed, own.least * folding.terms, folding.sources)
 
 
 def summed(step: Affine, sizes: Sequence[Array]) -> Array:

@@ -1,4 +1,5 @@
-"""What a runtime may make one sum of: a product with the factors, constants and values that come after it.
+"""What a network's own arithmetic rounds at its affine steps, of which a runtime may make one sum: a product with the
+factors, constants and values that come after it.
 
     s (W x + b) + c    as    (s W) x + (s b + c),    the constant first or last, or with z for c
 
@@ -8,9 +9,18 @@ number or beyond the greatest, whatever s (W x) is. What others read too stays a
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import NamedTuple
 
+import numpy as np
+
+from ..arithmetic import Deployed
+from .plan import Array
 from .steps import Affine, Bend
+
+SLACK = 1.01  # an analysis of rounding rounds too
+_FUSED = 8  # a bias, a fused multiply-add, constants that a runtime folds into the product before
+_GREATEST = 3.99  # a factor times the smallest normal number, of the greatest that is finite
 
 
 class Folding(NamedTuple):
@@ -21,6 +31,46 @@ class Folding(NamedTuple):
     later: int
     sources: frozenset[int]
     greatest: float
+
+
+class NetworkRounding(NamedTuple):
+    """What a network's own arithmetic rounds at a step: a part of all that is summed; fixed [1, n], whatever that is; a
+    part of the entries of values `sources`, all together, where weights underflow."""
+
+    part: float
+    fixed: Array
+    lost: float
+    sources: frozenset[int]
+
+    def of(self, size: Array, sizes: Mapping[int, Array]) -> Array:
+        """For so much that is summed [B, n], and sizes [B, m] of values by number."""
+        return np.asarray(self.part * size + self.fixed + self.beneath(sizes)) if self.part else self.fixed
+
+    def beneath(self, sizes: Mapping[int, Array]) -> Array | float:
+        """Of weights that underflow [B, 1]."""
+        return sum((self.lost * sizes[number].sum(1, keepdims=True) for number in self.sources), 0.0)
+
+
+def network_rounding(steps: Sequence[Affine | Bend], own: Deployed) -> Mapping[int, NetworkRounding]:
+    """By the number of the value that an affine step makes; own: of the network's numbers."""
+    together = foldings(steps)
+    return {step.out: _rounding(step, together[step.out], own) for step in steps if isinstance(step, Affine)}
+
+
+def _rounding(step: Affine, folding: Folding, own: Deployed) -> NetworkRounding:
+    """Infinite where a factor may be no number of the network's type."""
+    if step.moves or not own.unit:
+        return NetworkRounding(0.0, np.full((1, step.size), own.least), 0.0, frozenset())
+    together = own.summed(folding.terms + folding.later + _FUSED)
+    part = own.summed(step.products + _FUSED)
+    fixed = own.least * (1 + 2 * folding.terms + step.steepness)
+    if step.mixes or len(step.inputs) > 1:
+        part = together
+    elif step.offset is not None:
+        fixed = fixed + SLACK * together * abs(step.offset)
+    if folding.greatest * own.least > _GREATEST:
+        fixed = np.full((1, step.size), inf)
+    return NetworkRounding(SLACK * part, fixed, own.least * folding.terms, folding.sources)
 
 
 def foldings(steps: Sequence[Affine | Bend]) -> Mapping[int, Folding]:

@@ -7,7 +7,6 @@ import numpy as np
 
 from ..functions import FUNCTIONS
 from .engine import Engine
-from .errors import network_rounding
 from .plan import Array
 from .steps import Affine
 
@@ -81,7 +80,7 @@ def _noise(engine: Engine, steps: Sequence[Affine], source: int, output: int) ->
         error = step.spread(*(errors[number] for number in step.inputs))
         if step.offset is not None:
             size[-1] += abs(step.offset)
-        own = network_rounding(engine, step)
+        own = engine.network_rounding[step.out]
         error = error + own.part * size + own.beneath(sizes)
         error[-1] += own.fixed[0]
         sizes[step.out], errors[step.out] = size + own.part * size, error

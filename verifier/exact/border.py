@@ -165,7 +165,8 @@ class Border:
         ends = [(least, own) for least, own in zip(found, strict, strict=True) if least is not None]
         if self._rounds:
             touched = any(least == 0 and own for least, own in ends) and not any(least > 0 for least, _ in ends)
-            self.touched |= {group} if touched else set()
+            if touched:
+                self.touched.add(group)
             return touched
         return any(least > 0 or (least == 0 and own) for least, own in ends)
 

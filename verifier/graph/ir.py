@@ -32,8 +32,8 @@ class Graph:
 
     ending: ArgMax, LogSoftmax or Softmax where the file goes on to that from the graph's output, its logits.
     reading: how the file that it was made of is fed, where it was. rounding: what the params may be off by, as a
-    part of themselves, from what follows from the file's numbers; deployed: what a runtime, in the
-    file's own type, may add to that.
+    part of themselves, from what follows from the file's numbers; deployed: what a runtime, in the file's own type, may
+    add to that.
     """
 
     input: str

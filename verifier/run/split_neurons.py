@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from math import inf
 
 import numpy as np
@@ -11,7 +10,7 @@ from ..answer import Verdict
 from ..answer.proof import EXACT, NotKept
 from ..search.frontier import Limits
 from ..search.problem import Problem
-from ..search.proof import margin
+from ..search.proof import aimed
 from ..search.search import Search
 from .attack import LONG, descents
 from .ledger import still_open
@@ -26,7 +25,7 @@ def split_neurons(run: Run) -> Iterator[Ended]:
     problems: list[Problem] = []
     for case in still_open(run.cases):
         run.ledger.begin({case: 1})
-        problems += _problems(run, case)
+        problems += aimed(run.engine, list(_problems(run, case)))
         run.ledger.bill({case: 1})
         yield from run.closed([case], "DeepPoly")
         yield from run.late([case])
@@ -49,8 +48,7 @@ def _problems(run: Run, case: Case) -> Iterator[Problem]:
         rows, offset = group.rows[clause], group.offset[clause]
         best = np.zeros(len(rows))
         best[run.best[number][clause]] = 1
-        problem = Problem(number, clause, group.proof, rows, offset, run.pre[number], best, group.ball)
-        yield replace(problem, margin=margin(run.engine, problem)) if run.engine.deployed.unit else problem
+        yield Problem(number, clause, group.proof, rows, offset, run.pre[number], best, group.ball)
 
 
 class _Searching:

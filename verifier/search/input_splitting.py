@@ -124,11 +124,13 @@ class InputSplitting:
         self._note(chosen, lines)
         self._refute_borders(chosen, alive, lines)
         found = self._unsafe(chosen, alive, lines)
-        steps: list[tuple[Array, Array]] | None = None if self.proofs is None else [(chosen.lower, chosen.upper)]
-        open_, refuted = alive.any(1), (chosen.alive & lines.refuted).any(1)
-        lower, upper, alive = cut(lines, chosen.lower, chosen.upper, alive, steps)
-        if self.proofs is not None and steps is not None:
-            self.proofs.bounded(chosen.number, steps, np.asarray(refuted & open_))
+        if self.proofs is None:
+            lower, upper, alive = cut(lines, chosen.lower, chosen.upper, alive)
+        else:
+            steps, refuted = [(chosen.lower, chosen.upper)], (chosen.alive & lines.refuted).any(1)
+            some = np.asarray(refuted & alive.any(1))
+            lower, upper, alive = cut(lines, chosen.lower, chosen.upper, alive, steps)
+            self.proofs.bounded(chosen.number, steps, some)
         best = np.where(np.isnan(lines.best), -np.inf, lines.best)  # nothing is known
         bound = np.where(alive, best, np.inf).min(1)
         rest = chosen._replace(lower=lower, upper=upper, alive=alive, bound=bound, signs=signs)

@@ -1,6 +1,7 @@
 """What closes a subdomain: its dual's bound, taken again in float64, above what may have rounded in it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -89,14 +90,23 @@ def double(dual: Dual) -> Dual:
     return Dual(slopes, multipliers, None if dual.weights is None else dual.weights.astype(np.float64))
 
 
-def margin(engine: Engine, problem: Problem) -> float:
-    """What a bound of one of the problem's rows on its whole region must exceed to be a proof, at least."""
-    anchor, pre = problem.region()
-    spec, errors = Spec(problem.rows[None], problem.offset[None]), analysed(engine, anchor, pre)
-    met = (
-        dual_bounds(engine, spec, pre, start_dual(engine, pre, len(problem.rows)), None, anchor, look=True).shown().met
-    )
-    return float(np.fmin(errors.rows(*spec), errors.met(*spec, met)).min())
+def aimed(engine: Engine, problems: Sequence[Problem]) -> list[Problem]:
+    """The problems with their margins: what a bound of one of the rows on the whole region must exceed to be a proof,
+    at least. Of a network that does not round that is next to nothing."""
+    if not engine.deployed.unit:
+        return list(problems)
+    whole: dict[int, Errors] = {}  # of regions, by their boxes' id
+    found = []
+    for problem in problems:
+        anchor, pre = problem.region()
+        if id(problem.pre) not in whole:
+            whole[id(problem.pre)] = analysed(engine, anchor, pre)
+        spec, errors = Spec(problem.rows[None], problem.offset[None]), whole[id(problem.pre)]
+        start = start_dual(engine, pre, len(problem.rows))
+        met = dual_bounds(engine, spec, pre, start, None, anchor, look=True).shown().met
+        needed = np.fmin(errors.rows(*spec), errors.met(*spec, met))
+        found.append(replace(problem, margin=float(needed.min())))
+    return found
 
 
 def closer(

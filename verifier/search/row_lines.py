@@ -8,7 +8,7 @@ import numpy as np
 from ..engine.anchor import Anchor
 from ..engine.dense import dense_network
 from ..engine.engine import Engine
-from ..engine.errors import Errors, analysed, by_intervals
+from ..engine.errors import Errors, analysed
 from ..engine.images import images
 from ..engine.plan import Array
 from ..engine.preactivations import Stop, relaxed
@@ -133,12 +133,11 @@ class RowBounder:
 def _everywhere(engine: Engine, box: Box, rows: Array, offset: Array) -> tuple[Array, Array]:
     """Errors [G, neurons] of the neurons' bounds in any box within those of the groups [G, n], and of the rows': what
     bounds round, not the network, whose own rounding the program takes off for each box by itself."""
-    errors, anchor = by_intervals(engine, Anchor(box)), Anchor(box)
+    known, anchor = images(engine, box), Anchor(box)
+    errors = analysed(engine, anchor, {n: known[bend.into] for n, bend in engine.bends.items()}, sound=False)
     if engine.real is not engine:
-        known = images(engine, box)
-        errors = analysed(
-            engine.real, anchor, {n: errors.around(b.into, known[b.into]) for n, b in engine.bends.items()}
-        )
+        sound = {name: errors.around(bend.into, known[bend.into]) for name, bend in engine.bends.items()}
+        errors = analysed(engine.real, anchor, sound)
     needed = errors.rows(rows.reshape(len(rows), -1, rows.shape[3]), offset.reshape(len(rows), -1))
     neurons = [errors.whole[bend.into] for bend in engine.bends.values()]
     return np.concatenate(neurons, 1), needed.reshape(offset.shape)

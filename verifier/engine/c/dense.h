@@ -79,8 +79,9 @@ INLINE void times(const int n, const int wide, const struct layer *w, const stru
     }
 }
 
-/* Rows of layer k, with a sign each: what `count` of them are at least over the box is written to `found`, less what the
-   network rounds in the layers below it. Rows beyond them repeat the last. coef (or NULL) [count, in_1]: what is left of them over the input. */
+/* Rows of layer k, with a sign each: what `count` of them are at least over the box is written to `found`, less what
+   the network rounds in the layers below it. Rows beyond them repeat the last. coef (or NULL) [count, in_1]: what is
+   left of them over the input. */
 INLINE void some_rows(const int n, const struct layer *layers, const struct state *states, const struct input *x,
                       long k, const long *rows, const real *signs, long count, vec *a, vec *v, real *found,
                       real *coef) {

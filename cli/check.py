@@ -5,13 +5,14 @@ It loads numpy and onnx, and none of what found the proofs.
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from glscert.verifier.errors import InputError
 
 from . import render
+from .labelled import Given, given_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,14 +24,13 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 2**28  # of a certificate, or a property
 _MOST_SHOWN = 10  # answers that are refused
-_METADATA = "org.glscli."
 
 
 def command(
     model: Annotated[Path, typer.Argument(help="ONNX file (.onnx or .onnx.gz).")],
     certificate: Annotated[Path, typer.Argument(help="Certificate that glscli verify wrote for it.")],
     data: Annotated[
-        str | None,
+        Path | None,
         typer.Option(
             help="Labelled inputs, .npz (x, y) or .csv, or a data set: mnist, cifar10, tinyimagenet, digits.",
             show_default="the model's data set",
@@ -65,12 +65,13 @@ def command(
     from glscert.verifier.check.checker import check
     from glscert.verifier.check.header import kind
     from glscert.verifier.files import read_bytes
+    from glscert.verifier.graph.proto import own_metadata
     from glscert.verifier.graph.read import read_model
 
     began = time.monotonic()
     proto = read_model(model).model
     packed = read_bytes(certificate, MOST_BYTES, "certificate")
-    named = {entry.key: entry.value for entry in proto.metadata_props}
+    metadata = own_metadata(proto)
 
     asked: dict[str, Any] = {}  # of how many inputs or properties, from where
 
@@ -81,7 +82,7 @@ def command(
             return property_questions(checker, found, vnnlib, certificate, asked)
         if vnnlib is not None:
             raise InputError(f"{certificate} is about labelled inputs; leave --vnnlib out.")
-        return _inputs(checker, found, Data(data or named.get(f"{_METADATA}dataset"), data_dir, label), asked)
+        return _inputs(checker, found, Given(data, data_dir, label), metadata, model, asked)
 
     if exact:
         from glscert.verifier.check.exact import check_exactly
@@ -96,49 +97,30 @@ def command(
     raise typer.Exit(0 if report.accepted else 1)
 
 
-class Data(NamedTuple):
-    """A file, or the name of a data set and its folder; the column of labels."""
-
-    source: str | None
-    folder: Path | None
-    label: str | None
-
-
 def _inputs(
-    checker: "Checker", certificate: "Certificate", given: Data, asked: dict[str, Any]
+    checker: "Checker",
+    certificate: "Certificate",
+    given: Given,
+    metadata: "Mapping[str, str]",
+    model: Path,
+    asked: dict[str, Any],
 ) -> "Mapping[int, Question]":
     """The questions of labelled inputs. Raises InputError where there are none, Refused where they are others."""
-    from glscert.verifier.arrays import laid_out
     from glscert.verifier.check.digest import data_digest
     from glscert.verifier.check.header import labelled_questions
     from glscert.verifier.check.refusal import Refused
-    from glscert.verifier.data import DATASETS, load_dataset
-    from glscert.verifier.inputs import read_inputs
 
-    network, (data, data_dir, label) = checker.network, given
-    shape = network.input_shape[1:] or network.input_shape
-    if data is None:
-        raise InputError(
-            "the model does not name a data set; give the inputs of the certificate with --data FILE.npz or FILE.csv, "
-            f"or name one: {', '.join(DATASETS)}."
-        )
-    if data in DATASETS:
-        if label is not None:
-            raise InputError(f"--label names a column of --data FILE.csv; {data} knows its labels.")
-        known = load_dataset(data, "test", data_dir)
-        x, y = laid_out(known.x, shape, data), known.y
-    else:
-        if data_dir is not None:
-            raise InputError(f"--data-dir names the folder of a data set, and {data} is a file; leave one out.")
-        classes = max(2, network.sizes[network.output])
-        inputs = read_inputs(Path(data), shape, label=label, classes=classes)
-        x, y = inputs.x, inputs.y
-    stated, found = certificate.questions.get("data"), data_digest(x, y)
+    network = checker.network
+    shape, outputs = network.input_shape[1:] or network.input_shape, network.sizes[network.output]
+    inputs, source = given_inputs(given, metadata, model, shape, outputs, numbers=False)
+    stated, found = certificate.questions.get("data"), data_digest(inputs.x, inputs.y)
     if stated != found:
-        raise Refused("header, data", f"it is of other inputs or labels: {str(stated)[:16]}…, {data} is {found[:16]}….")
-    asked.update(source=f"{data} test" if data in DATASETS else Path(data).name, count=len(x))
+        raise Refused(
+            "header, data", f"it is of other inputs or labels: {str(stated)[:16]}…, {source} is {found[:16]}…."
+        )
+    asked.update(source=source, count=len(inputs.x))
     keys = [key for key, _ in certificate.answers]
-    return labelled_questions(certificate.questions, network, x, y.tolist(), keys)
+    return labelled_questions(certificate.questions, network, inputs.x, inputs.y.tolist(), keys)
 
 
 def property_questions(

@@ -9,6 +9,8 @@ from . import render
 from .parse import parse_eps, parse_norm, parse_range, parse_slice, read_ranges
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
 
     from glscert.verifier import Network
@@ -34,6 +36,15 @@ class Request(NamedTuple):
     min_certified: float | None
 
 
+class Given(NamedTuple):
+    """Where inputs come from: a file, or the name of a data set, else the model's own, and its folder; the column of
+    labels. None: not given."""
+
+    data: Path | None
+    data_dir: Path | None
+    label: str | None
+
+
 class Asked(NamedTuple):
     """inputs: all of the source's; x [N, *v], y [N]: those asked about, from number `first` on; labels: as the task
     has them; header: of their record."""
@@ -57,7 +68,11 @@ def asked(network: "Network", request: Request, effort: "Effort") -> Asked:
     from glscert.verifier.settings import Settings
 
     norm = parse_norm(request.norm, network.metadata.get("norm"))
-    inputs, source = _inputs(network, request)
+    graph, given = network.graph, Given(request.data, request.data_dir, request.label)
+    inputs, source = given_inputs(
+        given, network.metadata, network.path, graph.input_shape, graph.output_shape[0],
+        numbers=request.tolerance is not None,
+    )  # fmt: skip
     radius, low, high = _region(network, inputs, request, norm).complete()
     settings = Settings(
         radius, low, high, effort.timeout, memory=effort.memory, seed=effort.seed, norm=norm,
@@ -72,32 +87,34 @@ def asked(network: "Network", request: Request, effort: "Effort") -> Asked:
     return Asked(network, inputs, source, settings, task, first, x, y, labels, header)
 
 
-def _inputs(network: "Network", request: Request) -> "tuple[Inputs, str]":
+def given_inputs(
+    given: Given, metadata: "Mapping[str, str]", model: Path, shape: tuple[int, ...], outputs: int, *, numbers: bool
+) -> "tuple[Inputs, str]":
+    """All inputs of a file or a data set, and what that is called. metadata: the model's; shape: of one input; numbers:
+    labels are no classes. Raises InputError where there are none."""
     from glscert.verifier.arrays import laid_out
     from glscert.verifier.columns import METADATA, read_columns
     from glscert.verifier.data import DATASETS, load_dataset
     from glscert.verifier.inputs import Inputs, read_inputs
     from glscert.verifier.region import Region
 
-    name, data, shape = network.metadata.get("dataset"), request.data, network.graph.input_shape
+    (data, data_dir, label), name = given, metadata.get("dataset")
     if data is not None:
         if str(data) not in DATASETS:
-            if request.data_dir is not None:
+            if data_dir is not None:
                 raise InputError(f"--data-dir names the folder of a data set, and {data} is a file; leave one out.")
-            numbers = request.tolerance is not None
-            classes = None if numbers else max(2, network.graph.output_shape[0])
-            columns = read_columns(network.metadata.get(METADATA), network.path)
-            found = read_inputs(data, shape, label=request.label, classes=classes, numbers=numbers, columns=columns)
-            return found, data.name
+            classes = None if numbers else max(2, outputs)
+            columns = read_columns(metadata.get(METADATA), model)
+            return read_inputs(data, shape, label=label, classes=classes, numbers=numbers, columns=columns), data.name
         name = str(data)
     if name is None:
         raise InputError(
-            f"{network.path} does not name a data set; give labelled inputs with --data FILE.npz or FILE.csv, or name "
-            f"one: {', '.join(DATASETS)}."
+            f"{model} does not name a data set; give labelled inputs with --data FILE.npz or FILE.csv, or name one: "
+            f"{', '.join(DATASETS)}."
         )
-    if request.label is not None:
+    if label is not None:
         raise InputError(f"--label names a column of --data FILE.csv; {name} knows its labels.")
-    known = load_dataset(name, "test", request.data_dir)
+    known = load_dataset(name, "test", data_dir)
     return Inputs(laid_out(known.x, shape, name), known.y, Region()), f"{name} test"
 
 

@@ -1,7 +1,7 @@
 """A certificate's answers to a policy's questions, as records have them: what the checker accepts, and nothing else."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,19 +29,16 @@ def inputs(path: Path, asked: Asked) -> dict[str, Any]:
     from glscert.verifier.check.header import labelled_questions
 
     x, y = asked.inputs.x, asked.inputs.y
-    wanted = labelled_header(x, y, asked.task, asked.settings)
+    wanted, within = labelled_header(x, y, asked.task, asked.settings), range(asked.first, asked.first + len(asked.x))
 
     def questions(checker: "Checker", found: "Certificate") -> "Mapping[int, Question]":
         _alike(path, wanted, found.questions)
-        keys = [key for key, _ in found.answers if asked.first <= key < asked.first + len(asked.x)]
+        keys = [key for key, _ in found.answers if key in within]
         return labelled_questions(found.questions, checker.network, x, y.tolist(), keys)
-
-    def within(key: int) -> bool:
-        return asked.first <= key < asked.first + len(asked.x)
 
     began = time.monotonic()
     told = _accepted(path, _checked(path, asked.network, questions), within)
-    said = {index: told.get(index) for index in range(asked.first, asked.first + len(asked.x))}
+    said = {index: told.get(index) for index in within}
     verdicts = {index: "unknown" if own is None else _VERDICTS[own.status.value] for index, own in said.items()}
     verdicts.update(_wrong(asked, [index for index, verdict in verdicts.items() if verdict == "unknown"]))
     images = [{"index": index, "verdict": verdicts[index], "reason": _reason(own)} for index, own in said.items()]
@@ -73,7 +70,7 @@ def properties(path: Path, header: Mapping[str, Any], network: "Network", vnnlib
         return known
 
     began = time.monotonic()
-    told = _accepted(path, _checked(path, network, questions), lambda key: key in names)
+    told = _accepted(path, _checked(path, network, questions), names)
     by_name = {names[key]: outcome for key, outcome in told.items()}
     results = []
     for name, file in files.items():
@@ -100,9 +97,9 @@ def _checked(path: Path, network: "Network", questions: Any) -> "Report":
     return report
 
 
-def _accepted(path: Path, report: "Report", asked: Any) -> "dict[int, Outcome]":
+def _accepted(path: Path, report: "Report", asked: Container[int]) -> "dict[int, Outcome]":
     """By key, those that are asked about. Raises InputError for the first of these that is not accepted."""
-    told = {outcome.key: outcome for outcome in report.outcomes if asked(outcome.key)}
+    told = {outcome.key: outcome for outcome in report.outcomes if outcome.key in asked}
     for outcome in told.values():
         if outcome.status.value == "refused":
             raise _refused(path, outcome.place, outcome.why)

@@ -120,8 +120,31 @@ class Entrywise:
         return [part.give(rows) for part in self.parts]
 
 
+class _Weighted:
+    """One input times weights, or what else `apply` does with weights of their shape."""
+
+    weights: Array
+
+    @cached_property
+    def greatest(self) -> float:
+        return _greatest([self.weights], 0.0)
+
+    @cached_property
+    def _size(self) -> Array:
+        return np.abs(self.weights)
+
+    def apply(self, value: Array, weights: Array) -> Array:
+        raise NotImplementedError
+
+    def forward(self, values: list[Array]) -> Array:
+        return self.apply(values[0], self.weights.astype(values[0].dtype, copy=False))
+
+    def size(self, values: list[Array]) -> Array:
+        return self.apply(values[0], self._size)
+
+
 @dataclass(frozen=True, eq=False)
-class Dense:
+class Dense(_Weighted):
     """x [B, lead, k] @ weights [k, m]."""
 
     inputs: tuple[int, ...]
@@ -135,31 +158,15 @@ class Dense:
     def products(self) -> int:
         return len(self.weights)
 
-    @cached_property
-    def greatest(self) -> float:
-        return _greatest([self.weights], 0.0)
-
-    @cached_property
-    def _size(self) -> Array:
-        return np.abs(self.weights)
-
-    def forward(self, values: list[Array]) -> Array:
-        return _times(values[0], self.weights.astype(values[0].dtype, copy=False))
-
-    def size(self, values: list[Array]) -> Array:
-        return _times(values[0], self._size)
+    def apply(self, value: Array, weights: Array) -> Array:
+        return (value.reshape(-1, len(weights)) @ weights).reshape(len(value), -1)
 
     def back(self, rows: Array) -> list[Array]:
-        return [_times(rows, self.weights.T)]
-
-
-def _times(values: Array, weights: Array) -> Array:
-    count = len(values)
-    return (values.reshape(-1, len(weights)) @ weights).reshape(count, -1)
+        return [self.apply(rows, self.weights.T)]
 
 
 @dataclass(frozen=True, eq=False)
-class Conv:
+class Conv(_Weighted):
     """x [B, C, *S] padded with 0, weights [groups, C_out / groups, C / groups * K] over windows [K]."""
 
     inputs: tuple[int, ...]
@@ -178,20 +185,6 @@ class Conv:
     @property
     def products(self) -> int:
         return int(self.weights.shape[2])
-
-    @cached_property
-    def greatest(self) -> float:
-        return _greatest([self.weights], 0.0)
-
-    @cached_property
-    def _size(self) -> Array:
-        return np.abs(self.weights)
-
-    def forward(self, values: list[Array]) -> Array:
-        return self._apply(values[0], self.weights.astype(values[0].dtype, copy=False))
-
-    def size(self, values: list[Array]) -> Array:
-        return self._apply(values[0], self._size)
 
     @cached_property
     def _padded(self) -> tuple[int, ...]:
@@ -219,7 +212,7 @@ class Conv:
             for at in product(*map(range, self.kernel))
         ]
 
-    def _apply(self, value: Array, weights: Array) -> Array:
+    def apply(self, value: Array, weights: Array) -> Array:
         padded = np.zeros((len(value), *self._padded), value.dtype)
         padded[self._inside] = value.reshape(len(value), *self.shape)
         windows = self._windows()

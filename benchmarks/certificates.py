@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import platform
-import random
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import vnncomp_instances
 from markdown import put, table
 from vnncomp_instances import Instance
 
+Of = tuple[str, str, str, str, float]  # arithmetic, category, network, property, timeout
 COLUMNS = ("category", "unsat", "accepted", "median bytes", "verify s", "added s", "check s")
 
 
@@ -98,21 +98,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a line of JSON for each result; a stopped run goes on from it")
     parser.add_argument("--table", type=Path, help="Markdown file to put the tables into")
     args = parser.parse_args()
-    instances = vnncomp_instances.read(args.root, args.categories)
-    if args.sample is not None and args.sample < len(instances):
-        places = sorted(random.Random(args.seed).sample(range(len(instances)), args.sample))
-        instances = [instances[place] for place in places]
+    instances, known = vnncomp_instances.chosen(args.root, args.categories, args.sample, args.seed), earlier(args.out)
     text = [f"Measured on: {platform.machine()}, one thread, {args.timeout:g} s for verify."]
     for arithmetic in args.arithmetic:
         results = []
         for place, instance in enumerate(instances, 1):
-            found = known(args.out, arithmetic, instance, args.timeout)
-            if found is ...:
-                found = measured(args.root, instance, args.timeout, arithmetic)
-                keep(args.out, arithmetic, instance, args.timeout, found)
-            if isinstance(found, Certified):
-                results.append(found)
-            said = "no unsat" if not isinstance(found, Certified) else "accepted" if found.accepted else found.why
+            of = (arithmetic, *instance[:3], args.timeout)
+            if of not in known:
+                known[of] = measured(args.root, instance, args.timeout, arithmetic)
+                keep(args.out, of, known[of])
+            found = known[of]
+            results += [] if found is None else [found]
+            said = "no unsat" if found is None else "accepted" if found.accepted else found.why
             print(f"{arithmetic} {place}/{len(instances)} {instance.vnnlib}: {said}", file=sys.stderr, flush=True)
         text += ["", f"In {arithmetic} arithmetic:", "", *lines(results)]
     print("\n".join(text))
@@ -120,22 +117,18 @@ def main() -> None:
         put(args.table, "certificates", "# Certificates", "\n".join([*text, ""]))
 
 
-def known(path: Path | None, arithmetic: str, instance: Instance, timeout: float) -> Any:
-    """What an earlier run measured; ... where none did."""
+def earlier(path: Path | None) -> dict[Of, Certified | None]:
+    """What an earlier run measured."""
     if path is None or not path.exists():
-        return ...
-    for line in path.read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        if entry["of"] == [arithmetic, *instance[:3], timeout]:
-            return None if entry["found"] is None else Certified(**entry["found"])
-    return ...
+        return {}
+    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {tuple(each["of"]): each["found"] and Certified(**each["found"]) for each in entries}
 
 
-def keep(path: Path | None, arithmetic: str, instance: Instance, timeout: float, found: Certified | None) -> None:
+def keep(path: Path | None, of: Of, found: Certified | None) -> None:
     if path is not None:
-        entry = {"of": [arithmetic, *instance[:3], timeout], "found": None if found is None else found._asdict()}
         with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+            file.write(json.dumps({"of": of, "found": None if found is None else found._asdict()}) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import platform
-import random
 import statistics
 import sys
 import time
@@ -124,14 +123,6 @@ def earlier(path: Path | None, options: dict[str, Any]) -> dict[tuple[str, str],
     return {(entry["onnx"], entry["vnnlib"]): Result(**entry) for entry in same}
 
 
-def chosen(args: argparse.Namespace) -> list[Instance]:
-    instances = vnncomp_instances.read(args.root, args.categories)
-    if args.sample is not None and args.sample < len(instances):
-        places = sorted(random.Random(args.seed).sample(range(len(instances)), args.sample))
-        instances = [instances[place] for place in places]
-    return instances
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, required=True)
@@ -147,7 +138,7 @@ def main() -> None:
     args = parser.parse_args()
     options = {"timeout": args.timeout, "threads": args.threads, "arithmetic": args.arithmetic}
     known, results = earlier(args.out, options), []
-    instances = chosen(args)
+    instances = vnncomp_instances.chosen(args.root, args.categories, args.sample, args.seed)
     began = time.monotonic()
     for place, instance in enumerate(instances, 1):
         result = known.get((instance.onnx, instance.vnnlib))

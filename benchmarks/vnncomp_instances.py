@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,14 @@ def read(root: Path, categories: list[str] | None) -> list[Instance]:
         for row in rows
         if categories is None or {row["category"], f"{row['set']}/{row['category']}"} & set(categories)
     ]
+
+
+def chosen(root: Path, categories: list[str] | None, sample: int | None, seed: int) -> list[Instance]:
+    """The same, or so many of them, drawn by the seed."""
+    instances = read(root, categories)
+    if sample is None or sample >= len(instances):
+        return instances
+    return [instances[place] for place in sorted(random.Random(seed).sample(range(len(instances)), sample))]
 
 
 def run(

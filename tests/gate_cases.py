@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from onnx_models import make, node
+from onnx_models import difference, undecided
 
 BOX = "".join(f"(assert (>= X_{i} 0)) (assert (<= X_{i} 1))" for i in range(2))
 DECLARED = "".join(f"(declare-const {name} Real)\n" for name in ("X_0", "X_1", "Y_0", "Y_1"))
@@ -27,30 +27,10 @@ properties = "properties"
 """
 
 
-def difference(threshold=0.25):
-    """Class 0 scores `threshold`, class 1 |x0 - x1|: around (c, c) true up to eps = threshold / 2."""
-    consts = {
-        "w1": np.array([[1, -1], [-1, 1]], np.float32),
-        "w2": np.array([[0, 1], [0, 1]], np.float32),
-        "b2": np.array([threshold, 0], np.float32),
-    }
-    nodes = [node("MatMul", "x w1", "h"), node("Relu", "h", "r"), node("MatMul", "r w2", "m"), node("Add", "m b2", "y")]
-    return make(nodes, ("batch", 2), consts).SerializeToString()
-
-
-def undecided():
-    """Class 0 scores |x0 - 1/2 - 2^-30|, class 1 nothing: they tie between two numbers of float32."""
-    consts = {"w": np.float32([[1, -1], [0, 0]]), "half": np.float32([-0.5, 0.5]), "bit": np.float32([-1, 1]) / 2**30}
-    nodes = [node("MatMul", "x w", "m"), node("Add", "m half", "a"), node("Add", "a bit", "b"), node("Relu", "b", "r")]
-    nodes.append(node("MatMul", "r v", "y"))
-    proto = make(nodes, ("batch", 2), consts | {"v": np.float32([[1, 0], [1, 0]])})
-    return proto.SerializeToString()
-
-
 def write(folder, policy=POLICY):
     """model.onnx, open.onnx, data.npz, properties/ and policy.toml."""
-    (folder / "model.onnx").write_bytes(difference())
-    (folder / "open.onnx").write_bytes(undecided())
+    (folder / "model.onnx").write_bytes(difference().SerializeToString())
+    (folder / "open.onnx").write_bytes(undecided().SerializeToString())
     x = np.array([[0.5, 0.5], [0.25, 0.25], [0.5, 0.7], [0.75, 0.75], [0.5, 0.5]], np.float32)
     np.savez(folder / "data.npz", x=x, y=np.array([0, 0, 0, 0, 1]))
     (folder / "properties").mkdir(exist_ok=True)

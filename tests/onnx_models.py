@@ -91,6 +91,39 @@ def agree(proto: onnx.ModelProto, count: int = 4) -> None:
     np.testing.assert_allclose(run_file(onnx_model(*exported), x), wanted, rtol=0, atol=1e-5 * scale)
 
 
+def relu_layers(rng: np.random.Generator, *sizes: int) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
+    """Nodes and weights of products with a ReLU between them, and a bias but for the last."""
+    consts, nodes, value = dict[str, np.ndarray](), [], "x"
+    last = len(sizes) - 1
+    for place, shape in enumerate(zip(sizes, sizes[1:], strict=False), 1):
+        consts[f"W{place}"] = rng.normal(size=shape).astype(np.float32)
+        if place == last:
+            return [*nodes, node("MatMul", f"{value} W{place}", "y")], consts
+        consts[f"b{place}"] = rng.normal(size=shape[1:]).astype(np.float32)
+        nodes += [node("Gemm", f"{value} W{place} b{place}", f"z{place}"), node("Relu", f"z{place}", f"r{place}")]
+        value = f"r{place}"
+    raise ValueError("a network has two sizes at least")
+
+
+def difference(threshold: float = 0.25, dims: Sequence[int | str] = ("batch", 2)) -> onnx.ModelProto:
+    """Class 0 scores `threshold`, class 1 |x0 - x1|: around (c, c) true up to eps = threshold / 2."""
+    consts = {
+        "w1": np.array([[1, -1], [-1, 1]], np.float32),  # symmetric: either orientation is the same matrix
+        "w2": np.array([[0, 1], [0, 1]], np.float32),
+        "b2": np.array([threshold, 0], np.float32),
+    }
+    nodes = [node("MatMul", "x w1", "h"), node("Relu", "h", "r"), node("MatMul", "r w2", "m"), node("Add", "m b2", "y")]
+    return make(nodes, dims, consts)
+
+
+def undecided() -> onnx.ModelProto:
+    """Class 0 scores |x0 - 1/2 - 2^-30|, class 1 nothing: they tie between two numbers of float32."""
+    consts = {"w": np.float32([[1, -1], [0, 0]]), "half": np.float32([-0.5, 0.5]), "bit": np.float32([-1, 1]) / 2**30}
+    nodes = [node("MatMul", "x w", "m"), node("Add", "m half", "a"), node("Add", "a bit", "b"), node("Relu", "b", "r")]
+    nodes.append(node("MatMul", "r v", "y"))
+    return make(nodes, ("batch", 2), consts | {"v": np.float32([[1, 0], [1, 0]])})
+
+
 def mlp_nodes() -> list[onnx.NodeProto]:
     return [
         node("Gemm", "x w1 b1", "h", transB=1),

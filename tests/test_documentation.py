@@ -8,10 +8,10 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
-from gate_cases import UNSAT, difference
+from gate_cases import UNSAT
 from glscert.cli.main import app
 from glscert.verifier.gate import LabelledInputs, Limits
-from onnx_models import make, node
+from onnx_models import difference, make, node
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -66,7 +66,7 @@ def test_gate(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("models").mkdir(), Path("properties").mkdir()
     for name in ("classifier", "distance"):
-        Path(f"models/{name}.onnx").write_bytes(difference())
+        Path(f"models/{name}.onnx").write_bytes(difference().SerializeToString())
         Path(f"models/{name}.md").write_text("How it was trained.")
     Path("properties/far.vnnlib").write_text(UNSAT)
     x = np.full((60, 2), 0.5)

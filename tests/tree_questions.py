@@ -9,22 +9,14 @@ from glscert.verifier.check.questions import Asked, Clauses, Row
 from glscert.verifier.check.replay import evaluate
 from glscert.verifier.check.values import Tree
 from grown import neuron_tree
-from onnx_models import make, node
+from onnx_models import make, node, relu_layers
 
 ONE = Fraction(1)
 
 
 def network(seed: int, hidden: int = 6) -> Checker:
     rng = np.random.default_rng([seed, 11])
-    shapes = {"W1": (2, hidden), "b1": (hidden,), "W2": (hidden, hidden), "b2": (hidden,), "W3": (hidden, 2)}
-    consts = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    nodes = [
-        node("Gemm", "x W1 b1", "a"),
-        node("Relu", "a", "r"),
-        node("Gemm", "r W2 b2", "c"),
-        node("Relu", "c", "s"),
-        node("MatMul", "s W3", "y"),
-    ]
+    nodes, consts = relu_layers(rng, 2, hidden, hidden, 2)
     return Checker(make(nodes, (1, 2), consts))
 
 

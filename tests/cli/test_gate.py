@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from gate_cases import POLICY, PROPERTIES, SAT, difference, write
+from gate_cases import POLICY, PROPERTIES, SAT, write
 from glscert.cli.main import app
+from onnx_models import difference
 
 
 def invoke(*arguments):
@@ -158,12 +159,12 @@ def test_the_table_names_what_was_lost_and_won(tmp_path):
     assert first.exit_code == 0, first.output
     assert invoke(path, "--baseline", base).exit_code == 0
     x = np.array([[0.5, 0.5], [0.25, 0.25], [0.5, 0.7], [0.75, 0.75], [0.5, 0.5]], np.float32)
-    (tmp_path / "model.onnx").write_bytes(difference(0.05))  # eps 0.05 is too much for all of them
+    (tmp_path / "model.onnx").write_bytes(difference(0.05).SerializeToString())  # eps 0.05 is too much for all of them
     done = invoke(path, "--baseline", base)
     assert done.exit_code == 1
     assert "3 lost: input 0 (verified -> falsified), 1 (verified -> falsified), 3 (verified" in done.stdout
     assert "max_lost" in done.stdout
-    (tmp_path / "model.onnx").write_bytes(difference(0.5))
+    (tmp_path / "model.onnx").write_bytes(difference(0.5).SerializeToString())
     done = invoke(path, "--baseline", base)
     assert done.exit_code == 0, done.output
     assert "1 won: input 2 (falsified -> verified)" in done.stdout
@@ -179,7 +180,7 @@ def test_lost_as_many_as_allowed(tmp_path):
     limits = "min_certified = 0.6\nmin_natural = 0.8\nmax_falsified = 1\n"
     path, base = write(tmp_path, POLICY.replace(limits, "max_lost = 2\n")), "b"
     assert invoke(path, "--baseline", tmp_path / base, "--update-baseline").exit_code == 0
-    (tmp_path / "model.onnx").write_bytes(difference(0.05))
+    (tmp_path / "model.onnx").write_bytes(difference(0.05).SerializeToString())
     assert invoke(path, "--baseline", tmp_path / base).exit_code == 1
     path.write_text(path.read_text().replace("max_lost = 2", "max_lost = 3"))
     assert invoke(path, "--baseline", tmp_path / base).exit_code == 0

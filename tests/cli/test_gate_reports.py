@@ -8,8 +8,9 @@ import jsonschema
 import pytest
 from typer.testing import CliRunner
 
-from gate_cases import POLICY, PROPERTIES, SAT, difference, write
+from gate_cases import POLICY, PROPERTIES, SAT, write
 from glscert.cli.main import app
+from onnx_models import difference
 
 HOSTILE = 'a|b <img src=x onerror=1> [x](http://y) `c` &amp; *é* "q" \\U0001F600'
 
@@ -156,7 +157,7 @@ def test_a_long_list_is_cut(tmp_path):
     x = np.full((120, 2), 0.5, np.float32)
     np.savez(tmp_path / "data.npz", x=x, y=np.zeros(120, np.int64))
     for threshold, update in ((0.25, ["--update-baseline"]), (0.05, [])):
-        (tmp_path / "model.onnx").write_bytes(difference(threshold))
+        (tmp_path / "model.onnx").write_bytes(difference(threshold).SerializeToString())
         arguments = [path, "--baseline", tmp_path / "b", *update, "--markdown", tmp_path / "m.md"]
         done = CliRunner().invoke(app, ["gate", *map(str, arguments)])
     assert "and 100 more" in done.stdout

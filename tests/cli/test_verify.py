@@ -19,20 +19,9 @@ from glscert.cli.main import app
 from glscert.cli.parse import parse_eps, parse_range, parse_slice, read_ranges
 from glscert.verifier.errors import InputError
 from interrupts import listen
-from onnx_models import make, node
+from onnx_models import difference, make, node, undecided
 
 COMMAND = [sys.executable, "-m", "glscert.cli.main", "verify"]
-
-
-def difference(threshold=0.25):
-    """Class 0 scores `threshold`, class 1 |x0 - x1|: around (c, c) true up to eps = threshold / 2."""
-    consts = {
-        "w1": np.array([[1, -1], [-1, 1]], np.float32),
-        "w2": np.array([[0, 1], [0, 1]], np.float32),
-        "b2": np.array([threshold, 0], np.float32),
-    }
-    nodes = [node("MatMul", "x w1", "h"), node("Relu", "h", "r"), node("MatMul", "r w2", "m"), node("Add", "m b2", "y")]
-    return make(nodes, ("batch", 2), consts)
 
 
 @pytest.fixture
@@ -76,12 +65,7 @@ def test_exit_codes(files, arguments, code):
 
 
 def test_exit_3_where_something_stays_open(files):
-    """Class 0 scores |x0 - 1/2 - 2^-30|, class 1 nothing: they tie between two numbers of float32."""
-    consts = {"w": np.float32([[1, -1], [0, 0]]), "half": np.float32([-0.5, 0.5]), "bit": np.float32([-1, 1]) / 2**30}
-    nodes = [node("MatMul", "x w", "m"), node("Add", "m half", "a"), node("Add", "a bit", "b"), node("Relu", "b", "r")]
-    nodes.append(node("MatMul", "r v", "y"))
-    proto = make(nodes, ("batch", 2), consts | {"v": np.float32([[1, 0], [1, 0]])})
-    (files / "model.onnx").write_bytes(proto.SerializeToString())
+    (files / "model.onnx").write_bytes(undecided().SerializeToString())
     done = invoke(files, "--eps", "0.1", "--images", "0:2", "--timeout", "0.5")
     assert done.exit_code == 3
     assert "unknown: 1 ×" in done.stdout

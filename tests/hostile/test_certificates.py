@@ -34,7 +34,7 @@ from glscert.verifier.check.values import (
     Tree,
 )
 from grown import input_tree, neuron_tree
-from onnx_models import make, node
+from onnx_models import make, relu_layers
 
 INPUTS, EPS = 12, 0.15
 
@@ -48,16 +48,8 @@ class Case(NamedTuple):
 
 def network() -> onnx.ModelProto:
     rng = np.random.default_rng(2)
-    shapes = {"W": (2, 8), "b": (8,), "V": (8, 6), "c": (6,), "U": (6, 3)}
-    consts = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    consts["b"] = (-consts["W"].T @ rng.random(2)).astype(np.float32)  # so that neurons bend inside [0, 1]
-    nodes = [
-        node("Gemm", "x W b", "h"),
-        node("Relu", "h", "r"),
-        node("Gemm", "r V c", "k"),
-        node("Relu", "k", "s"),
-        node("MatMul", "s U", "y"),
-    ]
+    nodes, consts = relu_layers(rng, 2, 8, 6, 3)
+    consts["b1"] = (-consts["W1"].T @ rng.random(2)).astype(np.float32)  # so that neurons bend inside [0, 1]
     return make(nodes, (1, 2), consts)
 
 

@@ -18,7 +18,7 @@ from glscert.verifier.check.network import INPUT
 from glscert.verifier.check.questions import Asked, Clauses, Row
 from glscert.verifier.check.rounding import REAL
 from glscert.verifier.check.values import Leaf
-from onnx_models import make, node
+from onnx_models import make, relu_layers
 
 
 def asked(lower: np.ndarray, upper: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> Asked:
@@ -88,16 +88,8 @@ def test_rows_stay_above_their_bounds(graph_seed: int, rule: int) -> None:
 
 
 def dense_network(rng: np.random.Generator) -> Checker:
-    consts = {"W1": (3, 5), "b1": (5,), "W2": (5, 4), "b2": (4,), "W3": (4, 2)}
-    arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in consts.items()}
-    nodes = [
-        node("Gemm", "x W1 b1", "a"),
-        node("Relu", "a", "r"),
-        node("Gemm", "r W2 b2", "c"),
-        node("Relu", "c", "s"),
-        node("MatMul", "s W3", "y"),
-    ]
-    return Checker(make(nodes, (1, 3), arrays), str(rng.choice(["float32", "real"])))
+    nodes, consts = relu_layers(rng, 3, 5, 4, 2)
+    return Checker(make(nodes, (1, 3), consts), str(rng.choice(["float32", "real"])))
 
 
 @pytest.mark.parametrize("rule", [0, 1, 2])
